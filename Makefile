@@ -1,0 +1,45 @@
+# make results   sets everything up and runs the default study;  make test   sets everything up and runs the tests.
+# CORES=8 and ARGS="--configfile config/other.yaml -n" reach Snakemake; TORCH=cpu takes the smaller CPU build of torch.
+CORES ?= $(shell getconf _NPROCESSORS_ONLN)
+PYTHON ?= python3
+TORCH ?= default
+ARGS ?=
+TESTS ?=
+VENV := .venv
+STAMP := $(VENV)/installed-$(TORCH)
+
+UV = PATH="$(CURDIR)/$(VENV)/bin:$$PATH" VIRTUAL_ENV="$(CURDIR)/$(VENV)" uv pip
+# The CPU build of torch has other hashes than the CUDA build on PyPI, so there the pinned versions hold, not the hashes.
+INSTALL_default = $(UV) sync --require-hashes requirements.txt
+INSTALL_cpu = sed -e 's/ *\\$$//' -e '/--hash=/d' requirements.txt > $(VENV)/constraints.txt && $(UV) install --torch-backend cpu --constraint $(VENV)/constraints.txt --group dev -r pyproject.toml
+
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: results test format lint requirements
+
+results: $(STAMP)
+	$(VENV)/bin/snakemake --cores $(CORES) $(ARGS) all
+
+test: $(STAMP)
+	$(VENV)/bin/python -m pytest $(TESTS)
+
+lint: $(STAMP)
+	$(VENV)/bin/snakefmt --check workflow
+	$(VENV)/bin/snakemake --lint
+
+format: $(STAMP)
+	$(VENV)/bin/snakefmt workflow
+
+# Any uv will do; where there is none, the virtual environment gets its own from PyPI.
+$(STAMP): requirements.txt pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) not found: install Python 3.11 or newer, or pass PYTHON=..."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: $(PYTHON) is older than 3.11: pass PYTHON=python3.11"; exit 1; }
+	rm -f $(VENV)/installed-*
+	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	@command -v uv >/dev/null || test -x $(VENV)/bin/uv || $(VENV)/bin/python -m pip install --quiet uv
+	$(INSTALL_$(TORCH))
+	touch $@
+
+requirements:
+	uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11 \
+	  --group dev pyproject.toml --output-file requirements.txt

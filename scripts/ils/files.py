@@ -1,0 +1,73 @@
+"""Files that stages hand to each other: safetensors for arrays, csv and json for tables, never pickles.
+
+Every file is written under a temporary name beside its own and renamed when complete, so a file that exists is whole.
+"""
+
+import contextlib
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+
+from ils.errors import UserError
+
+
+@contextlib.contextmanager
+def atomic(path):
+    """Yield a temporary path beside `path`; rename it on success, remove it on any error."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot write: {error.strerror or error}; free some space or check the folder's rights") from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def save_arrays(path, arrays, **metadata):
+    """Write a mapping of name to numpy array, and JSON-serialisable metadata, as one safetensors file.
+
+    The same arrays and metadata give the same bytes: safetensors orders the arrays itself but not its metadata, so
+    all of it goes under one key as sorted JSON.
+    """
+    from safetensors.numpy import save
+
+    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    with atomic(path) as temporary:
+        temporary.write_bytes(save(arrays, metadata={"json": json.dumps(metadata, sort_keys=True)}))
+
+
+def load_arrays(path, names=None):
+    """Return (arrays, metadata) of a file written by `save_arrays`; `names` limits what is read.
+
+    Raises UserError when the file is missing, is no safetensors file, or lacks one of `names`.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = json.loads(file.metadata()["json"])
+            present = set(file.keys())
+            if missing := set(names or ()) - present:
+                raise UserError(f"{path}: lacks the array(s) {', '.join(sorted(missing))}; delete the file and run again")
+            return {name: file.get_tensor(name) for name in (names or sorted(present))}, metadata
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; run the rule that makes it") from None
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: damaged ({error}); delete the file and run again") from error
+
+
+def write_text(path, text):
+    """Write `text` to `path`."""
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_csv(path, frame):
+    """Write a pandas DataFrame without its index; floats with 17 digits, so that reading it back loses nothing."""
+    write_text(path, frame.to_csv(index=False, float_format="%.17g", lineterminator="\n"))

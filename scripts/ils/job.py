@@ -1,0 +1,35 @@
+"""What every rule's script shares: a log file, one-line errors, one thread."""
+
+import logging
+import os
+import sys
+from pathlib import Path
+
+from ils.errors import UserError
+
+log = logging.getLogger("ils")
+
+
+def run(function, snakemake, **arguments):
+    """Call `function(**arguments)` as the body of a Snakemake job.
+
+    Lines go to the rule's log file. A UserError ends the job with its one line on the terminal and in the log; any
+    other exception leaves its traceback in the log, because it is a defect and not the user's.
+    """
+    path = Path(snakemake.log[0])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    logging.basicConfig(filename=path, filemode="w", level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.captureWarnings(True)
+    wildcards = " ".join(f"{key}={value}" for key, value in snakemake.wildcards.items())
+    job = f"{snakemake.rule} {wildcards}".strip()
+    log.info("start: %s", job)
+    os.environ.setdefault("OMP_NUM_THREADS", str(snakemake.threads))
+    try:
+        function(**arguments)
+    except UserError as error:
+        log.error("%s", error)
+        sys.exit(f"error in {job}: {error}")
+    except BaseException:
+        log.exception("%s stopped", job)
+        raise
+    log.info("done: %s", job)

@@ -1,0 +1,79 @@
+"""Training targets: each method is one function from labels, teacher logits and hyperparameters to distributions.
+
+A method's positional parameters name the inputs that it is given; its keyword-only parameters are its hyperparameters,
+searched over the config's grid. Shapes broadcast: B samples of K classes, G students trained side by side.
+
+    onehot               (B, K)  the labels, one-hot
+    teacher_logits       (B, K)  the teacher's logits on the same samples, or on the same augmented views of them
+    teacher_temperature  scalar  the temperature T* fitted to the teacher on validation data
+    hyperparameters      (G, 1, 1) each, one value per student; plain numbers work too
+
+It returns (B, K), or (G, B, K) when a hyperparameter made the students' targets differ. To add a method, write one
+such function under `@method` and name it in one entry of the config's `methods`.
+"""
+
+import torch
+
+METHODS = {}
+
+
+def method(function):
+    """Make a target function available to the config under its own name."""
+    METHODS[function.__name__] = function
+    return function
+
+
+@method
+def no_ls(onehot):
+    """Hard labels: the teacher itself."""
+    return onehot
+
+
+@method
+def ls(onehot, *, epsilon):
+    """Label smoothing, Section II-A: (1 - epsilon) onehot + epsilon / K."""
+    return (1 - epsilon) * onehot + epsilon / onehot.shape[-1]
+
+
+def true_class_probability(onehot, logits, temperature):
+    """Return p_t, shape (..., B, 1): the softmax probability of the true class of `logits` / `temperature`."""
+    return ((logits / temperature).softmax(-1) * onehot).sum(-1, keepdim=True)
+
+
+def quadratic_epsilon(p_true, p1, p2, cap=0.2):
+    """Eq. 3: min(cap, p2 (p_t - p1)^2). It rises again for p_t > p1, as printed."""
+    return (p2 * (p_true - p1) ** 2).clamp(max=cap)
+
+
+def wrong_classes(onehot, logits, temperature):
+    """Return p_j / (1 - p_t) for j != t and 0 for t, the split of Eq. 4.
+
+    As p_t -> 1 that quotient is 0/0 in floating point; a softmax over the other classes' logits is the same number.
+    """
+    return (logits / temperature).masked_fill(onehot > 0, -torch.inf).softmax(-1)
+
+
+@method
+def ils1(onehot, teacher_logits, teacher_temperature, *, p1, p2):
+    """ILS1: label smoothing with the instance's own epsilon of Eq. 3."""
+    p_true = true_class_probability(onehot, teacher_logits, teacher_temperature)
+    return ls(onehot, epsilon=quadratic_epsilon(p_true, p1, p2))
+
+
+@method
+def ils2(onehot, teacher_logits, *, epsilon, temperature):
+    """ILS2, Eq. 4: 1 - epsilon on the true class, the rest split as the teacher at `temperature` does."""
+    return (1 - epsilon) * onehot + epsilon * wrong_classes(onehot, teacher_logits, temperature)
+
+
+@method
+def ils(onehot, teacher_logits, teacher_temperature, *, p1, p2, temperature):
+    """ILS: Eq. 4 with the epsilon of Eq. 3; p_t is taken at T*, only the split at the grid's `temperature`."""
+    p_true = true_class_probability(onehot, teacher_logits, teacher_temperature)
+    return ils2(onehot, teacher_logits, epsilon=quadratic_epsilon(p_true, p1, p2), temperature=temperature)
+
+
+@method
+def ils_one_temperature(onehot, teacher_logits, *, p1, p2, temperature):
+    """The other reading of ILS: the grid's `temperature` for p_t as well as for the split."""
+    return ils(onehot, teacher_logits, temperature, p1=p1, p2=p2, temperature=temperature)
