@@ -1,0 +1,56 @@
+"""Select every method's student, fit the temperatures, and predict the test split: the only place that reads it."""
+
+import torch
+
+from ils.files import load_arrays, save_arrays
+from ils.job import log, run
+from ils.networks import restore
+from ils.students import Shards
+from ils.training import Cell, choose_device, predict
+
+
+def evaluate(data, split, shards, output, job, device, augmentation, network, columns, bounds):
+    """Write the test logits of every column of Table III, divided by its temperature, and how each was selected.
+
+    columns: mappings {column, method, scaling}; shards: method -> the files of its grid. `output` holds one array
+    (N_test, K) a column, the test labels and ids, and per column as metadata: grid point, temperature, best epoch,
+    validation cross-entropy, number of students, and how many of them diverged.
+    """
+    torch.set_num_threads(1)
+    cell = Cell(load_arrays(data)[0], load_arrays(split)[0], augmentation, choose_device(device))
+    test, arrays, selected = cell.samples("test"), {}, []
+    for column in columns:
+        grid = Shards(shards[column["method"]], f"{job} {column['method']}")
+        chosen = grid.select(cell.validation_labels.cpu().numpy(), column["scaling"], bounds)
+        weights = grid.weights(chosen.index)
+        student = restore(network["family"], network["options"], cell.shape, cell.classes, weights).to(cell.device)
+        logits = predict(student, test)[0].cpu().numpy()
+        arrays[f"logits/{column['column']}"] = logits / chosen.temperature
+        selected.append(
+            {
+                "method": column["column"],
+                "point": grid.points[chosen.index],
+                "temperature": chosen.temperature,
+                "best_epoch": int(grid.best_epoch[chosen.index]),
+                "validation_ce": chosen.validation_ce,
+                "students": len(grid.points),
+                "diverged": int(grid.failed.sum()),
+            }
+        )
+        log.info("%s %s", job, selected[-1])
+    arrays |= {"labels": cell.labels("test").cpu().numpy(), "ids": cell.ids("test")}
+    save_arrays(output, arrays, selected=selected)
+
+
+if __name__ == "__main__":
+    wildcards = snakemake.wildcards
+    run(
+        evaluate,
+        snakemake,
+        data=snakemake.input.data,
+        split=snakemake.input.split,
+        shards={name: snakemake.input[name] for name in snakemake.params.methods},
+        output=snakemake.output[0],
+        job=f"{wildcards.dataset} {wildcards.network} seed {wildcards.seed}",
+        **{name: value for name, value in snakemake.params.items() if name != "methods"},
+    )

@@ -1,0 +1,127 @@
+"""The config: checked once, before any job, and expanded into cells and table columns. Needs only jsonschema."""
+
+import difflib
+import math
+
+from ils.errors import UserError
+from ils.plugins import plugins
+
+# Hyperparameters that must lie in a range; others may be any finite number.
+RANGES = {
+    "epsilon": (0, 1, "from 0 to 1"),
+    "temperature": (math.ulp(0), math.inf, "above 0"),
+    "p1": (0, 1, "from 0 to 1"),
+    "p2": (0, math.inf, "0 or more"),
+}
+
+
+def one_of(key, name, allowed):
+    """Raise UserError unless `name` is one of `allowed`, suggesting the nearest."""
+    if name not in allowed:
+        near = difflib.get_close_matches(str(name), allowed, 1)
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        raise UserError(f"config: {key}: {name!r} is none of {', '.join(sorted(allowed))}{hint}")
+
+
+def check_options(key, given, plugin, what):
+    """Raise UserError unless the mapping `given` has all required options of a plugin and no unknown ones."""
+    for name in given:
+        one_of(f"{key}.{name}", name, plugin.required | plugin.optional or {f"(this {what} takes none)"})
+    if missing := plugin.required - set(given):
+        raise UserError(f"config: {key}: {what} lacks {', '.join(sorted(missing))}")
+
+
+def by_name(config, section):
+    """Return {name: entry} of a list of mappings, refusing two entries of one name."""
+    entries = {}
+    for i, entry in enumerate(config[section]):
+        if entry["name"] in entries:
+            raise UserError(f"config: {section}[{i}].name: {entry['name']!r} is used twice; names must differ")
+        entries[entry["name"]] = entry
+    return entries
+
+
+def check_schema(config, schema):
+    """Raise UserError for the first violation of the JSON schema, naming the key and what is allowed there."""
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
+
+    error = best_match(Draft202012Validator(schema).iter_errors(config))
+    if error is None:
+        return
+    key = error.json_path.removeprefix("$.").removeprefix("$") or "(top level)"
+    if error.validator == "additionalProperties":
+        known = error.schema.get("properties", {})
+        unknown = sorted(set(error.instance) - set(known))[0]
+        one_of(f"{key}.{unknown}".removeprefix("(top level)."), unknown, set(known))
+    raise UserError(f"config: {key}: {error.message}")
+
+
+def check_methods(config):
+    """Check each method's target function, hyperparameters and their ranges."""
+    known = plugins("methods", "method")
+    for i, entry in enumerate(config["methods"]):
+        key = f"methods[{i}]"
+        one_of(f"{key}.targets", entry["targets"], set(known))
+        check_options(f"{key}.grid", entry["grid"], known[entry["targets"]], f"targets {entry['targets']!r}")
+        for name, values in entry["grid"].items():
+            low, high, words = RANGES.get(name, (-math.inf, math.inf, "a finite number"))
+            for j, value in enumerate(values):
+                if not (low <= value <= high and math.isfinite(value)):
+                    raise UserError(f"config: {key}.grid.{name}[{j}]: {value} must be {words}")
+    by_name(config, "methods")
+    one_of("teacher", config["teacher"], {entry["name"] for entry in config["methods"]})
+    teacher = by_name(config, "methods")[config["teacher"]]
+    if known[teacher["targets"]].inputs != ("onehot",):
+        raise UserError(f"config: teacher: the targets of {config['teacher']!r} need a teacher themselves; choose another")
+
+
+def check(config, schema):
+    """Raise UserError unless `config` is one that the workflow can run from its first job to its last."""
+    check_schema(config, schema)
+    check_methods(config)
+    for section, module, decorator, kind in (
+        ("datasets", "datasets", "source", "source"),
+        ("networks", "networks", "network", "family"),
+    ):
+        known = plugins(module, decorator)
+        for i, entry in enumerate(config[section]):
+            one_of(f"{section}[{i}].{kind}", entry[kind], set(known))
+            check_options(f"{section}[{i}].options", entry["options"], known[entry[kind]], f"{kind} {entry[kind]!r}")
+    names = {section: by_name(config, section) for section in ("datasets", "networks", "recipes")}
+    pairs = set()
+    for i, experiment in enumerate(config["experiments"]):
+        for section, entries in names.items():
+            one_of(f"experiments[{i}].{section[:-1]}", experiment[section[:-1]], set(entries))
+        pair = experiment["dataset"], experiment["network"]
+        if pair in pairs:
+            raise UserError(f"config: experiments[{i}]: {pair[0]} with {pair[1]} is listed twice")
+        pairs.add(pair)
+    low, high = config["temperature_bounds"]
+    if not low < high:
+        raise UserError(f"config: temperature_bounds: the lower bound {low} is not below the upper bound {high}")
+
+
+def cells(config):
+    """List the cells, {dataset, network, seed}: what is trained once for each method."""
+    return [
+        {"dataset": experiment["dataset"], "network": experiment["network"], "seed": seed}
+        for experiment in config["experiments"]
+        for seed in config["seeds"]
+    ]
+
+
+def columns(config):
+    """List the columns of Table III, {column, method, scaling}: each method, then its +TempS where it has one."""
+    found = []
+    for entry in config["methods"]:
+        label, scaling = entry["label"], entry["temperature_scaling"]
+        found.append({"column": label, "method": entry["name"], "scaling": "none"})
+        if scaling != "none":
+            found.append({"column": f"{label}+TempS", "method": entry["name"], "scaling": scaling})
+    return found
+
+
+def shards(entry, students_per_job):
+    """The number of jobs that train a method's grid."""
+    return math.ceil(math.prod(len(values) for values in entry["grid"].values()) / students_per_job)

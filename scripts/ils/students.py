@@ -1,0 +1,73 @@
+"""The file of a shard of students: what a training job leaves for every later stage. Reading it needs no torch.
+
+    validation_logits (G, N, K) float32    best_epoch, failed_epoch (G,) int64    train_loss, validation_ce (G, epochs)
+    kept (M,) int64: the students whose weights are in the file    weights/<name> (M, ...)
+    metadata: points (the G grid points as mappings), device
+"""
+
+import itertools
+
+import numpy as np
+
+from ils.errors import UserError
+from ils.files import load_arrays, save_arrays
+from ils.selection import select
+
+ARRAYS = ("validation_logits", "best_epoch", "failed_epoch", "train_loss", "validation_ce")
+
+
+def grid_points(grid):
+    """List the points of a grid {name: values} as mappings; the last name varies fastest. No names: one empty point."""
+    return [dict(zip(grid, values)) for values in itertools.product(*grid.values())]
+
+
+def shard_points(grid, shard, shards):
+    """The grid points of shard number `shard` of `shards`, which differ in size by at most one."""
+    return [points.tolist() for points in np.array_split(np.array(grid_points(grid), object), shards)][shard]
+
+
+def save_shard(path, results, points, labels, scaling, bounds, device):
+    """Write the `Students` of consecutive chunks as one shard, with the weights of those that may be selected.
+
+    Which these are follows from the validation labels (N,) and `scaling`, as in `selection.select`.
+    """
+    arrays = {name: np.concatenate([getattr(result, name) for result in results]) for name in ARRAYS}
+    failed = arrays["failed_epoch"] > 0
+    kept = []
+    if not failed.all():
+        ways = {"none", scaling}
+        kept = sorted({select(arrays["validation_logits"], labels, failed, way, bounds).index for way in ways})
+    arrays["kept"] = np.array(kept, np.int64)
+    chunk, within = np.divmod(np.arange(len(points)), len(results[0].best_epoch))
+    for name in results[0].weights if kept else ():
+        rows = [results[chunk[i]].weights[name][within[i]].cpu().numpy() for i in kept]
+        arrays[f"weights/{name}"] = np.stack(rows)
+    save_arrays(path, arrays, points=points, device=device)
+
+
+class Shards:
+    """All students of a grid, read from the files of its shards."""
+
+    def __init__(self, paths, job):
+        loaded = [load_arrays(path) for path in paths]
+        self.job, self._arrays = job, [arrays for arrays, _ in loaded]
+        self.points = [point for _, metadata in loaded for point in metadata["points"]]
+        for name in ARRAYS:
+            setattr(self, name, np.concatenate([arrays[name] for arrays in self._arrays]))
+        self.failed = self.failed_epoch > 0
+
+    def select(self, labels, scaling, bounds):
+        """Choose among all students; see `selection.select`."""
+        try:
+            return select(self.validation_logits, labels, self.failed, scaling, bounds)
+        except UserError as error:
+            raise UserError(f"{self.job}: {error}") from None
+
+    def weights(self, index):
+        """The state dict, as arrays (1, ...), of the student at `index` of the whole grid."""
+        for arrays in self._arrays:
+            if index < len(arrays["best_epoch"]):
+                row = np.flatnonzero(arrays["kept"] == index)
+                return {name.removeprefix("weights/"): a[row] for name, a in arrays.items() if name.startswith("weights/")}
+            index -= len(arrays["best_epoch"])
+        raise IndexError(index)

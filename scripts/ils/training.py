@@ -1,0 +1,198 @@
+"""Training G students together: one pass over shared batches, one optimizer over stacked weights, G losses summed.
+
+The students of a grid see the same initial weights, batch order, augmented views and stochastic-depth coins, all drawn
+from the cell's seed; only their targets differ. So a student's result does not depend on which others it trains with,
+except for floating-point rounding.
+"""
+
+import inspect
+import logging
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from ils.errors import UserError
+from ils.optimizers import SGD, Adam
+from ils.samples import Samples
+
+log = logging.getLogger("ils")
+
+INITIALISATION, BATCHES = 1, 2  # streams of a cell's seed; the split is stream 0
+
+
+def stream(seed, purpose):
+    """Return the seed of one of a cell's independent random streams."""
+    return int(np.random.SeedSequence([seed, purpose]).generate_state(1)[0])
+
+
+def choose_device(wanted):
+    """Return the torch device for the config's `device`: cpu, cuda, or auto (cuda where there is one)."""
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise UserError("device: cuda, but torch sees no CUDA device; set device: auto or cpu")
+    return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+class Recipe(NamedTuple):
+    """How a network is trained. `learning_rate` is multiplied by `decay` after each epoch listed in `milestones`;
+    a student whose validation cross-entropy has not improved for `patience` epochs stops (None: never)."""
+
+    optimizer: str
+    learning_rate: float
+    momentum: float
+    nesterov: bool
+    weight_decay: float
+    milestones: list
+    decay: float
+    batch_size: int
+    epochs: int
+    patience: int | None
+
+    def make_optimizer(self, parameters):
+        if self.optimizer == "adam":
+            return Adam(parameters, self.learning_rate, self.weight_decay)
+        return SGD(parameters, self.learning_rate, self.momentum, self.nesterov, self.weight_decay)
+
+    def rate(self, epoch):
+        """The learning rate of the 0-based `epoch`."""
+        return self.learning_rate * self.decay ** sum(milestone <= epoch for milestone in self.milestones)
+
+
+class Cell:
+    """What all students of one dataset x network x seed share, on the device.
+
+    data: arrays of the prepared dataset; split: its index arrays and normalisation; teacher: None, or the arrays and
+    metadata of the soft targets, whose logits (N_train, views, K) are in the order of split["train"].
+    """
+
+    def __init__(self, data, split, augmentation, device, teacher=None, dtype=torch.float32):
+        self.device, self.dtype = device, dtype
+        self.classes = int(data["labels"].max()) + 1
+        self.shape = data["inputs"].shape[1:]
+        self._data, self._split, self._augmentation = data, split, augmentation
+        self.train, self.validation = self.samples("train"), self.samples("validation")
+        self.onehot = torch.nn.functional.one_hot(self.labels("train"), self.classes).to(dtype)
+        self.validation_labels = self.labels("validation")
+        self.teacher_logits = self.teacher_temperature = None
+        if teacher is not None:
+            arrays, metadata = teacher
+            if not np.array_equal(arrays["ids"], self.ids("train")):
+                raise UserError("the soft targets are of other training samples than the split's; delete them and run again")
+            self.teacher_logits = torch.as_tensor(arrays["logits"], dtype=dtype, device=device)
+            self.teacher_temperature = metadata["temperature"]
+
+    def samples(self, part):
+        """The inputs of a split: "train", "validation" or "test"."""
+        inputs = self._data["inputs"][self._split[part]]
+        return Samples(inputs, self._split["mean"], self._split["std"], self._augmentation, self.device, self.dtype)
+
+    def labels(self, part):
+        """The labels (N,) of a split."""
+        return torch.as_tensor(self._data["labels"][self._split[part]], device=self.device)
+
+    def ids(self, part):
+        """The ids (N,) of a split's samples, as a numpy array."""
+        return self._data["ids"][self._split[part]]
+
+
+@torch.no_grad()
+def predict(network, samples, views=None, batch_size=1000):
+    """Return logits (G, N, K) in evaluation mode; `views` (N,) picks one augmented view of each sample."""
+    network.eval()
+    parts = torch.arange(len(samples), device=samples.mean.device).split(batch_size)
+    return torch.cat([network(samples.batch(part, None if views is None else views[part])) for part in parts], 1)
+
+
+def losses(logits, targets):
+    """Cross-entropy of each student, (G,): logits (G, B, K); targets (G, B, K) or (B, K)."""
+    return -(targets * logits.log_softmax(-1)).sum(-1).mean(-1)
+
+
+class Students(NamedTuple):
+    """G trained students. Epochs count from 1; failed_epoch is 0 for a student whose loss stayed finite.
+
+    validation_logits (G, N, K), best_epoch (G,), failed_epoch (G,), and per epoch, NaN once a student has stopped,
+    train_loss and validation_ce (G, epochs); weights: state dict of (G, ...) tensors at the best epoch.
+    """
+
+    validation_logits: np.ndarray
+    best_epoch: np.ndarray
+    failed_epoch: np.ndarray
+    train_loss: np.ndarray
+    validation_ce: np.ndarray
+    weights: dict
+
+
+def shuffled_batches(cell, batch_size, generator):
+    """Yield (indices, views) of one epoch on the device; a last batch of one sample joins the batch before it."""
+    n = len(cell.train)
+    order = torch.randperm(n, generator=generator).to(cell.device)
+    views = torch.randint(cell.train.views, (n,), generator=generator).to(cell.device)
+    cuts = [start for start in range(batch_size, n, batch_size) if n - start > 1]
+    yield from zip(order.tensor_split(cuts), views.tensor_split(cuts))
+
+
+def train(network, cell, method, hyperparameters, recipe, seed, title):
+    """Train the G students of `network` on the targets of `method`; returns `Students`.
+
+    hyperparameters: name -> list of G values. `title` names the job in progress bar and log. A student whose loss stops
+    being finite is marked as failed; the others go on undisturbed.
+    """
+    network = network.to(cell.device, cell.dtype)
+    generator = torch.Generator().manual_seed(stream(seed, BATCHES))
+    hyperparameters = {
+        name: torch.as_tensor(values, dtype=cell.dtype, device=cell.device).view(-1, 1, 1)
+        for name, values in hyperparameters.items()
+    }
+    wanted = [name for name, p in inspect.signature(method).parameters.items() if p.kind is not p.KEYWORD_ONLY]
+    optimizer = recipe.make_optimizer(network.parameters())
+    state = network.state_dict()  # refers to the weights themselves, which change in place
+    best = {name: tensor.clone() for name, tensor in state.items()}
+    students = network.students
+    best_ce, best_epoch = np.full(students, np.inf), np.zeros(students, np.int64)
+    failed_epoch, active = np.zeros(students, np.int64), np.ones(students, bool)
+    history = np.full((2, students, recipe.epochs), np.nan)
+
+    for epoch in tqdm(range(recipe.epochs), desc=title, unit="epoch", leave=False, disable=None):
+        network.train()
+        optimizer.learning_rate = recipe.rate(epoch)
+        total = torch.zeros(students, dtype=cell.dtype, device=cell.device)
+        for indices, views in shuffled_batches(cell, recipe.batch_size, generator):
+            network.draw_coins(generator)
+            logits = network(cell.train.batch(indices, views))
+            inputs = {"onehot": cell.onehot[indices], "teacher_temperature": cell.teacher_temperature}
+            if "teacher_logits" in wanted:
+                inputs["teacher_logits"] = cell.teacher_logits[indices, views]
+            loss = losses(logits, method(*(inputs[name] for name in wanted), **hyperparameters))
+            for parameter in network.parameters():
+                parameter.grad = None
+            loss.sum().backward()
+            optimizer.step()
+            total += loss.detach() * len(indices)
+
+        logits = predict(network, cell.validation)
+        ce = torch.nn.functional.cross_entropy(
+            logits.flatten(0, 1), cell.validation_labels.repeat(students), reduction="none"
+        ).view(students, -1).mean(-1)
+        history[:, active, epoch] = torch.stack([total / len(cell.train), ce]).double().cpu().numpy()[:, active]
+        loss_now, ce_now = history[:, :, epoch]
+        failed_epoch[active & ~np.isfinite(loss_now + ce_now)] = epoch + 1
+        active &= failed_epoch == 0
+        improved = active & (ce_now < best_ce)
+        best_ce[improved], best_epoch[improved] = ce_now[improved], epoch + 1
+        if improved.any():
+            rows = torch.as_tensor(np.flatnonzero(improved), device=cell.device)
+            for name, tensor in best.items():
+                tensor[rows] = state[name][rows]
+        if recipe.patience is not None:
+            active &= epoch + 1 - best_epoch < recipe.patience
+        if (epoch + 1) % max(1, recipe.epochs // 10) == 0 or not active.any():
+            log.info("%s: epoch %d, %d students, best validation cross-entropy %.4f", title, epoch + 1, active.sum(), best_ce.min())
+        if not active.any():
+            break
+
+    network.load_state_dict(best)
+    return Students(
+        predict(network, cell.validation).cpu().numpy(), best_epoch, failed_epoch, history[0], history[1], best
+    )

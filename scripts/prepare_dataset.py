@@ -1,0 +1,25 @@
+"""Turn a dataset of any source into the one prepared file that every later stage reads."""
+
+import numpy as np
+
+from ils.datasets import SOURCES, check
+from ils.files import save_arrays
+from ils.job import log, run
+
+
+def prepare_dataset(output, name, source, options):
+    """Write inputs, labels, ids and the marks of the official test split, in the source's order, to `output`."""
+    raw = SOURCES[source](**options)
+    check(raw, name)
+    arrays = {"inputs": raw.inputs, "labels": raw.labels, "official_test": raw.official_test}
+    save_arrays(output, arrays | {"ids": np.arange(len(raw.labels))}, classes=raw.classes)
+    log.info("%s: %d samples of shape %s, %d classes", name, len(raw.inputs), raw.inputs.shape[1:], len(raw.classes))
+
+
+if __name__ == "__main__":
+    run(
+        prepare_dataset,
+        snakemake,
+        output=snakemake.output[0],
+        **snakemake.params.dataset,
+    )

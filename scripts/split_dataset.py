@@ -1,0 +1,24 @@
+"""Split a prepared dataset into training, validation and test samples by a seed."""
+
+from ils.datasets import split
+from ils.files import load_arrays, save_arrays
+from ils.job import log, run
+
+
+def split_dataset(data, output, name, seed, test, validation):
+    """Write the index arrays and the training split's normalisation to `output`; see `ils.datasets.split`."""
+    arrays, _ = load_arrays(data)
+    parts = split(arrays["inputs"], arrays["labels"], arrays["official_test"], seed, test, validation, name)
+    save_arrays(output, parts)
+    log.info("%s seed %d: %s", name, seed, {part: len(parts[part]) for part in ("train", "validation", "test")})
+
+
+if __name__ == "__main__":
+    run(
+        split_dataset,
+        snakemake,
+        data=snakemake.input.data,
+        output=snakemake.output[0],
+        seed=int(snakemake.wildcards.seed),
+        **snakemake.params.dataset,
+    )

@@ -1,0 +1,58 @@
+"""Train one shard of a method's grid of students on one dataset, network and seed; the teacher is a grid of one."""
+
+import logging
+import sys
+
+import torch
+
+from ils.files import load_arrays
+from ils.job import run
+from ils.methods import METHODS
+from ils.networks import build
+from ils.students import save_shard, shard_points
+from ils.training import INITIALISATION, Cell, Recipe, choose_device, stream, train
+
+
+def train_students(data, split, soft_targets, output, job, seed, shard, device, augmentation, network, recipe, method, bounds):
+    """Train the grid points of `shard`, `students_at_once` of them in one network, and write them to `output`.
+
+    soft_targets: the teacher's file, or None for a method without a teacher. method: its config entry with the number
+    of `shards`; `bounds` of the temperature.
+    """
+    torch.set_num_threads(1)  # several processes use the cores better than several threads
+    device = choose_device(device)
+    teacher = load_arrays(soft_targets) if soft_targets else None
+    cell = Cell(load_arrays(data)[0], load_arrays(split)[0], augmentation, device, teacher)
+    points = shard_points(method["grid"], shard, method["shards"])
+    at_once, results = network["students_at_once"][device.type], []
+    for start in range(0, len(points), at_once):
+        chunk = points[start : start + at_once]
+        students = build(
+            network["family"], network["options"], cell.shape, cell.classes, len(chunk), stream(seed, INITIALISATION)
+        )
+        hyperparameters = {name: [point[name] for point in chunk] for name in method["grid"]}
+        title = f"{job} {start + 1}-{start + len(chunk)}/{len(points)}"
+        results.append(train(students, cell, METHODS[method["targets"]], hyperparameters, Recipe(**recipe), seed, title))
+        for point, epoch in zip(chunk, results[-1].failed_epoch):
+            if epoch:
+                message = f"{job}: student {point} diverged in epoch {epoch} (its loss is not a finite number); left out"
+                logging.getLogger("ils").error(message)
+                print(f"error: {message}", file=sys.stderr)
+    labels = cell.validation_labels.cpu().numpy()
+    save_shard(output, results, points, labels, method["temperature_scaling"], bounds, device.type)
+
+
+if __name__ == "__main__":
+    wildcards = snakemake.wildcards
+    run(
+        train_students,
+        snakemake,
+        data=snakemake.input.data,
+        split=snakemake.input.split,
+        soft_targets=snakemake.input.get("soft_targets"),
+        output=snakemake.output[0],
+        job=f"{wildcards.dataset} {wildcards.network} seed {wildcards.seed} {wildcards.method}",
+        seed=int(wildcards.seed),
+        shard=int(wildcards.shard),
+        **snakemake.params,
+    )

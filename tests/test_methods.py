@@ -1,0 +1,71 @@
+"""Each target function against numbers worked out by hand."""
+
+import math
+
+import pytest
+import torch
+
+from ils.methods import METHODS
+
+ONEHOT = torch.tensor([[1.0, 0.0, 0.0]], dtype=torch.float64)
+LOGITS = torch.log(torch.tensor([[0.7, 0.2, 0.1]], dtype=torch.float64))  # a teacher that is right, p_t = 0.7
+
+
+def row(name, *inputs, **hyperparameters):
+    return METHODS[name](ONEHOT, *inputs, **hyperparameters).squeeze().tolist()
+
+
+def test_no_ls_is_the_label():
+    assert row("no_ls") == [1, 0, 0]
+
+
+def test_ls_is_the_papers_example():
+    assert row("ls", epsilon=0.1) == pytest.approx([0.9 + 0.1 / 3, 0.1 / 3, 0.1 / 3])
+
+
+def test_ils1_smooths_by_the_parabola():
+    # epsilon_x = 2 (0.7 - 0.95)^2 = 0.125
+    assert row("ils1", LOGITS, 1.0, p1=0.95, p2=2.0) == pytest.approx([0.875 + 0.125 / 3, 0.125 / 3, 0.125 / 3])
+    # capped: 5 (0.7 - 0.4)^2 = 0.45 -> 0.2; and it rises again beyond the vertex
+    assert row("ils1", LOGITS, 1.0, p1=0.4, p2=5.0)[1] == pytest.approx(0.2 / 3)
+    # at temperature 2 the teacher's p_t is sqrt(.7) / (sqrt(.7) + sqrt(.2) + sqrt(.1))
+    p_true = math.sqrt(0.7) / (math.sqrt(0.7) + math.sqrt(0.2) + math.sqrt(0.1))
+    assert row("ils1", LOGITS, 2.0, p1=0.9, p2=1.0)[2] == pytest.approx((p_true - 0.9) ** 2 / 3)
+
+
+def test_ils2_splits_epsilon_as_the_teacher_does():
+    assert row("ils2", LOGITS, epsilon=0.3, temperature=1.0) == pytest.approx([0.7, 0.2, 0.1])
+    root = math.sqrt(0.2) / (math.sqrt(0.2) + math.sqrt(0.1))
+    assert row("ils2", LOGITS, epsilon=0.1, temperature=2.0) == pytest.approx([0.9, 0.1 * root, 0.1 * (1 - root)])
+
+
+def test_ils2_stays_exact_where_the_teacher_is_certain():
+    certain = torch.tensor([[400.0, 1.0, 0.0]], dtype=torch.float64)  # 1 - p_t is 0 in floating point
+    share = math.e / (math.e + 1)
+    assert row("ils2", certain, epsilon=0.1, temperature=1.0) == pytest.approx([0.9, 0.1 * share, 0.1 * (1 - share)])
+
+
+def test_ils_takes_epsilon_at_the_fitted_and_the_split_at_the_grid_temperature():
+    p_true = math.sqrt(0.7) / (math.sqrt(0.7) + math.sqrt(0.2) + math.sqrt(0.1))
+    epsilon = (p_true - 0.9) ** 2
+    expected = [1 - epsilon, epsilon * 2 / 3, epsilon / 3]
+    assert row("ils", LOGITS, 2.0, p1=0.9, p2=1.0, temperature=1.0) == pytest.approx(expected)
+    root = math.sqrt(0.2) / (math.sqrt(0.2) + math.sqrt(0.1))
+    expected = [1 - epsilon, epsilon * root, epsilon * (1 - root)]
+    assert row("ils_one_temperature", LOGITS, p1=0.9, p2=1.0, temperature=2.0) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_targets_are_distributions_for_every_student(name):
+    from ils.plugins import plugins
+
+    plugin = plugins("methods", "method")[name]
+    torch.manual_seed(0)
+    onehot = torch.eye(4, dtype=torch.float64)[torch.randint(4, (50,))]
+    given = {"onehot": onehot, "teacher_logits": torch.randn(50, 4, dtype=torch.float64) * 5, "teacher_temperature": 1.3}
+    grid = {"epsilon": [0.0, 0.2], "temperature": [0.5, 8.0], "p1": [0.7, 1.0], "p2": [0.0, 6.0]}
+    grid = {key: torch.tensor(grid[key]).double().view(-1, 1, 1) for key in plugin.required}
+    targets = METHODS[name](*(given[key] for key in plugin.inputs), **grid)
+    assert targets.shape == ((2, 50, 4) if grid else (50, 4))
+    torch.testing.assert_close(targets.sum(-1), torch.ones(targets.shape[:-1], dtype=torch.float64))
+    assert targets.min() >= 0

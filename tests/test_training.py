@@ -1,0 +1,202 @@
+"""The trainer: batches and views, optimizers, early stopping, divergence, and the shard files it leaves."""
+
+import numpy as np
+import pytest
+import torch
+
+from conftest import RECIPE, made_up_data
+from ils.datasets import split
+from ils.errors import UserError
+from ils.methods import METHODS
+from ils.networks import build
+from ils.optimizers import SGD, Adam
+from ils.samples import Samples, view_count
+from ils.students import Shards, grid_points, save_shard, shard_points
+from ils.training import BATCHES, Cell, choose_device, losses, shuffled_batches, stream, train
+
+
+def mlp(students=1, seed=0):
+    return build("mlp", {"hidden": [8]}, (5,), 3, students, seed)
+
+
+@pytest.mark.parametrize(
+    "ours, theirs",
+    [
+        (lambda p: SGD(p, 0.1, 0.9, True, 0.01), lambda p: torch.optim.SGD(p, 0.1, 0.9, 0, 0.01, nesterov=True)),
+        (lambda p: SGD(p, 0.1, 0.9, False, 0.01), lambda p: torch.optim.SGD(p, 0.1, 0.9, 0, 0.01)),
+        (lambda p: SGD(p, 0.1, 0.0, False, 0.0), lambda p: torch.optim.SGD(p, 0.1)),
+        (lambda p: Adam(p, 0.1, 0.01), lambda p: torch.optim.Adam(p, 0.1, weight_decay=0.01)),
+    ],
+)
+def test_optimizers_take_the_steps_of_torch_optim(ours, theirs):
+    start = torch.randn(4, 3, dtype=torch.float64)
+    results = []
+    for make in (ours, theirs):
+        weight = torch.nn.Parameter(start.clone())
+        optimizer = make([weight])
+        for step in range(7):
+            weight.grad = None
+            ((weight - step) ** 2).sum().backward()
+            optimizer.step()
+        results.append(weight.detach())
+    torch.testing.assert_close(*results, rtol=1e-12, atol=1e-12)
+
+
+def test_a_parameter_without_gradient_keeps_its_momentum_and_decay():
+    weight = torch.nn.Parameter(torch.ones(1))
+    optimizer = SGD([weight], 1.0, 0.5, False, 0.1)
+    weight.grad = torch.tensor([0.9])
+    optimizer.step()  # velocity 0.9 + 0.1 * 1 = 1, weight 0
+    weight.grad = None
+    optimizer.step()  # velocity 0.5, weight -0.5
+    assert weight.item() == pytest.approx(-0.5)
+
+
+def test_every_view_is_the_padded_image_cropped_and_flipped():
+    image = np.arange(1, 13, dtype=np.uint8).reshape(1, 1, 3, 4)
+    augmentation = {"pad": 2, "flip": True}
+    samples = Samples(image, np.zeros(1), np.ones(1), augmentation, torch.device("cpu"), torch.float64)
+    assert samples.views == view_count(augmentation) == 50 and view_count({"pad": 4, "flip": True}) == 162
+    padded = np.pad(image[0, 0], 2)
+    for dy in range(5):
+        for dx in range(5):
+            for flip in range(2):
+                crop = padded[dy : dy + 3, dx : dx + 4]
+                batch = samples.batch(torch.tensor([0]), torch.tensor([(dy * 5 + dx) * 2 + flip]))
+                np.testing.assert_array_equal(batch[0, 0], crop[:, ::-1] if flip else crop)
+    np.testing.assert_array_equal(samples.batch(torch.tensor([0]))[0, 0], image[0, 0])
+
+
+def test_inputs_are_normalised_by_channel_or_feature():
+    images = np.array([[[[1]], [[10]]], [[[3]], [[30]]]], np.uint8)
+    plain = {"pad": 0, "flip": False}
+    batch = Samples(images, [2, 20], [1, 10], plain, torch.device("cpu"), torch.float32).batch(torch.tensor([1, 0]))
+    assert batch.flatten().tolist() == [1, 1, -1, -1]
+    table = np.array([[1, 10], [3, 30]], np.float32)
+    batch = Samples(table, [2, 20], [1, 10], plain, torch.device("cpu"), torch.float32).batch(torch.tensor([1]))
+    assert batch.tolist() == [[1, 1]]
+
+
+@pytest.mark.parametrize("batch_size, sizes", [(16, [16, 16, 16, 6]), (54, [54]), (53, [54]), (18, [18] * 3)])
+def test_an_epoch_visits_every_sample_once(make_cell, batch_size, sizes):
+    cell = make_cell((3, 4, 4), pad=1)
+    batches = list(shuffled_batches(cell, batch_size, torch.Generator().manual_seed(0)))
+    assert [len(indices) for indices, _ in batches] == sizes
+    assert torch.cat([indices for indices, _ in batches]).sort().values.tolist() == list(range(54))
+    assert torch.cat([views for _, views in batches]).unique().tolist() == list(range(9))
+
+
+def test_students_see_the_teachers_logits_of_the_view_they_are_shown(make_cell):
+    cell = make_cell((1, 4, 4), pad=1, teacher=True)
+    seen = []
+
+    def spy(onehot, teacher_logits):
+        seen.append((onehot.argmax(-1), teacher_logits))
+        return onehot
+
+    train(build("lenet", {"padding": 4}, (1, 4, 4), 3, 1, 0), cell, spy, {}, RECIPE._replace(epochs=1), 5, "spy")
+    plan = shuffled_batches(cell, RECIPE.batch_size, torch.Generator().manual_seed(stream(5, BATCHES)))
+    for (labels, logits), (indices, views) in zip(seen, plan, strict=True):
+        assert torch.equal(labels, cell.onehot[indices].argmax(-1))
+        for row, (index, view) in enumerate(zip(indices, views)):
+            assert torch.equal(logits[row], cell.teacher_logits[index, view])
+
+
+def test_loss_is_the_mean_cross_entropy_of_each_student():
+    logits = torch.tensor([[[0.0, 0.0]], [[0.0, np.log(3.0)]]])
+    targets = torch.tensor([[[0.5, 0.5]], [[1.0, 0.0]]])
+    torch.testing.assert_close(losses(logits, targets), torch.tensor([np.log(2), np.log(4)], dtype=torch.float64))
+
+
+def test_the_best_validation_epoch_is_kept_and_patience_stops(make_cell):
+    cell = make_cell((5,))
+    recipe = RECIPE._replace(epochs=60, learning_rate=0.5, milestones=[], patience=4)
+    students = train(mlp(2), cell, METHODS["ls"], {"epsilon": [0.0, 0.3]}, recipe, 0, "test")
+    for g in range(2):
+        ce = students.validation_ce[g]
+        ran = int(np.isfinite(ce).sum())
+        assert students.best_epoch[g] == np.nanargmin(ce) + 1 == ran - 4 < 56
+        assert np.isnan(ce[ran:]).all() and np.isnan(students.train_loss[g, ran:]).all()
+        logits = torch.as_tensor(students.validation_logits[g])
+        kept = torch.nn.functional.cross_entropy(logits, cell.validation_labels)
+        assert kept.item() == pytest.approx(np.nanmin(ce), abs=1e-12)
+
+
+def test_learning_rate_follows_the_milestones():
+    recipe = RECIPE._replace(learning_rate=1.0, decay=0.1, milestones=[2, 4])
+    assert [recipe.rate(epoch) for epoch in range(5)] == pytest.approx([1, 1, 0.1, 0.1, 0.01])
+
+
+def test_a_student_that_diverges_is_marked_and_leaves_the_others_alone(make_cell, tmp_path):
+    cell = make_cell((5,))
+
+    def poison(onehot, *, epsilon):
+        return onehot * torch.where(epsilon > 0.5, torch.nan, 1.0)
+
+    grid = {"epsilon": [0.1, 0.9, 0.2]}
+    students = train(mlp(3), cell, poison, grid, RECIPE, 0, "test")
+    alone = train(mlp(1), cell, METHODS["no_ls"], {}, RECIPE, 0, "test")
+    assert students.failed_epoch.tolist() == [0, 1, 0]
+    for g in (0, 2):
+        np.testing.assert_allclose(students.validation_logits[g], alone.validation_logits[0], atol=1e-9)
+
+    labels = cell.validation_labels.numpy()
+    save_shard(tmp_path / "shard0", [students], grid_points(grid), labels, "joint", (0.5, 5), "cpu")
+    shards = Shards([tmp_path / "shard0"], "toy job")
+    assert shards.failed.tolist() == [False, True, False]
+    assert shards.select(labels, "joint", (0.5, 5)).index in (0, 2)
+    shards.failed[:] = True
+    with pytest.raises(UserError, match="toy job: every student"):
+        shards.select(labels, "none", (0.5, 5))
+
+
+def test_shards_together_are_the_grid(make_cell, tmp_path):
+    cell = make_cell((5,))
+    grid = {"epsilon": [0.0, 0.1, 0.2, 0.3], "temperature": [1, 2]}
+    points = grid_points(grid)
+    assert len(points) == 8 and points[1] == {"epsilon": 0.0, "temperature": 2}
+    assert sum((shard_points(grid, shard, 3) for shard in range(3)), []) == points
+    labels = cell.validation_labels.numpy()
+    recipe = RECIPE._replace(epochs=2)
+
+    def trained(points):
+        return train(mlp(len(points)), cell, METHODS["ls"], {"epsilon": [p["epsilon"] for p in points]}, recipe, 0, "t")
+
+    paths = []
+    for shard in range(3):
+        mine = shard_points(grid, shard, 3)
+        chunks = [trained(mine[start : start + 2]) for start in range(0, len(mine), 2)]
+        paths.append(tmp_path / f"shard{shard}.safetensors")
+        save_shard(paths[-1], chunks, mine, labels, "selected", (0.5, 5), "cpu")
+    whole = trained(points)
+    shards = Shards(paths, "toy")
+    assert shards.points == points
+    np.testing.assert_allclose(shards.validation_logits, whole.validation_logits, atol=1e-9)
+    chosen = shards.select(labels, "selected", (0.5, 5))
+    for name, array in shards.weights(chosen.index).items():
+        np.testing.assert_allclose(array[0], whole.weights[name][chosen.index], atol=1e-9)
+
+
+def test_the_same_seed_gives_the_same_bytes(make_cell, tmp_path):
+    for run in "ab":
+        cell = make_cell((1, 8, 8), pad=1, teacher=True)
+        network = build("resnet", {"depth": 8, "width": 4, "survival": 0.5}, (1, 8, 8), 3, 2, 0)
+        students = train(network, cell, METHODS["ls"], {"epsilon": [0.1, 0.2]}, RECIPE, 1, "test")
+        points, labels = [{"epsilon": 0.1}, {"epsilon": 0.2}], cell.validation_labels.numpy()
+        save_shard(tmp_path / run, [students], points, labels, "none", (0.5, 5), "cpu")
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_soft_targets_of_other_samples_are_refused(make_cell):
+    data = made_up_data((5,))
+    parts = split(data["inputs"], data["labels"], data["official_test"], 0, 0.2, 0.25, "made up")
+    teacher = {"logits": np.zeros((54, 1, 3)), "ids": np.arange(54)}, {"temperature": 1.0}
+    with pytest.raises(UserError, match="other training samples"):
+        Cell(data, parts, {"pad": 0, "flip": False}, torch.device("cpu"), teacher)
+
+
+def test_a_missing_cuda_device_is_an_error_only_when_asked_for(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose_device("auto").type == "cpu"
+    with pytest.raises(UserError, match="device: cuda"):
+        choose_device("cuda")

@@ -1,0 +1,80 @@
+# The checked config, its cells, and what several stages need.
+import sys
+from pathlib import Path
+
+import yaml
+
+REPOSITORY = Path(workflow.basedir).parent
+sys.path.insert(0, str(REPOSITORY / "scripts"))
+
+from ils import config as study
+from ils.errors import UserError
+from ils.plugins import modules_of, plugins
+
+try:
+    study.check(config, yaml.safe_load(Path(workflow.basedir, "schemas", "config.schema.yaml").read_text()))
+except UserError as error:
+    raise WorkflowError(str(error))
+
+DATASETS = study.by_name(config, "datasets")
+NETWORKS = study.by_name(config, "networks")
+RECIPES = study.by_name(config, "recipes")
+METHODS = study.by_name(config, "methods")
+EXPERIMENTS = {(e["dataset"], e["network"]): e for e in config["experiments"]}
+CELLS = study.cells(config)
+COLUMNS = study.columns(config)
+TARGETS = plugins("methods", "method")
+
+CELL = "results/{dataset}/{network}/seed{seed}"
+DATA = "results/{dataset}/data.safetensors"
+SPLIT = "results/{dataset}/seed{seed}/split.safetensors"
+SHARD = CELL + "/{method}/shard{shard}.safetensors"
+SOFT_TARGETS = CELL + "/soft_targets.safetensors"
+
+DIAGRAMS = {"fig12": "accuracy", "fig13": "cross_entropy", "fig14": "ece", "fig15": "cwece"}
+
+
+wildcard_constraints:
+    dataset="|".join(map(re.escape, DATASETS)),
+    network="|".join(map(re.escape, NETWORKS)),
+    method="|".join(map(re.escape, METHODS)),
+    seed=r"\d+",
+    shard=r"\d+",
+
+
+def code(script):
+    """The library files that a script of scripts/ uses: an edit to one of them reruns the rule."""
+    return modules_of(REPOSITORY / "scripts" / script)
+
+
+def shards(network, method):
+    """How many jobs train the grid of a method with a network."""
+    return study.shards(METHODS[method], NETWORKS[network]["students_per_job"])
+
+
+def shard_files(wildcards, method):
+    """The files of all shards of a method in one cell."""
+    numbers = range(shards(wildcards.network, method))
+    return [SHARD.format(**{**wildcards, "method": method, "shard": n}) for n in numbers]
+
+
+def network_of(wildcards):
+    """What shapes a cell's network and how many of its students train at once."""
+    return {k: NETWORKS[wildcards.network][k] for k in ("family", "options", "students_at_once")}
+
+
+def augmentation_of(wildcards):
+    return DATASETS[wildcards.dataset]["augmentation"]
+
+
+def recipe_of(wildcards):
+    """The cell's training recipe, without its name: renaming one retrains nothing."""
+    recipe = RECIPES[EXPERIMENTS[wildcards.dataset, wildcards.network]["recipe"]]
+    return {key: value for key, value in recipe.items() if key != "name"}
+
+
+def method_of(wildcards):
+    """What decides a method's training: its target function, its grid, and which students' weights to keep."""
+    method = METHODS[wildcards.method]
+    kept = {key: method[key] for key in ("targets", "grid", "temperature_scaling")}
+    return kept | {"shards": shards(wildcards.network, wildcards.method)}
