@@ -17,9 +17,12 @@ def prepare_dataset(output, name, source, options):
 
 
 if __name__ == "__main__":
+    dataset = snakemake.params.dataset
     run(
         prepare_dataset,
         snakemake,
         output=snakemake.output[0],
-        **snakemake.params.dataset,
+        name=dataset["name"],
+        source=dataset["source"],
+        options=dataset["options"],
     )

@@ -1,6 +1,6 @@
 """Split a prepared dataset into training, validation and test samples by a seed."""
 
-from ils.datasets import split
+from ils.splits import split
 from ils.files import load_arrays, save_arrays
 from ils.job import log, run
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ils.datasets import split
+from ils.splits import split
 from ils.training import Cell, Recipe
 
 torch.set_num_threads(1)

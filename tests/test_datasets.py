@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from conftest import made_up_data
-from ils.datasets import SOURCES, Raw, check, split, stratified
+from ils.datasets import SOURCES, Raw, check
 from ils.errors import UserError
+from ils.splits import split, stratified
 
 
 @pytest.mark.parametrize(

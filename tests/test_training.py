@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from conftest import RECIPE, made_up_data
-from ils.datasets import split
+from ils.splits import split
 from ils.errors import UserError
 from ils.methods import METHODS
 from ils.networks import build

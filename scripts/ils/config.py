@@ -97,6 +97,10 @@ def check(config, schema):
         if pair in pairs:
             raise UserError(f"config: experiments[{i}]: {pair[0]} with {pair[1]} is listed twice")
         pairs.add(pair)
+    labels = [column["column"] for column in columns(config)]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise UserError(f"config: methods: {label!r} is the label of two columns; labels must differ")
     low, high = config["temperature_bounds"]
     if not low < high:
         raise UserError(f"config: temperature_bounds: the lower bound {low} is not below the upper bound {high}")

@@ -1,10 +1,12 @@
 """What the config may name, read off the source without importing it: the workflow itself needs neither torch nor numpy."""
 
 import ast
+import hashlib
 from pathlib import Path
 from typing import NamedTuple
 
 LIBRARY = Path(__file__).parent
+EXTENDED = ("datasets", "methods", "networks")  # modules that users add functions to
 
 
 class Plugin(NamedTuple):
@@ -27,19 +29,48 @@ def plugins(module, decorator):
     return found
 
 
+def code_of(node):
+    """The code of a definition as text, without comments and docstrings."""
+    for inner in ast.walk(node):
+        body = getattr(inner, "body", None)
+        if isinstance(body, list) and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
+            inner.body = body[1:]
+    return ast.dump(node)
+
+
+def fingerprint(module, *names):
+    """Return a digest of the code of functions and of everything in their module that they use.
+
+    As a rule's parameter it reruns what that function made, and nothing else, when the function changes.
+    """
+    tree = ast.parse((LIBRARY / f"{module}.py").read_text(encoding="utf-8"))
+    defined = {}
+    for node in tree.body:
+        for target in getattr(node, "targets", [node]):
+            defined[getattr(target, "id", getattr(target, "name", None))] = node
+    used, todo = {}, list(names)
+    while todo:
+        current = todo.pop()
+        if current in defined and current not in used:
+            used[current] = code_of(defined[current])
+            todo += [node.id for node in ast.walk(defined[current]) if isinstance(node, ast.Name)]
+    return hashlib.sha256("\n".join(used[key] for key in sorted(used)).encode()).hexdigest()[:16]
+
+
 def modules_of(script):
-    """List the library files that `script` imports, directly or not: declared as input, an edit reruns the rule."""
+    """List the library files that `script` imports, directly or not: declared as input, an edit reruns the rule.
+
+    The modules that users extend are left out, so that one more method does not retrain the others: the rules take the
+    `fingerprint` of the function that they use instead.
+    """
     found, todo = set(), [Path(script)]
     while todo:
         for node in ast.walk(ast.parse(todo.pop().read_text(encoding="utf-8"))):
-            names = []
-            if isinstance(node, ast.ImportFrom) and node.module:
-                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-            elif isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            for name in names:
+            if not isinstance(node, ast.ImportFrom) or node.module.partition(".")[0] != "ils":
+                continue
+            for name in (node.module, *(f"{node.module}.{alias.name}" for alias in node.names)):
                 path = LIBRARY.parent.joinpath(*name.split(".")).with_suffix(".py")
-                if name.startswith("ils.") and path.exists() and path not in found:
+                if path.exists() and path not in found:
                     found.add(path)
                     todo.append(path)
-    return sorted(str(path) for path in found)
+    return sorted(str(path) for path in found if path.stem not in EXTENDED)

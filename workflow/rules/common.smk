@@ -1,4 +1,6 @@
 # The checked config, its cells, and what several stages need.
+import os
+import re
 import sys
 from pathlib import Path
 
@@ -9,10 +11,15 @@ sys.path.insert(0, str(REPOSITORY / "scripts"))
 
 from ils import config as study
 from ils.errors import UserError
-from ils.plugins import modules_of, plugins
+from ils.plugins import fingerprint, modules_of, plugins
 
 try:
-    study.check(config, yaml.safe_load(Path(workflow.basedir, "schemas", "config.schema.yaml").read_text()))
+    study.check(
+        config,
+        yaml.safe_load(
+            Path(workflow.basedir, "schemas", "config.schema.yaml").read_text()
+        ),
+    )
 except UserError as error:
     raise WorkflowError(str(error))
 
@@ -28,10 +35,16 @@ TARGETS = plugins("methods", "method")
 CELL = "results/{dataset}/{network}/seed{seed}"
 DATA = "results/{dataset}/data.safetensors"
 SPLIT = "results/{dataset}/seed{seed}/split.safetensors"
-SHARD = CELL + "/{method}/shard{shard}.safetensors"
-SOFT_TARGETS = CELL + "/soft_targets.safetensors"
+SHARD = f"{CELL}/{{method}}/shard{{shard}}.safetensors"
+SOFT_TARGETS = f"{CELL}/soft_targets.safetensors"
+PREDICTIONS = f"{CELL}/predictions.safetensors"
 
-DIAGRAMS = {"fig12": "accuracy", "fig13": "cross_entropy", "fig14": "ece", "fig15": "cwece"}
+DIAGRAMS = {
+    "fig12": "accuracy",
+    "fig13": "cross_entropy",
+    "fig14": "ece",
+    "fig15": "cwece",
+}
 
 
 wildcard_constraints:
@@ -43,8 +56,13 @@ wildcard_constraints:
 
 
 def code(script):
-    """The library files that a script of scripts/ uses: an edit to one of them reruns the rule."""
-    return modules_of(REPOSITORY / "scripts" / script)
+    """The library files that a script of scripts/ uses: an edit to one of them reruns the rule.
+
+    Relative, so that a clone that moves to another folder has nothing to do again.
+    """
+    return [
+        os.path.relpath(path) for path in modules_of(REPOSITORY / "scripts" / script)
+    ]
 
 
 def shards(network, method):
@@ -55,12 +73,23 @@ def shards(network, method):
 def shard_files(wildcards, method):
     """The files of all shards of a method in one cell."""
     numbers = range(shards(wildcards.network, method))
-    return [SHARD.format(**{**wildcards, "method": method, "shard": n}) for n in numbers]
+    return [
+        SHARD.format(**{**wildcards, "method": method, "shard": n}) for n in numbers
+    ]
+
+
+def dataset_of(wildcards):
+    """What decides a dataset's file, its source's code included."""
+    dataset = DATASETS[wildcards.dataset]
+    kept = {key: dataset[key] for key in ("name", "source", "options")}
+    return kept | {"code": fingerprint("datasets", dataset["source"], "check")}
 
 
 def network_of(wildcards):
-    """What shapes a cell's network and how many of its students train at once."""
-    return {k: NETWORKS[wildcards.network][k] for k in ("family", "options", "students_at_once")}
+    """What shapes a cell's network, its code included, and how many of its students train at once."""
+    network = NETWORKS[wildcards.network]
+    kept = {key: network[key] for key in ("family", "options", "students_at_once")}
+    return kept | {"code": fingerprint("networks", network["family"], "build")}
 
 
 def augmentation_of(wildcards):
@@ -74,7 +103,20 @@ def recipe_of(wildcards):
 
 
 def method_of(wildcards):
-    """What decides a method's training: its target function, its grid, and which students' weights to keep."""
+    """What decides a method's training: its target function and its code, its grid, and which weights to keep."""
     method = METHODS[wildcards.method]
     kept = {key: method[key] for key in ("targets", "grid", "temperature_scaling")}
-    return kept | {"shards": shards(wildcards.network, wildcards.method)}
+    return kept | {
+        "shards": shards(wildcards.network, wildcards.method),
+        "code": fingerprint("methods", method["targets"]),
+    }
+
+
+def soft_targets_of(wildcards):
+    """The soft targets, for a method whose targets look at the teacher."""
+    inputs = TARGETS[METHODS[wildcards.method]["targets"]].inputs
+    return (
+        {"soft_targets": SOFT_TARGETS.format(**wildcards)}
+        if any("teacher" in name for name in inputs)
+        else {}
+    )

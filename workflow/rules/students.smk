@@ -1,7 +1,5 @@
 # One job trains one shard of a method's grid in one cell. The teacher is a method too, one that needs no teacher.
 rule students:
-    message:
-        "Training {wildcards.method} students, shard {wildcards.shard}: {wildcards.dataset} {wildcards.network} seed {wildcards.seed}"
     input:
         unpack(soft_targets_of),
         data=DATA,
@@ -9,6 +7,10 @@ rule students:
         code=code("train_students.py"),
     output:
         SHARD,
+    log:
+        "results/logs/students/{dataset}-{network}-seed{seed}-{method}-{shard}.log",
+    conda:
+        "../../envs/torch.yaml"
     params:
         device=config["device"],
         augmentation=augmentation_of,
@@ -16,24 +18,24 @@ rule students:
         recipe=recipe_of,
         method=method_of,
         bounds=config["temperature_bounds"],
-    log:
-        "results/logs/students/{dataset}-{network}-seed{seed}-{method}-{shard}.log",
-    conda:
-        "../../envs/torch.yaml"
+    message:
+        "Training {wildcards.method} students, shard {wildcards.shard}: {wildcards.dataset} {wildcards.network} seed {wildcards.seed}"
     script:
         "../../scripts/train_students.py"
 
 
 rule evaluate:
-    message:
-        "Selecting and testing all methods: {wildcards.dataset} {wildcards.network} seed {wildcards.seed}"
     input:
         unpack(lambda w: {method: shard_files(w, method) for method in METHODS}),
         data=DATA,
         split=SPLIT,
         code=code("evaluate.py"),
     output:
-        CELL + "/predictions.safetensors",
+        PREDICTIONS,
+    log:
+        "results/logs/evaluate/{dataset}-{network}-seed{seed}.log",
+    conda:
+        "../../envs/torch.yaml"
     params:
         device=config["device"],
         augmentation=augmentation_of,
@@ -41,9 +43,7 @@ rule evaluate:
         columns=COLUMNS,
         methods=list(METHODS),
         bounds=config["temperature_bounds"],
-    log:
-        "results/logs/evaluate/{dataset}-{network}-seed{seed}.log",
-    conda:
-        "../../envs/torch.yaml"
+    message:
+        "Selecting and testing all methods: {wildcards.dataset} {wildcards.network} seed {wildcards.seed}"
     script:
         "../../scripts/evaluate.py"

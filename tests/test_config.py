@@ -1,0 +1,141 @@
+"""A wrong config is one clear error that names the key and what is allowed, before any job starts."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ils import config as study
+from ils.errors import UserError
+from ils.plugins import LIBRARY, fingerprint, modules_of, plugins
+
+ROOT = Path(__file__).parent.parent
+SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
+DEFAULT = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+
+
+def changed(path, value):
+    """The default config with one key set; a value of KeyError removes the key."""
+    config = copy.deepcopy(DEFAULT)
+    *parents, last = path
+    owner = config
+    for key in parents:
+        owner = owner[key]
+    if value is KeyError:
+        del owner[last]
+    else:
+        owner[last] = value
+    return config
+
+
+def method(name):
+    return next(i for i, entry in enumerate(DEFAULT["methods"]) if entry["name"] == name)
+
+
+LS, ILS2 = method("ls"), method("ils2")
+
+
+@pytest.mark.parametrize("path", ["config/config.yaml", "tests/small.yaml"])
+def test_committed_configs_are_valid(path):
+    study.check(yaml.safe_load((ROOT / path).read_text()), SCHEMA)
+
+
+@pytest.mark.parametrize(
+    "path, value, message",
+    [
+        (["sedes"], [0], "config: sedes: 'sedes' is none of .*did you mean 'seeds'"),
+        (["recipes", 0, "lr"], 0.1, r"config: recipes\[0\].lr: 'lr' is none of .*learning_rate"),
+        (["seeds"], KeyError, "config: .*'seeds' is a required property"),
+        (["seeds"], "0", "config: seeds: '0' is not of type 'array'"),
+        (["seeds"], [0, 0], "config: seeds: .*non-unique"),
+        (["device"], "gpu", r"config: device: 'gpu' is not one of \['auto', 'cpu', 'cuda'\]"),
+        (["alpha"], 1.5, "config: alpha: 1.5 is greater"),
+        (["datasets", 0, "name"], "../../etc", r"config: datasets\[0\].name: .*does not match"),
+        (["datasets", 0, "source"], "sklern", r"datasets\[0\].source: 'sklern' is none of .*did you mean 'sklearn'"),
+        (["datasets", 0, "options"], {}, r"datasets\[0\].options: source 'sklearn' lacks set"),
+        (["datasets", 1, "name"], "digits", r"datasets\[1\].name: 'digits' is used twice"),
+        (["networks", 0, "family"], "vgg", r"networks\[0\].family: 'vgg' is none of .*lenet"),
+        (["networks", 0, "options", "hiden"], [3], r"networks\[0\].options.hiden: .*did you mean 'hidden'"),
+        (["recipes", 0, "epochs"], 0, r"recipes\[0\].epochs: 0 is less than the minimum of 1"),
+        (["recipes", 0, "learning_rate"], "1e-2", r"recipes\[0\].learning_rate: '1e-2' is not of type 'number'"),
+        (["experiments", 0, "dataset"], "mnist", r"experiments\[0\].dataset: 'mnist' is none of breast_cancer, digits"),
+        (["experiments", 0, "recipe"], "image", r"experiments\[0\].recipe: .*did you mean 'images'"),
+        (["experiments", 1], DEFAULT["experiments"][0], r"experiments\[1\]: digits with LeNet is listed twice"),
+        (["methods", LS, "targets"], "lss", r"targets: 'lss' is none of ils, .*did you mean 'ls'"),
+        (["methods", LS, "name"], "no_ls", "'no_ls' is used twice"),
+        (["methods", LS, "label"], "No LS", "'No LS' is the label of two columns"),
+        (["methods", LS, "grid", "epsilon"], [0.1, 1.5], r"grid.epsilon\[1\]: 1.5 must be from 0 to 1"),
+        (["methods", LS, "grid", "epsilon"], [], r"grid.epsilon: \[\] should be non-empty"),
+        (["methods", LS, "grid"], {}, "targets 'ls' lacks epsilon"),
+        (["methods", LS, "grid", "temperature"], [1], "grid.temperature: 'temperature' is none of epsilon"),
+        (["methods", ILS2, "grid", "temperature"], [0], r"grid.temperature\[0\]: 0 must be above 0"),
+        (["methods", ILS2, "grid", "temperature"], [float("inf")], r"grid.temperature\[0\]: inf must be above 0"),
+        (["methods", LS, "temperature_scaling"], "both", "temperature_scaling: 'both' is not one of"),
+        (["teacher"], "nols", "config: teacher: 'nols' is none of .*did you mean 'no_ls'"),
+        (["teacher"], "ils2", "config: teacher: the targets of 'ils2' need a teacher themselves"),
+        (["temperature_bounds"], [5, 0.5], "temperature_bounds: the lower bound 5 is not below"),
+    ],
+)
+def test_a_wrong_config_names_key_and_remedy(path, value, message):
+    with pytest.raises(UserError, match=message) as error:
+        study.check(changed(path, value), SCHEMA)
+    assert "\n" not in str(error.value)
+
+
+def test_columns_and_shards_follow_the_config():
+    assert [column["column"] for column in study.columns(DEFAULT)] == [
+        *("No LS", "No LS+TempS", "LS", "LS+TempS", "ILS1", "ILS2", "ILS", "ILS+TempS")
+    ]
+    assert len(study.cells(DEFAULT)) == len(DEFAULT["experiments"]) * len(DEFAULT["seeds"])
+    entry = {"grid": {"p1": [1, 2, 3], "p2": [1, 2]}}
+    assert [study.shards(entry, per_job) for per_job in (1, 4, 5, 6, 7)] == [6, 2, 2, 1, 1]
+    assert study.shards({"grid": {}}, 5) == 1
+
+
+def test_plugins_are_read_off_the_source_as_they_are():
+    import inspect
+
+    from ils.datasets import SOURCES
+    from ils.methods import METHODS
+    from ils.networks import NETWORKS
+
+    for module, decorator, registry in (
+        ("methods", "method", METHODS),
+        ("networks", "network", NETWORKS),
+        ("datasets", "source", SOURCES),
+    ):
+        found = plugins(module, decorator)
+        assert set(found) == set(registry)
+        for name, function in registry.items():
+            parameters = inspect.signature(function).parameters.values()
+            keywords = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+            assert found[name].required == {key for key, default in keywords.items() if default is inspect.Parameter.empty}
+            assert found[name].optional == set(keywords) - found[name].required
+            assert found[name].inputs == tuple(p.name for p in parameters if p.kind is not p.KEYWORD_ONLY)
+
+
+def test_a_rules_library_files_are_those_it_imports():
+    used = {script: {Path(p).stem for p in modules_of(ROOT / "scripts" / script)} for script in ("train_students.py", "table3.py")}
+    assert {"training", "stacked", "selection", "errors"} <= used["train_students.py"]
+    assert not used["train_students.py"] & {"latex", "diagram", "statistics", "config", "methods", "networks"}
+    assert "latex" in used["table3.py"] and not used["table3.py"] & {"training", "stacked"}
+    assert all(LIBRARY.joinpath(f"{name}.py").exists() for names in used.values() for name in names)
+
+
+def test_a_fingerprint_covers_what_a_function_uses_and_nothing_else(tmp_path, monkeypatch):
+    text = (LIBRARY / "methods.py").read_text()
+    before = {name: fingerprint("methods", name) for name in ("no_ls", "ls", "ils1", "ils2", "ils")}
+    (tmp_path / "methods.py").write_text(text.replace("def quadratic_epsilon(p_true, p1, p2, cap=0.2)", "def quadratic_epsilon(p_true, p1, p2, cap=0.3)"))
+    monkeypatch.setattr("ils.plugins.LIBRARY", tmp_path)
+    assert {name for name in before if fingerprint("methods", name) != before[name]} == {"ils1", "ils"}
+
+
+def test_the_workflow_needs_no_scientific_library_to_start():
+    """Under --use-conda the launcher may have Snakemake and nothing else."""
+    import subprocess
+    import sys
+
+    program = "import sys, ils.config, ils.plugins; print({'numpy', 'torch', 'pandas'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT / "scripts", capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

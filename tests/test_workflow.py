@@ -1,0 +1,171 @@
+"""The workflow itself: run from scratch twice, rerun after edits, and fail as it should, on a copy of the repository."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+
+
+class Clone:
+    """A copy of the repository's code in which Snakemake runs the small study."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        for name in ("workflow", "scripts", "config", "envs", "tests"):
+            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        self.config = folder / "tests" / "small.yaml"
+
+    def snakemake(self, *arguments, check=True):
+        command = [sys.executable, "-m", "snakemake", *arguments, "--configfile", str(self.config)]
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
+        output = done.stdout + done.stderr
+        assert not check or done.returncode == 0, output
+        return output
+
+    def planned(self, *targets):
+        """The rules that a dry run would run, with how often, and the outputs of the students jobs among them."""
+        output = self.snakemake("--dry-run", "--cores", "1", *targets)
+        stats = re.search(r"Job stats:\njob +count\n-+ +-+\n(.*?)\ntotal", output, re.S)
+        counts = dict(line.split() for line in stats[1].splitlines()) if stats else {}
+        return {rule: int(n) for rule, n in counts.items()}, set(re.findall(r"Training (\w+) students", output))
+
+    def edit_config(self, change):
+        config = yaml.safe_load(self.config.read_text())
+        change(config)
+        self.config.write_text(yaml.safe_dump(config))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A clone in which `all` has run on one core."""
+    clone = Clone(tmp_path_factory.mktemp("one_core"))
+    clone.snakemake("--cores", "1", "all")
+    return clone
+
+
+@pytest.fixture
+def unchanged(finished):
+    """The finished clone, its code and config put back after the test."""
+    kept = {path: path.read_bytes() for path in (finished.config, *finished.folder.glob("scripts/**/*.py"))}
+    yield finished
+    for path, content in kept.items():
+        if path.read_bytes() != content:
+            path.write_bytes(content)
+
+
+def test_one_and_two_cores_make_the_same_bytes(finished, tmp_path):
+    other = Clone(tmp_path)
+    other.snakemake("--cores", "2", "all")
+    files = sorted(p.relative_to(finished.folder) for p in finished.folder.glob("results/**/*") if p.is_file())
+    made = [name for name in files if "logs" not in name.parts]
+    assert {Path("results/metrics.csv"), Path("results/table3.tex"), Path("results/figures/fig12.pdf")} <= set(made)
+    different = [name for name in made if (finished.folder / name).read_bytes() != (tmp_path / name).read_bytes()]
+    assert not different
+
+
+def test_a_finished_study_has_nothing_to_do(finished):
+    assert finished.planned("all") == ({}, set())
+    assert "Nothing to be done" in finished.snakemake("--cores", "2", "results/table3.tex")
+
+
+def test_every_column_of_every_cell_is_in_the_metrics(finished):
+    import pandas as pd
+
+    metrics = pd.read_csv(finished.folder / "results/metrics.csv")
+    assert metrics.groupby(["dataset", "network", "seed"]).method.apply(list).tolist() == [
+        ["No LS", "No LS+TempS", "LS", "LS+TempS", "ILS2"]
+    ] * 2
+    by_method = metrics.set_index(["dataset", "method"])
+    for dataset in ("iris", "wine"):
+        assert by_method.accuracy[dataset, "No LS"] == by_method.accuracy[dataset, "No LS+TempS"]
+        assert by_method.temperature[dataset, "No LS"] == 1
+        assert by_method.validation_ce[dataset, "No LS+TempS"] <= by_method.validation_ce[dataset, "No LS"]
+    assert (metrics.accuracy > 0.5).all() and (metrics.students == [1, 1, 4, 4, 4] * 2).all()
+
+
+def test_an_edit_to_the_analysis_reruns_the_analysis_only(unchanged):
+    latex = unchanged.folder / "scripts/ils/latex.py"
+    latex.write_text(latex.read_text() + "\n# edited\n")
+    assert unchanged.planned("all")[0].keys() == {"all", "table3"}
+    statistics = unchanged.folder / "scripts/ils/statistics.py"
+    statistics.write_text(statistics.read_text() + "\n# edited\n")
+    rules = unchanged.planned("all")[0].keys()
+    assert {"all", "table3", "rank_methods"} <= rules and not rules & {"students", "evaluate", "soft_targets", "split"}
+
+
+def test_an_edit_to_a_grid_retrains_that_method_only(unchanged):
+    unchanged.edit_config(lambda config: config["methods"][1]["grid"]["epsilon"].append(0.3))
+    counts, methods = unchanged.planned("all")
+    assert methods == {"ls"} and counts["students"] == 4 and "soft_targets" not in counts and counts["evaluate"] == 2
+
+
+def test_an_edit_to_the_teachers_recipe_retrains_everything_after_it(unchanged):
+    unchanged.edit_config(lambda config: config["recipes"][0].update(epochs=9))
+    counts, methods = unchanged.planned("all")
+    assert methods == {"no_ls", "ls", "ils2"} and counts["soft_targets"] == 2 and "split" not in counts
+
+
+def test_one_more_seed_leaves_the_first_alone(unchanged):
+    unchanged.edit_config(lambda config: config["seeds"].append(1))
+    counts, _ = unchanged.planned("all")
+    assert counts["split"] == counts["evaluate"] == 2 and counts["students"] == 10 and "dataset" not in counts
+
+
+def test_another_method_is_one_function_and_one_config_entry(unchanged):
+    methods = unchanged.folder / "scripts/ils/methods.py"
+    code = '\n\n@method\ndef noise(onehot, *, epsilon):\n    """Some of the mass on the next class."""\n'
+    methods.write_text(methods.read_text() + code + "    return (1 - epsilon) * onehot + epsilon * onehot.roll(1, -1)\n")
+    entry = {"name": "noise", "label": "Noise", "targets": "noise", "grid": {"epsilon": [0.1]}, "temperature_scaling": "none"}
+    unchanged.edit_config(lambda config: config["methods"].append(entry))
+    counts, trained = unchanged.planned("all")
+    assert trained == {"noise"} and counts["students"] == 2 and not counts.keys() & {"dataset", "split", "soft_targets"}
+
+
+def test_an_edit_to_a_target_function_retrains_the_methods_that_use_it(unchanged):
+    methods = unchanged.folder / "scripts/ils/methods.py"
+    methods.write_text(methods.read_text().replace("epsilon / onehot.shape[-1]", "epsilon / (onehot.shape[-1])  # same"))
+    assert unchanged.planned("all") == ({}, set())
+    methods.write_text(methods.read_text().replace("(1 - epsilon) * onehot + epsilon * wrong", "(1 - epsilon) * onehot + 1 * epsilon * wrong"))
+    assert unchanged.planned("all")[1] == {"ils2"}
+
+
+def test_a_wrong_config_stops_before_any_job(unchanged):
+    unchanged.edit_config(lambda config: config["methods"][1]["grid"].update(epsilon=[1.5]))
+    output = unchanged.snakemake("all", "--cores", "1", check=False)
+    assert "config: methods[1].grid.epsilon[0]: 1.5 must be from 0 to 1" in output
+    assert "Traceback" not in output and "Job stats" not in output
+
+
+def test_a_damaged_file_is_named_with_what_to_do(unchanged):
+    split = unchanged.folder / "results/iris/seed0/split.safetensors"
+    content = split.read_bytes()
+    split.write_bytes(content[:100])
+    try:
+        arguments = "results/iris/MLP/seed0/soft_targets.safetensors", "--cores", "1"
+        output = unchanged.snakemake(*arguments, "--forcerun", "soft_targets", "--rerun-triggers", "params", check=False)
+    finally:
+        split.write_bytes(content)
+    assert re.search(r"error in soft_targets .*split.safetensors: damaged .*; delete the file and run again", output)
+    assert "Traceback" not in output
+
+
+def test_lint_and_format_are_clean():
+    done = subprocess.run([sys.executable, "-m", "snakemake", "--lint"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0 and "Congratulations" in done.stdout + done.stderr, done.stdout + done.stderr
+    done = subprocess.run([sys.executable, "-m", "snakefmt", "--check", "workflow"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_rule_has_a_message_a_log_and_an_environment():
+    for path in (ROOT / "workflow/rules").glob("*.smk"):
+        for rule in re.split(r"^rule ", path.read_text(), flags=re.M)[1:]:
+            for directive in ("message:", "log:", "conda:", "script:", "code="):
+                assert directive in rule, f"{path.name}: rule {rule.split(':')[0]} lacks {directive}"
