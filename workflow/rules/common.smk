@@ -89,7 +89,7 @@ def network_of(wildcards):
     """What shapes a cell's network, its code included, and how many of its students train at once."""
     network = NETWORKS[wildcards.network]
     kept = {key: network[key] for key in ("family", "options", "students_at_once")}
-    return kept | {"code": fingerprint("networks", network["family"], "build")}
+    return kept | {"code": fingerprint("networks", network["family"], "build", "restore")}
 
 
 def augmentation_of(wildcards):
