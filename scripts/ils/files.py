@@ -55,7 +55,8 @@ def load_arrays(path, names=None):
             metadata = json.loads(file.metadata()["json"])
             present = set(file.keys())
             if missing := set(names or ()) - present:
-                raise UserError(f"{path}: lacks the array(s) {', '.join(sorted(missing))}; delete the file and run again")
+                lacking = ", ".join(sorted(missing))
+                raise UserError(f"{path}: lacks the array(s) {lacking}; delete the file and run again")
             return {name: file.get_tensor(name) for name in (names or sorted(present))}, metadata
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run the rule that makes it") from None

@@ -102,7 +102,7 @@ def critical_difference(k, n, alpha):
     Holds from two methods and one block on; with one or two blocks it exceeds every possible difference.
     """
     if k < 2:
-        raise UserError(f"ranks need two methods or more, there is {'one' if k else 'none'}: add to the config's methods")
+        raise UserError(f"ranks need two methods or more, there is {'one' if k else 'none'}: add some to the config")
     q_alpha = stats.studentized_range.ppf(1 - alpha, k, np.inf) / math.sqrt(2)
     return float(q_alpha * math.sqrt(k * (k + 1) / (6 * n)))
 
