@@ -16,7 +16,7 @@ BLOCKS = {
 CAPTION = (
     r"Cross-entropy, accuracy, ECE and cwECE (the class-wise ECE of Eq.~2) on the test data, averaged over {seeds}; "
     r"configuration \texttt{{{config}}}. Best results are in bold. Subscripts are the ranks of the methods in their "
-    r"row, taken before rounding; equal values share a rank. TempS: temperature scaling. A lower average rank is better."
+    r"row, before rounding; equal values share a rank. TempS: temperature scaling. Lower average ranks are better."
 )
 
 

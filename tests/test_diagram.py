@@ -75,6 +75,14 @@ def test_connecting_lines_do_not_cross(case):
             assert not (low < b.x_rank < high and b.y < a.y)
 
 
+def test_a_bar_stays_clear_of_a_method_just_outside_its_clique():
+    values = ranks([1.0, 5.9, 6.05, 6.1])
+    plan = layout(values, 5.0, "title")
+    x_rank = {label.method: label.x_rank for label in plan.labels}
+    first = plan.bars[0]
+    assert x_rank["No LS+TempS"] < first.x1 < x_rank["Dis"]
+
+
 def test_bars_on_one_level_stay_apart():
     assert stack([(0, 10), (5, 20), (10 + GAP, 30), (10 + 2 * GAP, 40)]) == [0, 1, 2, 0]
 

@@ -12,7 +12,7 @@ from ils.statistics import cliques
 
 ROW = 10.0  # between two method labels
 BAR_STEP = 4.5  # between two clique bars
-OVERHANG = 2.0  # a bar reaches this far past its outer methods, so that a clique of equal ranks is visible too
+OVERHANG = 2.0  # a bar reaches this far past its outer methods, to show equal ranks too, but never to an outsider
 TICK = 3.0
 GAP = 3.0  # between a line and the text at its end
 MARGIN = 1.0  # around everything
@@ -80,8 +80,12 @@ def layout(average_ranks, cd, title):
     def x_of(rank):
         return left + step * (rank - 1)
 
-    groups = [ordered[group] for group in cliques(ordered, cd)]
-    spans = [(x_of(group.iloc[0]) - OVERHANG, x_of(group.iloc[-1]) + OVERHANG) for group in groups]
+    spans = []
+    for clique in cliques(ordered, cd):
+        best, worst = x_of(ordered[clique[0]]), x_of(ordered[clique[-1]])
+        distances = [min(abs(x_of(rank) - best), abs(x_of(rank) - worst)) for rank in ordered.drop(clique)]
+        overhang = min([OVERHANG, *(distance / 2 for distance in distances)])
+        spans.append((best - overhang, worst + overhang))
     levels = stack(spans)
 
     first_bar = MARGIN + ROW * half + BAR_STEP * max(levels, default=-1)
