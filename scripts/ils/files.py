@@ -23,7 +23,8 @@ def atomic(path):
         yield temporary
         os.replace(temporary, path)
     except OSError as error:
-        raise UserError(f"{path}: cannot write: {error.strerror or error}; free some space or check the folder's rights") from error
+        reason = error.strerror or error
+        raise UserError(f"{path}: cannot write: {reason}; free some space or check the folder's rights") from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
@@ -37,7 +38,7 @@ def save_arrays(path, arrays, **metadata):
     """
     from safetensors.numpy import save
 
-    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     with atomic(path) as temporary:
         temporary.write_bytes(save(arrays, metadata={"json": json.dumps(metadata, sort_keys=True)}))
 
@@ -54,7 +55,8 @@ def load_arrays(path, names=None):
             metadata = json.loads(file.metadata()["json"])
             present = set(file.keys())
             if missing := set(names or ()) - present:
-                raise UserError(f"{path}: lacks the array(s) {', '.join(sorted(missing))}; delete the file and run again")
+                lacking = ", ".join(sorted(missing))
+                raise UserError(f"{path}: lacks the array(s) {lacking}; delete the file and run again")
             return {name: file.get_tensor(name) for name in (names or sorted(present))}, metadata
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run the rule that makes it") from None
@@ -69,5 +71,17 @@ def write_text(path, text):
 
 
 def write_csv(path, frame):
-    """Write a pandas DataFrame without its index; floats with 17 digits, so that reading it back loses nothing."""
-    write_text(path, frame.to_csv(index=False, float_format="%.17g", lineterminator="\n"))
+    """Write a pandas DataFrame without its index; floats with as many digits as `read_csv` needs to lose nothing."""
+    write_text(path, frame.to_csv(index=False, lineterminator="\n"))
+
+
+def read_csv(path):
+    """Return the DataFrame that `write_csv` wrote, every float exact; UserError when the file is missing or damaged."""
+    import pandas as pd
+
+    try:
+        return pd.read_csv(path, float_precision="round_trip")
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; run the rule that makes it") from None
+    except ValueError as error:  # pandas' parser errors and UnicodeDecodeError are ValueErrors
+        raise UserError(f"{path}: damaged ({error}); delete the file and run again") from error
