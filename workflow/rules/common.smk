@@ -48,6 +48,7 @@ DIAGRAMS = {
 
 
 wildcard_constraints:
+    figure="|".join(DIAGRAMS),
     dataset="|".join(map(re.escape, DATASETS)),
     network="|".join(map(re.escape, NETWORKS)),
     method="|".join(map(re.escape, METHODS)),
