@@ -106,6 +106,13 @@ def check(config, schema):
         raise UserError(f"config: temperature_bounds: the lower bound {low} is not below the upper bound {high}")
 
 
+def ordered(value):
+    """Return `value` with the keys of every mapping in it sorted, so that their order in a file changes nothing."""
+    if isinstance(value, dict):
+        return {key: ordered(value[key]) for key in sorted(value)}
+    return [ordered(item) for item in value] if isinstance(value, list) else value
+
+
 def cells(config):
     """List the cells, {dataset, network, seed}: what is trained once for each method."""
     return [

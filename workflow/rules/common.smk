@@ -23,6 +23,7 @@ try:
 except UserError as error:
     raise WorkflowError(str(error))
 
+config = study.ordered(config)
 DATASETS = study.by_name(config, "datasets")
 NETWORKS = study.by_name(config, "networks")
 RECIPES = study.by_name(config, "recipes")
@@ -90,7 +91,9 @@ def network_of(wildcards):
     """What shapes a cell's network, its code included, and how many of its students train at once."""
     network = NETWORKS[wildcards.network]
     kept = {key: network[key] for key in ("family", "options", "students_at_once")}
-    return kept | {"code": fingerprint("networks", network["family"], "build", "restore")}
+    return kept | {
+        "code": fingerprint("networks", network["family"], "build", "restore")
+    }
 
 
 def augmentation_of(wildcards):
