@@ -62,7 +62,7 @@ def test_committed_configs_are_valid(path):
         (["experiments", 0, "dataset"], "mnist", r"experiments\[0\].dataset: 'mnist' is none of breast_cancer, digits"),
         (["experiments", 0, "recipe"], "image", r"experiments\[0\].recipe: .*did you mean 'images'"),
         (["experiments", 1], DEFAULT["experiments"][0], r"experiments\[1\]: digits with LeNet is listed twice"),
-        (["methods", LS, "targets"], "lss", r"targets: 'lss' is none of ils, .*did you mean 'ls'"),
+        (["methods", LS, "targets"], "lss", r"targets: 'lss' is none of .*ils2.*did you mean 'ls'"),
         (["methods", LS, "name"], "no_ls", "'no_ls' is used twice"),
         (["methods", LS, "label"], "No LS", "'No LS' is the label of two columns"),
         (["methods", LS, "grid", "epsilon"], [0.1, 1.5], r"grid.epsilon\[1\]: 1.5 must be from 0 to 1"),

@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from ils.methods import METHODS
+from ils.target_inputs import INPUTS
+from ils.training import losses
 
 ONEHOT = torch.tensor([[1.0, 0.0, 0.0]], dtype=torch.float64)
 LOGITS = torch.log(torch.tensor([[0.7, 0.2, 0.1]], dtype=torch.float64))  # a teacher that is right, p_t = 0.7
@@ -55,6 +57,63 @@ def test_ils_takes_epsilon_at_the_fitted_and_the_split_at_the_grid_temperature()
     assert row("ils_one_temperature", LOGITS, p1=0.9, p2=1.0, temperature=2.0) == pytest.approx(expected)
 
 
+def test_dis_is_the_teachers_prediction():
+    assert row("dis", LOGITS) == pytest.approx([0.7, 0.2, 0.1])
+
+
+def test_ps_kd_trusts_the_past_more_as_training_goes_on():
+    previous = torch.tensor([[[0.5, 0.5, 0.0]]], dtype=torch.float64)
+    assert row("ps_kd", previous, 0.5, alpha=0.8) == pytest.approx([0.6 + 0.2, 0.2, 0])
+
+
+def test_cls_splits_epsilon_by_the_distance_of_the_classes():
+    distances = torch.tensor([[9.0, 1.0, 2.0], [1.0, 9.0, 3.0], [2.0, 3.0, 9.0]], dtype=torch.float64)
+    near = 1 / (1 + math.exp(-0.5))  # exp(-0.5 * 1) against exp(-0.5 * 2); d(a, a) plays no part
+    expected = [0.8, 0.2 * near, 0.2 * (1 - near)]
+    assert row("cls", distances, epsilon=0.2, beta=0.5) == pytest.approx(expected)
+
+
+def test_bs_soft_mixes_in_the_students_own_prediction_and_its_gradient():
+    logits = LOGITS.clone()[None].requires_grad_()
+    targets = METHODS["bs_soft"](ONEHOT, logits, beta=0.9)
+    assert targets.squeeze().tolist() == pytest.approx([0.97, 0.02, 0.01])
+
+    def loss(z):
+        q = z.softmax(-1)
+        return -((0.9 * ONEHOT + 0.1 * q) * q.log()).sum()
+
+    losses(logits, targets).sum().backward()
+    # d/dz_k of -log q_t is q_k - y_k; of the entropy H(q) it is -q_k (log q_k + H)
+    q = torch.tensor([0.7, 0.2, 0.1], dtype=torch.float64)
+    entropy = -(q * q.log()).sum()
+    by_hand = 0.9 * (q - ONEHOT[0]) - 0.1 * q * (q.log() + entropy)
+    torch.testing.assert_close(logits.grad.squeeze(), by_hand)
+    assert torch.autograd.gradcheck(loss, logits.detach().clone().requires_grad_())
+
+
+def test_beta_gives_the_surest_sample_the_largest_draw():
+    onehot = torch.eye(3, dtype=torch.float64)
+    confidence = torch.tensor([[0.5, 0.9, 0.1], [0.9, 0.1, 0.5]], dtype=torch.float64)
+    uniform = torch.tensor([0.64, 0.04, 0.36], dtype=torch.float64)
+    targets = METHODS["beta"](onehot, confidence, uniform, epsilon=0.2, alpha=0.4)  # a = (1 - 0.4 - 0.2) / 0.2 = 2
+    b = [[0.6, 0.8, 0.2], [0.8, 0.2, 0.6]]  # square roots of the draws, in the order of the confidences
+    for student in range(2):
+        for sample in range(3):
+            expected = [0.6 * (1 - b[student][sample]) / 2] * 3
+            expected[sample] = 0.4 + 0.6 * b[student][sample]
+            assert targets[student, sample].tolist() == pytest.approx(expected)
+
+
+def test_betas_mean_true_class_mass_is_one_minus_epsilon():
+    n = 200_000
+    onehot = torch.eye(4, dtype=torch.float64)[torch.zeros(n, dtype=torch.long)]
+    generator = torch.Generator().manual_seed(0)
+    confidence, uniform = (torch.rand(1, n, generator=generator, dtype=torch.float64) for _ in range(2))
+    grid = {"epsilon": torch.tensor([0.15]).double().view(1, 1, 1), "alpha": torch.tensor([0.4]).double().view(1, 1, 1)}
+    mass = METHODS["beta"](onehot, confidence, uniform[0], **grid)[0, :, 0]
+    assert mass.mean().item() == pytest.approx(0.85, abs=4 * mass.std().item() / n**0.5)
+
+
 @pytest.mark.parametrize("name", sorted(METHODS))
 def test_targets_are_distributions_for_every_student(name):
     from ils.plugins import plugins
@@ -62,10 +121,22 @@ def test_targets_are_distributions_for_every_student(name):
     plugin = plugins("methods", "method")[name]
     torch.manual_seed(0)
     onehot = torch.eye(4, dtype=torch.float64)[torch.randint(4, (50,))]
-    given = {"onehot": onehot, "teacher_logits": torch.randn(50, 4, dtype=torch.float64) * 5, "teacher_temperature": 1.3}
-    grid = {"epsilon": [0.0, 0.2], "temperature": [0.5, 8.0], "p1": [0.7, 1.0], "p2": [0.0, 6.0]}
+    given = {
+        "onehot": onehot,
+        "teacher_logits": torch.randn(50, 4, dtype=torch.float64) * 5,
+        "teacher_temperature": 1.3,
+        "class_distances": torch.rand(4, 4, dtype=torch.float64),
+        "student_logits": torch.randn(2, 50, 4, dtype=torch.float64),
+        "previous_probabilities": torch.randn(2, 50, 4, dtype=torch.float64).softmax(-1),
+        "progress": 0.3,
+        "ema_confidence": torch.rand(2, 50, dtype=torch.float64),
+        "uniform": torch.rand(50, dtype=torch.float64),
+    }
+    assert set(given) == set(INPUTS)
+    grid = {"epsilon": [0.01, 0.2], "temperature": [0.5, 8.0], "p1": [0.7, 1.0], "p2": [0.0, 6.0]}
+    grid |= {"beta": [0.95, 1.0], "alpha": [0.4, 0.1]}
     grid = {key: torch.tensor(grid[key]).double().view(-1, 1, 1) for key in plugin.required}
     targets = METHODS[name](*(given[key] for key in plugin.inputs), **grid)
-    assert targets.shape == ((2, 50, 4) if grid else (50, 4))
+    assert targets.shape in ((2, 50, 4), (50, 4)) and (targets.ndim == 3 or not grid)
     torch.testing.assert_close(targets.sum(-1), torch.ones(targets.shape[:-1], dtype=torch.float64))
     assert targets.min() >= 0

@@ -12,6 +12,7 @@ from ils.networks import build
 from ils.optimizers import SGD, Adam
 from ils.samples import Samples, view_count
 from ils.students import Shards, grid_points, save_shard, shard_points
+from ils.target_inputs import INPUTS, Batch
 from ils.training import BATCHES, Cell, choose_device, losses, shuffled_batches, stream, train
 
 
@@ -100,6 +101,67 @@ def test_students_see_the_teachers_logits_of_the_view_they_are_shown(make_cell):
         assert torch.equal(labels, cell.onehot[indices].argmax(-1))
         for row, (index, view) in enumerate(zip(indices, views)):
             assert torch.equal(logits[row], cell.teacher_logits[index, view])
+
+
+def test_class_distances_are_mean_euclidean_distances_of_training_inputs(make_cell):
+    cell = make_cell((5,))
+    x, labels = cell.train.batch(torch.arange(54)).numpy(), cell.labels("train").numpy()
+    by_hand = [
+        [np.mean([np.linalg.norm(u - v) for u in x[labels == a] for v in x[labels == b]]) for b in range(3)]
+        for a in range(3)
+    ]
+    np.testing.assert_allclose(cell.class_distances(), by_hand)
+
+
+STATEFUL = [
+    ("bs_soft", {"beta": [0.95, 0.8]}),
+    ("beta", {"epsilon": [0.05, 0.2], "alpha": [0.4, 0.2]}),
+    ("ps_kd", {"alpha": [0.8, 0.2]}),
+    ("cls", {"epsilon": [0.05, 0.2], "beta": [0.1, 1.0]}),
+]
+
+
+@pytest.mark.parametrize("name, grid", STATEFUL)
+def test_methods_that_look_at_the_students_state_train_together_as_alone(make_cell, name, grid):
+    cell = make_cell((1, 8, 8), pad=1)
+
+    def students(rows):
+        network = build("resnet", {"depth": 8, "width": 4}, (1, 8, 8), 3, len(rows), 0)
+        chosen = {key: [values[row] for row in rows] for key, values in grid.items()}
+        return train(network, cell, METHODS[name], chosen, RECIPE, 1, "test")
+
+    together = students([0, 1])
+    for row in range(2):
+        alone = students([row])
+        np.testing.assert_allclose(together.validation_logits[row], alone.validation_logits[0], atol=1e-9)
+        np.testing.assert_allclose(together.train_loss[row], alone.train_loss[0], atol=1e-9)
+    assert not np.allclose(together.train_loss[0], together.train_loss[1])
+
+
+def test_the_average_of_the_weights_decays_by_0_999_a_step(make_cell):
+    cell, network, memory = make_cell((5,)), mlp(2).double(), {}
+    batch = Batch(torch.arange(4), None, cell.train.batch(torch.arange(4)), None, 0, 1, None)
+    INPUTS["ema_confidence"](cell, network, batch, memory)
+    start = network.layers[0].bias.detach().clone()
+    for step in (1.0, 2.0):
+        with torch.no_grad():
+            network.layers[0].bias += step
+        confidence = INPUTS["ema_confidence"](cell, network, batch, memory)
+    average = start + 0.999 * 0.001 * 1.0 + 0.001 * 3.0  # of start, start + 1 and start + 3
+    torch.testing.assert_close(memory["average"].layers[0].bias.detach(), average)
+    logits = memory["average"](batch.x)
+    expected = logits.softmax(-1).gather(-1, cell.labels("train")[:4].view(1, 4, 1).expand(2, 4, 1))[..., 0]
+    torch.testing.assert_close(confidence, expected)
+
+
+def test_ps_kd_remembers_what_each_student_predicted_last(make_cell):
+    cell, network, memory = make_cell((5,)), mlp(2).double(), {}
+    indices, logits = torch.tensor([3, 1]), torch.randn(2, 2, 3, dtype=torch.float64)
+    batch = Batch(indices, None, None, logits, 0, 1, None)
+    first = INPUTS["previous_probabilities"](cell, network, batch, memory)
+    assert torch.equal(first, cell.onehot[indices].expand(2, 2, 3))
+    second = INPUTS["previous_probabilities"](cell, network, batch._replace(logits=logits + 1), memory)
+    torch.testing.assert_close(second, logits.softmax(-1))
 
 
 def test_loss_is_the_mean_cross_entropy_of_each_student():

@@ -1,12 +1,8 @@
 """Training targets: each method is one function from labels, teacher logits and hyperparameters to distributions.
 
-A method's positional parameters name the inputs that it is given; its keyword-only parameters are its hyperparameters,
-searched over the config's grid. Shapes broadcast: B samples of K classes, G students trained side by side.
-
-    onehot               (B, K)  the labels, one-hot
-    teacher_logits       (B, K)  the teacher's logits on the same samples, or on the same augmented views of them
-    teacher_temperature  scalar  the temperature T* fitted to the teacher on validation data
-    hyperparameters      (G, 1, 1) each, one value per student; plain numbers work too
+A method's positional parameters name the inputs that it is given, one of those of `ils.target_inputs`; its keyword-only
+parameters are its hyperparameters, searched over the config's grid. Shapes broadcast: B samples of K classes, G students
+trained side by side, hyperparameters (G, 1, 1) or plain numbers.
 
 It returns (B, K), or (G, B, K) when a hyperparameter made the students' targets differ. To add a method, write one
 such function under `@method` and name it in one entry of the config's `methods`.
@@ -77,3 +73,48 @@ def ils(onehot, teacher_logits, teacher_temperature, *, p1, p2, temperature):
 def ils_one_temperature(onehot, teacher_logits, *, p1, p2, temperature):
     """The other reading of ILS: the grid's `temperature` for p_t as well as for the split."""
     return ils(onehot, teacher_logits, temperature, p1=p1, p2=p2, temperature=temperature)
+
+
+@method
+def dis(onehot, teacher_logits):
+    """One-level self-distillation: the No-LS teacher's probabilities at temperature 1."""
+    return teacher_logits.softmax(-1)
+
+
+@method
+def ps_kd(onehot, previous_probabilities, progress, *, alpha):
+    """PS-KD (Kim et al. 2020), the other reading of Dis: (1 - a_t) onehot + a_t p_(t-1) with a_t = alpha t / T."""
+    return (1 - alpha * progress) * onehot + alpha * progress * previous_probabilities
+
+
+@method
+def cls(onehot, class_distances, *, epsilon, beta):
+    """Class-similarity label smoothing (Liu & JaJa 2020): (1 - epsilon) onehot + epsilon S[t].
+
+    S[a, c] = exp(-beta d(a, c)) / sum_(c' != a) exp(-beta d(a, c')), d the mean distance of the two classes' inputs.
+    """
+    itself = torch.eye(len(class_distances), dtype=torch.bool, device=class_distances.device)
+    similarity = (-beta * class_distances).masked_fill(itself, -torch.inf).softmax(-1)
+    return (1 - epsilon) * onehot + epsilon * (onehot @ similarity)
+
+
+@method
+def bs_soft(onehot, student_logits, *, beta):
+    """Soft bootstrapping (Reed et al. 2014): beta onehot + (1 - beta) q, with the gradient through the prediction q."""
+    return beta * onehot + (1 - beta) * student_logits.softmax(-1)
+
+
+@method
+def beta(onehot, ema_confidence, uniform, *, epsilon, alpha):
+    """Beta smoothing (Zhang & Sabuncu 2020): alpha onehot + (1 - alpha) (b on the true class, the rest spread evenly).
+
+    The b of a mini-batch are draws from Beta(a, 1), that is U^(1/a), sorted so that the sample of which the averaged
+    model is surest gets the largest. a = (1 - alpha - epsilon) / epsilon makes the mean mass of the true class,
+    alpha + (1 - alpha) E[b], equal to 1 - epsilon.
+    """
+    a = (1 - alpha - epsilon) / epsilon
+    draws = uniform.sort().values ** (1 / a)  # (G, 1, B), or (1, 1, B)
+    rank = ema_confidence.argsort(-1).argsort(-1)
+    b = draws.expand(len(rank), 1, -1).squeeze(1).gather(-1, rank)[..., None]
+    spread = b * onehot + (1 - b) / (onehot.shape[-1] - 1) * (1 - onehot)
+    return alpha * onehot + (1 - alpha) * spread

@@ -16,10 +16,12 @@ from tqdm import tqdm
 from ils.errors import UserError
 from ils.optimizers import SGD, Adam
 from ils.samples import Samples
+from ils.target_inputs import INPUTS, Batch
 
 log = logging.getLogger("ils")
 
-INITIALISATION, BATCHES = 1, 2  # streams of a cell's seed; the split is stream 0
+INITIALISATION, BATCHES, NOISE = 1, 2, 3  # streams of a cell's seed; the split is stream 0
+CLASS_SAMPLES = 500  # of each class that cLS measures distances between
 
 
 def stream(seed, purpose):
@@ -81,6 +83,15 @@ class Cell:
                 raise UserError("the soft targets are of other training samples than the split's; delete them and run again")
             self.teacher_logits = torch.as_tensor(arrays["logits"], dtype=dtype, device=device)
             self.teacher_temperature = metadata["temperature"]
+
+    def class_distances(self):
+        """Mean Euclidean distance (K, K) between the normalised training inputs of each two classes.
+
+        At most CLASS_SAMPLES of a class enter, those first in the dataset's order.
+        """
+        labels = self.onehot.argmax(1)
+        rows = [self.train.batch((labels == k).nonzero()[:CLASS_SAMPLES, 0]).flatten(1) for k in range(self.classes)]
+        return torch.stack([torch.stack([torch.cdist(a, b).mean() for b in rows]) for a in rows])
 
     def samples(self, part):
         """The inputs of a split: "train", "validation" or "test"."""
@@ -146,6 +157,7 @@ def train(network, cell, method, hyperparameters, recipe, seed, title):
         for name, values in hyperparameters.items()
     }
     wanted = [name for name, p in inspect.signature(method).parameters.items() if p.kind is not p.KEYWORD_ONLY]
+    memory, noise = {}, torch.Generator().manual_seed(stream(seed, NOISE))
     optimizer = recipe.make_optimizer(network.parameters())
     state = network.state_dict()  # refers to the weights themselves, which change in place
     best = {name: tensor.clone() for name, tensor in state.items()}
@@ -160,11 +172,11 @@ def train(network, cell, method, hyperparameters, recipe, seed, title):
         total = torch.zeros(students, dtype=cell.dtype, device=cell.device)
         for indices, views in shuffled_batches(cell, recipe.batch_size, generator):
             network.draw_coins(generator)
-            logits = network(cell.train.batch(indices, views))
-            inputs = {"onehot": cell.onehot[indices], "teacher_temperature": cell.teacher_temperature}
-            if "teacher_logits" in wanted:
-                inputs["teacher_logits"] = cell.teacher_logits[indices, views]
-            loss = losses(logits, method(*(inputs[name] for name in wanted), **hyperparameters))
+            x = cell.train.batch(indices, views)
+            logits = network(x)
+            batch = Batch(indices, views, x, logits, epoch, recipe.epochs, noise)
+            inputs = [INPUTS[name](cell, network, batch, memory) for name in wanted]
+            loss = losses(logits, method(*inputs, **hyperparameters))
             for parameter in network.parameters():
                 parameter.grad = None
             loss.sum().backward()
