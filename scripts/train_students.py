@@ -9,28 +9,34 @@ from ils.files import load_arrays
 from ils.job import run
 from ils.methods import METHODS
 from ils.networks import build
-from ils.students import save_shard, shard_points
+from ils.students import Shards, save_shard, shard_points
 from ils.training import INITIALISATION, Cell, Recipe, choose_device, stream, train
 
 
-def train_students(data, split, soft_targets, output, job, seed, shard, device, augmentation, network, recipe, method, bounds):
+def train_students(data, split, soft_targets, inherited, output, job, seed, shard, device, augmentation, network, recipe, method, bounds):
     """Train the grid points of `shard`, `students_at_once` of them in one network, and write them to `output`.
 
-    soft_targets: the teacher's file, or None for a method without a teacher. method: its config entry with the number
-    of `shards`; `bounds` of the temperature.
+    soft_targets: the teacher's file, or None for a method without a teacher. inherited: {hyperparameter: files of the
+    method whose selected student sets it}. method: its config entry with the number of `shards`; `bounds` of the
+    temperature.
     """
     torch.set_num_threads(1)  # several processes use the cores better than several threads
     device = choose_device(device)
     teacher = load_arrays(soft_targets) if soft_targets else None
     cell = Cell(load_arrays(data)[0], load_arrays(split)[0], augmentation, device, teacher)
-    points = shard_points(method["grid"], shard, method["shards"])
+    labels = cell.validation_labels.cpu().numpy()
+    fixed = {}
+    for name, files in inherited.items():
+        students = Shards(files, job)
+        fixed[name] = students.points[students.select(labels, "none", bounds).index][name]
+    points = [point | fixed for point in shard_points(method["grid"], shard, method["shards"])]
     at_once, results = network["students_at_once"][device.type], []
     for start in range(0, len(points), at_once):
         chunk = points[start : start + at_once]
         students = build(
             network["family"], network["options"], cell.shape, cell.classes, len(chunk), stream(seed, INITIALISATION)
         )
-        hyperparameters = {name: [point[name] for point in chunk] for name in method["grid"]}
+        hyperparameters = {name: [point[name] for point in chunk] for name in points[0]}
         title = f"{job} {start + 1}-{start + len(chunk)}/{len(points)}"
         results.append(train(students, cell, METHODS[method["targets"]], hyperparameters, Recipe(**recipe), seed, title))
         for point, epoch in zip(chunk, results[-1].failed_epoch):
@@ -38,7 +44,6 @@ def train_students(data, split, soft_targets, output, job, seed, shard, device, 
                 message = f"{job}: student {point} diverged in epoch {epoch} (its loss is not a finite number); left out"
                 logging.getLogger("ils").error(message)
                 print(f"error: {message}", file=sys.stderr)
-    labels = cell.validation_labels.cpu().numpy()
     save_shard(output, results, points, labels, method["temperature_scaling"], bounds, device.type)
 
 
@@ -50,6 +55,9 @@ if __name__ == "__main__":
         data=snakemake.input.data,
         split=snakemake.input.split,
         soft_targets=snakemake.input.get("soft_targets"),
+        inherited={
+            name: snakemake.input[f"students_{source}"] for name, source in snakemake.params.method["inherit"].items()
+        },
         output=snakemake.output[0],
         job=f"{wildcards.dataset} {wildcards.network} seed {wildcards.seed} {wildcards.method}",
         seed=int(wildcards.seed),

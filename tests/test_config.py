@@ -33,7 +33,7 @@ def method(name):
     return next(i for i, entry in enumerate(DEFAULT["methods"]) if entry["name"] == name)
 
 
-LS, ILS2 = method("ls"), method("ils2")
+LS, ILS2, BETA = method("ls"), method("ils2"), method("beta")
 
 
 @pytest.mark.parametrize("path", ["config/config.yaml", "tests/small.yaml"])
@@ -74,6 +74,8 @@ def test_committed_configs_are_valid(path):
         (["methods", LS, "temperature_scaling"], "both", "temperature_scaling: 'both' is not one of"),
         (["teacher"], "nols", "config: teacher: 'nols' is none of .*did you mean 'no_ls'"),
         (["teacher"], "ils2", "config: teacher: the targets of 'ils2' need a teacher themselves"),
+        (["methods", BETA, "inherit", "epsilon"], "no_ls", r"inherit.epsilon: 'no_ls' is none of cls, ils2, ls"),
+        (["methods", BETA, "inherit"], {}, "targets 'beta' lacks epsilon"),
         (["temperature_bounds"], [5, 0.5], "temperature_bounds: the lower bound 5 is not below"),
     ],
 )
@@ -85,7 +87,8 @@ def test_a_wrong_config_names_key_and_remedy(path, value, message):
 
 def test_columns_and_shards_follow_the_config():
     assert [column["column"] for column in study.columns(DEFAULT)] == [
-        *("No LS", "No LS+TempS", "LS", "LS+TempS", "ILS1", "ILS2", "ILS", "ILS+TempS")
+        *("No LS", "No LS+TempS", "Dis", "cLS", "BS_Soft", "Beta"),
+        *("LS", "LS+TempS", "ILS1", "ILS2", "ILS", "ILS+TempS"),
     ]
     assert len(study.cells(DEFAULT)) == len(DEFAULT["experiments"]) * len(DEFAULT["seeds"])
     entry = {"grid": {"p1": [1, 2, 3], "p2": [1, 2]}}

@@ -81,14 +81,14 @@ def test_every_column_of_every_cell_is_in_the_metrics(finished):
 
     metrics = pd.read_csv(finished.folder / "results/metrics.csv")
     assert metrics.groupby(["dataset", "network", "seed"]).method.apply(list).tolist() == [
-        ["No LS", "No LS+TempS", "LS", "LS+TempS", "ILS2"]
+        ["No LS", "No LS+TempS", "LS", "LS+TempS", "Beta", "ILS2"]
     ] * 2
     by_method = metrics.set_index(["dataset", "method"])
     for dataset in ("iris", "wine"):
         assert by_method.accuracy[dataset, "No LS"] == by_method.accuracy[dataset, "No LS+TempS"]
         assert by_method.temperature[dataset, "No LS"] == 1
         assert by_method.validation_ce[dataset, "No LS+TempS"] <= by_method.validation_ce[dataset, "No LS"]
-    assert (metrics.accuracy > 0.5).all() and (metrics.students == [1, 1, 4, 4, 4] * 2).all()
+    assert (metrics.accuracy > 0.5).all() and (metrics.students == [1, 1, 4, 4, 1, 4] * 2).all()
 
 
 def test_an_edit_to_the_analysis_reruns_the_analysis_only(unchanged):
@@ -104,19 +104,19 @@ def test_an_edit_to_the_analysis_reruns_the_analysis_only(unchanged):
 def test_an_edit_to_a_grid_retrains_that_method_only(unchanged):
     unchanged.edit_config(lambda config: config["methods"][1]["grid"]["epsilon"].append(0.3))
     counts, methods = unchanged.planned("all")
-    assert methods == {"ls"} and counts["students"] == 4 and "soft_targets" not in counts and counts["evaluate"] == 2
+    assert methods == {"ls", "beta"} and counts["students"] == 6 and "soft_targets" not in counts and counts["evaluate"] == 2
 
 
 def test_an_edit_to_the_teachers_recipe_retrains_everything_after_it(unchanged):
     unchanged.edit_config(lambda config: config["recipes"][0].update(epochs=9))
     counts, methods = unchanged.planned("all")
-    assert methods == {"no_ls", "ls", "ils2"} and counts["soft_targets"] == 2 and "split" not in counts
+    assert methods == {"no_ls", "ls", "beta", "ils2"} and counts["soft_targets"] == 2 and "split" not in counts
 
 
 def test_one_more_seed_leaves_the_first_alone(unchanged):
     unchanged.edit_config(lambda config: config["seeds"].append(1))
     counts, _ = unchanged.planned("all")
-    assert counts["split"] == counts["evaluate"] == 2 and counts["students"] == 10 and "dataset" not in counts
+    assert counts["split"] == counts["evaluate"] == 2 and counts["students"] == 12 and "dataset" not in counts
 
 
 def test_another_method_is_one_function_and_one_config_entry(unchanged):

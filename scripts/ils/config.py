@@ -10,6 +10,8 @@ from ils.plugins import plugins
 RANGES = {
     "epsilon": (0, 1, "from 0 to 1"),
     "temperature": (math.ulp(0), math.inf, "above 0"),
+    "alpha": (0, 1, "from 0 to 1"),
+    "beta": (0, math.inf, "0 or more"),
     "p1": (0, 1, "from 0 to 1"),
     "p2": (0, math.inf, "0 or more"),
 }
@@ -63,16 +65,20 @@ def check_methods(config):
     for i, entry in enumerate(config["methods"]):
         key = f"methods[{i}]"
         one_of(f"{key}.targets", entry["targets"], set(known))
-        check_options(f"{key}.grid", entry["grid"], known[entry["targets"]], f"targets {entry['targets']!r}")
+        given = entry["grid"] | entry.get("inherit", {})
+        check_options(f"{key}.grid", given, known[entry["targets"]], f"targets {entry['targets']!r}")
         for name, values in entry["grid"].items():
             low, high, words = RANGES.get(name, (-math.inf, math.inf, "a finite number"))
             for j, value in enumerate(values):
                 if not (low <= value <= high and math.isfinite(value)):
                     raise UserError(f"config: {key}.grid.{name}[{j}]: {value} must be {words}")
-    by_name(config, "methods")
-    one_of("teacher", config["teacher"], {entry["name"] for entry in config["methods"]})
-    teacher = by_name(config, "methods")[config["teacher"]]
-    if known[teacher["targets"]].inputs != ("onehot",):
+    methods = by_name(config, "methods")
+    for i, entry in enumerate(config["methods"]):
+        for name, source in entry.get("inherit", {}).items():
+            one_of(f"methods[{i}].inherit.{name}", source, {m["name"] for m in methods.values() if name in m["grid"]})
+    one_of("teacher", config["teacher"], set(methods))
+    teacher = methods[config["teacher"]]
+    if any("teacher" in name for name in known[teacher["targets"]].inputs) or teacher.get("inherit"):
         raise UserError(f"config: teacher: the targets of {config['teacher']!r} need a teacher themselves; choose another")
 
 

@@ -111,16 +111,18 @@ def method_of(wildcards):
     method = METHODS[wildcards.method]
     kept = {key: method[key] for key in ("targets", "grid", "temperature_scaling")}
     return kept | {
+        "inherit": method.get("inherit", {}),
         "shards": shards(wildcards.network, wildcards.method),
         "code": fingerprint("methods", method["targets"]),
     }
 
 
-def soft_targets_of(wildcards):
-    """The soft targets, for a method whose targets look at the teacher."""
-    inputs = TARGETS[METHODS[wildcards.method]["targets"]].inputs
-    return (
-        {"soft_targets": SOFT_TARGETS.format(**wildcards)}
-        if any("teacher" in name for name in inputs)
-        else {}
-    )
+def taught_by(wildcards):
+    """The soft targets, for a method whose targets look at the teacher, and the students that it inherits from."""
+    method = METHODS[wildcards.method]
+    found = {}
+    if any("teacher" in name for name in TARGETS[method["targets"]].inputs):
+        found["soft_targets"] = SOFT_TARGETS.format(**wildcards)
+    for source in method.get("inherit", {}).values():
+        found[f"students_{source}"] = shard_files(wildcards, source)
+    return found

@@ -1,7 +1,7 @@
 # One job trains one shard of a method's grid in one cell. The teacher is a method too, one that needs no teacher.
 rule students:
     input:
-        unpack(soft_targets_of),
+        unpack(taught_by),
         data=DATA,
         split=SPLIT,
         code=code("train_students.py"),
