@@ -3,7 +3,7 @@
 import torch
 
 from ils.files import load_arrays, save_arrays
-from ils.job import log, run
+from ils.job import log, run_each
 from ils.networks import restore
 from ils.students import Shards
 from ils.training import Cell, choose_device, predict
@@ -43,14 +43,4 @@ def evaluate(data, split, shards, output, job, device, augmentation, network, co
 
 
 if __name__ == "__main__":
-    wildcards = snakemake.wildcards
-    run(
-        evaluate,
-        snakemake,
-        data=snakemake.input.data,
-        split=snakemake.input.split,
-        shards={name: snakemake.input[name] for name in snakemake.params.methods},
-        output=snakemake.output[0],
-        job=f"{wildcards.dataset} {wildcards.network} seed {wildcards.seed}",
-        **{name: value for name, value in snakemake.params.items() if name != "methods"},
-    )
+    run_each(evaluate, snakemake)

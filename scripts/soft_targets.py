@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from ils.files import load_arrays, save_arrays
-from ils.job import log, run
+from ils.job import log, run_each
 from ils.networks import restore
 from ils.students import Shards
 from ils.training import Cell, choose_device, predict
@@ -27,14 +27,4 @@ def soft_targets(data, split, shards, output, job, device, augmentation, network
 
 
 if __name__ == "__main__":
-    wildcards = snakemake.wildcards
-    run(
-        soft_targets,
-        snakemake,
-        data=snakemake.input.data,
-        split=snakemake.input.split,
-        shards=snakemake.input.shards,
-        output=snakemake.output[0],
-        job=f"{wildcards.dataset} {wildcards.network} seed {wildcards.seed} teacher",
-        **snakemake.params,
-    )
+    run_each(soft_targets, snakemake)

@@ -6,14 +6,16 @@ import sys
 import torch
 
 from ils.files import load_arrays
-from ils.job import run
+from ils.job import run_each
 from ils.methods import METHODS
 from ils.networks import build
 from ils.students import Shards, save_shard, shard_points
 from ils.training import INITIALISATION, Cell, Recipe, choose_device, stream, train
 
 
-def train_students(data, split, soft_targets, inherited, output, job, seed, shard, device, augmentation, network, recipe, method, bounds):
+def train_students(
+    data, split, soft_targets, inherited, output, job, seed, shard, device, augmentation, network, recipe, method, bounds
+):
     """Train the grid points of `shard`, `students_at_once` of them in one network, and write them to `output`.
 
     soft_targets: the teacher's file, or None for a method without a teacher. inherited: {hyperparameter: files of the
@@ -48,19 +50,4 @@ def train_students(data, split, soft_targets, inherited, output, job, seed, shar
 
 
 if __name__ == "__main__":
-    wildcards = snakemake.wildcards
-    run(
-        train_students,
-        snakemake,
-        data=snakemake.input.data,
-        split=snakemake.input.split,
-        soft_targets=snakemake.input.get("soft_targets"),
-        inherited={
-            name: snakemake.input[f"students_{source}"] for name, source in snakemake.params.method["inherit"].items()
-        },
-        output=snakemake.output[0],
-        job=f"{wildcards.dataset} {wildcards.network} seed {wildcards.seed} {wildcards.method}",
-        seed=int(wildcards.seed),
-        shard=int(wildcards.shard),
-        **snakemake.params,
-    )
+    run_each(train_students, snakemake)

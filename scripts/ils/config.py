@@ -128,6 +128,24 @@ def cells(config):
     ]
 
 
+def batches(config):
+    """Return {name: cells} of the cells that one job trains after another; see `cells_per_job`.
+
+    Cells of one job share their seed and `students_per_job`. The name of a batch of one cell is the cell's.
+    """
+    per_job = {network["name"]: network["students_per_job"] for network in config["networks"]}
+    groups = {}
+    for cell in cells(config):
+        groups.setdefault((cell["seed"], per_job[cell["network"]]), []).append(cell)
+    found = {}
+    for (seed, students), group in groups.items():
+        for start in range(0, len(group), config["cells_per_job"]):
+            batch = group[start : start + config["cells_per_job"]]
+            words = list(batch[0].values())[:2] if len(batch) == 1 else ["cells", students, start]
+            found["_".join(map(str, [*words, f"seed{seed}"]))] = batch
+    return found
+
+
 def columns(config):
     """List the columns of Table III, {column, method, scaling}: each method, then its +TempS where it has one."""
     found = []

@@ -33,3 +33,13 @@ def run(function, snakemake, **arguments):
         log.exception("%s stopped", job)
         raise
     log.info("done: %s", job)
+
+
+def run_each(function, snakemake):
+    """Run `function` with each mapping of keyword arguments in the rule's parameter `jobs`, one after another."""
+
+    def each(jobs):
+        for job in jobs:
+            function(**job)
+
+    run(each, snakemake, jobs=snakemake.params.jobs)

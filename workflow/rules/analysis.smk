@@ -1,6 +1,6 @@
 rule metrics:
     input:
-        predictions=[PREDICTIONS.format(**cell) for cell in CELLS],
+        predictions=files(PREDICTIONS, CELLS),
         code=code("compute_metrics.py"),
     output:
         "results/metrics.csv",

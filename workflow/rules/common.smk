@@ -30,6 +30,7 @@ RECIPES = study.by_name(config, "recipes")
 METHODS = study.by_name(config, "methods")
 EXPERIMENTS = {(e["dataset"], e["network"]): e for e in config["experiments"]}
 CELLS = study.cells(config)
+BATCHES = study.batches(config)
 COLUMNS = study.columns(config)
 TARGETS = plugins("methods", "method")
 
@@ -67,19 +68,6 @@ def code(script):
     ]
 
 
-def shards(network, method):
-    """How many jobs train the grid of a method with a network."""
-    return study.shards(METHODS[method], NETWORKS[network]["students_per_job"])
-
-
-def shard_files(wildcards, method):
-    """The files of all shards of a method in one cell."""
-    numbers = range(shards(wildcards.network, method))
-    return [
-        SHARD.format(**{**wildcards, "method": method, "shard": n}) for n in numbers
-    ]
-
-
 def dataset_of(wildcards):
     """What decides a dataset's file, its source's code included."""
     dataset = DATASETS[wildcards.dataset]
@@ -87,42 +75,87 @@ def dataset_of(wildcards):
     return kept | {"code": fingerprint("datasets", dataset["source"], "check")}
 
 
-def network_of(wildcards):
-    """What shapes a cell's network, its code included, and how many of its students train at once."""
-    network = NETWORKS[wildcards.network]
+def files(pattern, cells):
+    """The file of each cell."""
+    return [pattern.format(**cell) for cell in cells]
+
+
+def where(cells):
+    """The cells of a batch in words."""
+    pairs = ", ".join(f"{cell['dataset']} {cell['network']}" for cell in cells)
+    return f"{pairs}, seed {cells[0]['seed']}"
+
+
+def shards(cells, method):
+    """How many jobs train the grid of a method in each cell of a batch."""
+    per_job = NETWORKS[cells[0]["network"]]["students_per_job"]
+    return study.shards(METHODS[method], per_job)
+
+
+def shard_files(cells, method):
+    """The files of all shards of a method, the cells of a batch one after another."""
+    return [
+        SHARD.format(**cell, method=method, shard=shard)
+        for cell in cells
+        for shard in range(shards(cells, method))
+    ]
+
+
+def of_cell(cell):
+    """What every job on a cell is told: files, names, and the smallest part of the config that decides its results."""
+    network = NETWORKS[cell["network"]]
     kept = {key: network[key] for key in ("family", "options", "students_at_once")}
-    return kept | {
-        "code": fingerprint("networks", network["family"], "build", "restore")
+    return {
+        "data": DATA.format(**cell),
+        "split": SPLIT.format(**cell),
+        "job": f"{cell['dataset']} {cell['network']} seed {cell['seed']}",
+        "device": config["device"],
+        "augmentation": DATASETS[cell["dataset"]]["augmentation"],
+        "network": kept
+        | {"code": fingerprint("networks", network["family"], "build", "restore")},
+        "bounds": config["temperature_bounds"],
     }
 
 
-def augmentation_of(wildcards):
-    return DATASETS[wildcards.dataset]["augmentation"]
-
-
-def recipe_of(wildcards):
+def recipe_of(cell):
     """The cell's training recipe, without its name: renaming one retrains nothing."""
-    recipe = RECIPES[EXPERIMENTS[wildcards.dataset, wildcards.network]["recipe"]]
+    recipe = RECIPES[EXPERIMENTS[cell["dataset"], cell["network"]]["recipe"]]
     return {key: value for key, value in recipe.items() if key != "name"}
 
 
-def method_of(wildcards):
-    """What decides a method's training: its target function and its code, its grid, and which weights to keep."""
+def needs_teacher(method):
+    """Whether the targets of a method look at the teacher."""
+    inputs = TARGETS[METHODS[method]["targets"]].inputs
+    return any("teacher" in name for name in inputs)
+
+
+def training_of(cell, wildcards):
+    """One training on a cell: a shard of a method's grid, the code of its targets, and whom it learns from."""
     method = METHODS[wildcards.method]
+    inherited = method.get("inherit", {})
+    soft_targets = SOFT_TARGETS.format(**cell)
     kept = {key: method[key] for key in ("targets", "grid", "temperature_scaling")}
-    return kept | {
-        "inherit": method.get("inherit", {}),
-        "shards": shards(wildcards.network, wildcards.method),
-        "code": fingerprint("methods", method["targets"]),
+    common = of_cell(cell)
+    return common | {
+        "job": f"{common['job']} {method['name']}",
+        "recipe": recipe_of(cell),
+        "seed": cell["seed"],
+        "method": kept
+        | {
+            "shards": shards([cell], method["name"]),
+            "code": fingerprint("methods", method["targets"]),
+        },
+        "shard": int(wildcards.shard),
+        "soft_targets": soft_targets if needs_teacher(method["name"]) else None,
+        "inherited": {
+            name: shard_files([cell], source) for name, source in inherited.items()
+        },
+        "output": SHARD.format(**cell, **wildcards),
     }
 
 
-def taught_by(wildcards):
-    """The soft targets, for a method whose targets look at the teacher, and the students that it inherits from."""
-    method = METHODS[wildcards.method]
-    found = {}
-    if any("teacher" in name for name in TARGETS[method["targets"]].inputs):
-        found["soft_targets"] = SOFT_TARGETS.format(**wildcards)
-    for source in method.get("inherit", {}).values():
-        found[f"students_{source}"] = shard_files(wildcards, source)
-    return found
+def learnt_from(cells, wildcards):
+    """The soft targets of a method with a teacher, and the students that it inherits from."""
+    teachers = files(SOFT_TARGETS, cells) if needs_teacher(wildcards.method) else []
+    sources = METHODS[wildcards.method].get("inherit", {}).values()
+    return teachers + [file for s in sources for file in shard_files(cells, s)]

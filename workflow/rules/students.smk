@@ -1,49 +1,49 @@
-# One job trains one shard of a method's grid in one cell. The teacher is a method too, one that needs no teacher.
-rule students:
-    input:
-        unpack(taught_by),
-        data=DATA,
-        split=SPLIT,
-        code=code("train_students.py"),
-    output:
-        SHARD,
-    log:
-        "results/logs/students/{dataset}-{network}-seed{seed}-{method}-{shard}.log",
-    conda:
-        "../../envs/torch.yaml"
-    params:
-        device=config["device"],
-        augmentation=augmentation_of,
-        network=network_of,
-        recipe=recipe_of,
-        method=method_of,
-        bounds=config["temperature_bounds"],
-    message:
-        "Training {wildcards.method} students, shard {wildcards.shard}: {wildcards.dataset} {wildcards.network} seed {wildcards.seed}"
-    script:
-        "../../scripts/train_students.py"
+# One job trains one shard of a method's grid in one batch of cells. The teacher is a method too, one without a teacher.
+for batch, cells in BATCHES.items():
 
+    rule:
+        name:
+            f"students_{batch}"
+        input:
+            lambda w, cells=cells: learnt_from(cells, w),
+            data=files(DATA, cells),
+            split=files(SPLIT, cells),
+            code=code("train_students.py"),
+        output:
+            [SHARD.format(**c, method="{method}", shard="{shard}") for c in cells],
+        log:
+            f"results/logs/students/{batch}-{{method}}-{{shard}}.log",
+        conda:
+            "../../envs/torch.yaml"
+        params:
+            jobs=lambda w, cells=cells: [training_of(cell, w) for cell in cells],
+        message:
+            f"Training {{wildcards.method}} students, shard {{wildcards.shard}}: {where(cells)}"
+        script:
+            "../../scripts/train_students.py"
 
-rule evaluate:
-    input:
-        unpack(lambda w: {method: shard_files(w, method) for method in METHODS}),
-        data=DATA,
-        split=SPLIT,
-        code=code("evaluate.py"),
-    output:
-        PREDICTIONS,
-    log:
-        "results/logs/evaluate/{dataset}-{network}-seed{seed}.log",
-    conda:
-        "../../envs/torch.yaml"
-    params:
-        device=config["device"],
-        augmentation=augmentation_of,
-        network=network_of,
-        columns=COLUMNS,
-        methods=list(METHODS),
-        bounds=config["temperature_bounds"],
-    message:
-        "Selecting and testing all methods: {wildcards.dataset} {wildcards.network} seed {wildcards.seed}"
-    script:
-        "../../scripts/evaluate.py"
+    rule:
+        name:
+            f"evaluate_{batch}"
+        input:
+            data=files(DATA, cells),
+            split=files(SPLIT, cells),
+            shards=[file for method in METHODS for file in shard_files(cells, method)],
+            code=code("evaluate.py"),
+        output:
+            files(PREDICTIONS, cells),
+        log:
+            f"results/logs/evaluate/{batch}.log",
+        conda:
+            "../../envs/torch.yaml"
+        params:
+            jobs=[
+                of_cell(cell)
+                | {"shards": {m: shard_files([cell], m) for m in METHODS}}
+                | {"columns": COLUMNS, "output": PREDICTIONS.format(**cell)}
+                for cell in cells
+            ],
+        message:
+            f"Selecting and testing all methods: {where(cells)}"
+        script:
+            "../../scripts/evaluate.py"

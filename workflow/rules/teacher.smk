@@ -1,21 +1,27 @@
-rule soft_targets:
-    input:
-        data=DATA,
-        split=SPLIT,
-        shards=lambda w: shard_files(w, config["teacher"]),
-        code=code("soft_targets.py"),
-    output:
-        SOFT_TARGETS,
-    log:
-        "results/logs/soft_targets/{dataset}-{network}-seed{seed}.log",
-    conda:
-        "../../envs/torch.yaml"
-    params:
-        device=config["device"],
-        augmentation=augmentation_of,
-        network=network_of,
-        bounds=config["temperature_bounds"],
-    message:
-        "Making soft targets: {wildcards.dataset} {wildcards.network} seed {wildcards.seed}"
-    script:
-        "../../scripts/soft_targets.py"
+for batch, cells in BATCHES.items():
+
+    rule:
+        name:
+            f"soft_targets_{batch}"
+        input:
+            data=files(DATA, cells),
+            split=files(SPLIT, cells),
+            shards=shard_files(cells, config["teacher"]),
+            code=code("soft_targets.py"),
+        output:
+            files(SOFT_TARGETS, cells),
+        log:
+            f"results/logs/soft_targets/{batch}.log",
+        conda:
+            "../../envs/torch.yaml"
+        params:
+            jobs=[
+                of_cell(cell)
+                | {"shards": shard_files([cell], config["teacher"])}
+                | {"output": SOFT_TARGETS.format(**cell)}
+                for cell in cells
+            ],
+        message:
+            f"Making soft targets: {where(cells)}"
+        script:
+            "../../scripts/soft_targets.py"
