@@ -91,6 +91,12 @@ def test_columns_and_shards_follow_the_config():
         *("LS", "LS+TempS", "ILS1", "ILS2", "ILS", "ILS+TempS"),
     ]
     assert len(study.cells(DEFAULT)) == len(DEFAULT["experiments"]) * len(DEFAULT["seeds"])
+    batches = study.batches(DEFAULT)
+    assert sorted(sum(batches.values(), []), key=str) == sorted(study.cells(DEFAULT), key=str)
+    assert {len(cells) for cells in batches.values()} == {5, 4}
+    assert all(len({cell["seed"] for cell in cells}) == 1 for cells in batches.values())
+    alone = study.batches(DEFAULT | {"cells_per_job": 1})
+    assert alone["wine_MLP_seed1"] == [{"dataset": "wine", "network": "MLP", "seed": 1}] and len(alone) == 18
     entry = {"grid": {"p1": [1, 2, 3], "p2": [1, 2]}}
     assert [study.shards(entry, per_job) for per_job in (1, 4, 5, 6, 7)] == [6, 2, 2, 1, 1]
     assert study.shards({"grid": {}}, 5) == 1
