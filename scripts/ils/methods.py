@@ -77,3 +77,10 @@ def ils(onehot, teacher_logits, teacher_temperature, *, p1, p2, temperature):
 def ils_one_temperature(onehot, teacher_logits, *, p1, p2, temperature):
     """The other reading of ILS: the grid's `temperature` for p_t as well as for the split."""
     return ils(onehot, teacher_logits, temperature, p1=p1, p2=p2, temperature=temperature)
+
+
+@method
+def sinusoidal(onehot, teacher_logits, teacher_temperature, *, p1, p2):
+    """ILS1 with the other family of Section IV-A, epsilon = 0.1 (sin(p2 (p_t - p1)) + 1)."""
+    p_true = true_class_probability(onehot, teacher_logits, teacher_temperature)
+    return ls(onehot, epsilon=0.1 * ((p2 * (p_true - p1)).sin() + 1))
