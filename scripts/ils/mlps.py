@@ -71,15 +71,15 @@ class Trained(NamedTuple):
         return (self.best_epoch == 0).numpy()
 
 
-def train(network, initial, x, targets, x_validation, validation_labels, *, at_once, **options):
-    """Train one student on x (N, features) for each row of targets (S, N, K), `at_once` of them side by side.
+def train(network, initial, x, targets, x_validation, validation_labels, *, students_at_once, **options):
+    """Train one student on x (N, features) for each row of targets (S, N, K), `students_at_once` of them side by side.
 
     All start from `initial` (size,). x_validation is (M, features), validation_labels (M,); `options` are the keyword
     arguments of `train_group`. Groups follow the order given, so a student depends on nothing outside this call.
     """
     samples = torch.cat([x, x_validation]).to(network.dtype)
     onehot = torch.nn.functional.one_hot(validation_labels, network.widths[-1]).to(network.dtype)
-    groups = targets.to(network.dtype).split(at_once)
+    groups = targets.to(network.dtype).split(students_at_once)
     trained = [train_group(network, initial, samples, group, onehot, **options) for group in groups]
     return Trained(*map(torch.cat, zip(*trained)))
 
