@@ -57,11 +57,11 @@ def check_schema(config, schema):
     raise UserError(f"config: {key}: {error.message}")
 
 
-def check_methods(config):
+def check_grids(entries, section):
     """Check each method's target function, hyperparameters and their ranges."""
     known = plugins("methods", "method")
-    for i, entry in enumerate(config["methods"]):
-        key = f"methods[{i}]"
+    for i, entry in enumerate(entries):
+        key = f"{section}[{i}]"
         one_of(f"{key}.targets", entry["targets"], set(known))
         check_options(f"{key}.grid", entry["grid"], known[entry["targets"]], f"targets {entry['targets']!r}")
         for name, values in entry["grid"].items():
@@ -69,11 +69,44 @@ def check_methods(config):
             for j, value in enumerate(values):
                 if not (low <= value <= high and math.isfinite(value)):
                     raise UserError(f"config: {key}.grid.{name}[{j}]: {value} must be {words}")
+
+
+def check_methods(config):
+    """Check the methods, and that the teacher is one that needs none itself."""
+    known = plugins("methods", "method")
+    check_grids(config["methods"], "methods")
     by_name(config, "methods")
     one_of("teacher", config["teacher"], {entry["name"] for entry in config["methods"]})
     teacher = by_name(config, "methods")[config["teacher"]]
     if known[teacher["targets"]].inputs != ("onehot",):
         raise UserError(f"config: teacher: the targets of {config['teacher']!r} need a teacher themselves; choose another")
+
+
+def check_synthetic(config):
+    """Check what the synthetic study's entries say of each other."""
+    section = config["synthetic"]
+    check_grids(section["methods"], "synthetic.methods")
+    known = {kind: set(by_name(section, kind)) for kind in ("geometries", "methods", "setups")}
+    for i, setup in enumerate(section["setups"]):
+        key = f"synthetic.setups[{i}]"
+        one_of(f"{key}.geometry", setup["geometry"], known["geometries"])
+        for name in setup["methods"]:
+            one_of(f"{key}.methods", name, known["methods"])
+        if missing := {"no_ls", "ls"} - set(setup["methods"]):
+            raise UserError(f"config: {key}.methods: lacks {', '.join(sorted(missing))}, which every setup needs")
+    for name in (*section["tables"], section["figures"]):
+        one_of("synthetic.tables, synthetic.figures", name, known["setups"])
+    if not by_name(section, "setups")[section["figures"]].get("long_grid"):
+        raise UserError(f"config: synthetic.figures: setup {section['figures']!r} needs long_grid: true, for Figure 11")
+    for name in section["tabular"]["datasets"]:
+        one_of("synthetic.tabular.datasets", name, {entry["name"] for entry in config["datasets"]})
+    check_bounds(section["temperature_bounds"], "synthetic.temperature_bounds")
+
+
+def check_bounds(bounds, key):
+    low, high = bounds
+    if not low < high:
+        raise UserError(f"config: {key}: the lower bound {low} is not below the upper bound {high}")
 
 
 def check(config, schema):
@@ -101,9 +134,8 @@ def check(config, schema):
     for label in labels:
         if labels.count(label) > 1:
             raise UserError(f"config: methods: {label!r} is the label of two columns; labels must differ")
-    low, high = config["temperature_bounds"]
-    if not low < high:
-        raise UserError(f"config: temperature_bounds: the lower bound {low} is not below the upper bound {high}")
+    check_bounds(config["temperature_bounds"], "temperature_bounds")
+    check_synthetic(config)
 
 
 def ordered(value):

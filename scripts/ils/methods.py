@@ -80,7 +80,7 @@ def ils_one_temperature(onehot, teacher_logits, *, p1, p2, temperature):
 
 
 @method
-def sinusoidal(onehot, teacher_logits, teacher_temperature, *, p1, p2):
-    """ILS1 with the other family of Section IV-A, epsilon = 0.1 (sin(p2 (p_t - p1)) + 1)."""
+def sinusoidal(onehot, teacher_logits, teacher_temperature, *, shift, rate):
+    """ILS1 with the other family of Section IV-A, epsilon = 0.1 (sin(rate (p_t - shift)) + 1)."""
     p_true = true_class_probability(onehot, teacher_logits, teacher_temperature)
-    return ls(onehot, epsilon=0.1 * ((p2 * (p_true - p1)).sin() + 1))
+    return ls(onehot, epsilon=0.1 * ((rate * (p_true - shift)).sin() + 1))

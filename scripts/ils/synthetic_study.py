@@ -19,7 +19,7 @@ from ils.selection import select
 from ils.students import grid_points
 from ils.synthetic import log_joint, replicate
 
-COLUMNS = {"temperature": "teacher_temperature"}  # hyperparameters that a table names otherwise
+COLUMNS = {"temperature": "teacher_temperature", "shift": "p1", "rate": "p2"}  # hyperparameters that a table names otherwise
 PARTS = {"dense": 0, "sparse": 1}
 CURVE_BINS = np.linspace(0.2, 1.0, 51)  # Section IV-A: 50 groups of instances by the teacher's p_t
 HISTOGRAM_BINS = np.linspace(0.0, 1.0, 51)
@@ -147,7 +147,7 @@ def run_replicate(setup, methods, options, number):
     second = task.grids([method for method in methods if needs_teacher(method)], **teacher)
     second |= distilled(name for name in distil if name in grids)
     if setup.get("long_grid"):
-        second |= task.grids([{"name": "long_grid", **options["long_grid"]}], **teacher)
+        second |= task.grids([{"name": "long_grid", "targets": "ils1", "grid": options["long_grid"]}], **teacher)
     grids |= task.train(second) if second else {}
     if third := distilled(name for name in distil if f"from {name}" not in grids):
         grids |= task.train(third)
@@ -163,7 +163,7 @@ def run_replicate(setup, methods, options, number):
     arrays = curves(task, models, grids, [method for method in methods if method["targets"] == "ls"])
     arrays["histogram"] = np.stack([histograms(models[name].probabilities, data.test.y) for name in HISTOGRAM_MODELS])
     if setup.get("long_grid"):
-        shape = [len(values) for values in options["long_grid"]["grid"].values()]
+        shape = [len(values) for values in options["long_grid"].values()]
         count = len(grids["long_grid"].points)
         arrays["long_grid"] = np.array([cross_entropy(grids["long_grid"].test_logits(i), data.test.y) for i in range(count)]).reshape(shape)
     return test_rows(models, data.test, number), arrays
