@@ -18,19 +18,15 @@ from ils.mlps import Network, train
 from ils.selection import select
 from ils.students import grid_points
 from ils.synthetic import log_joint, replicate
+from ils.synthetic_curves import HISTOGRAM_MODELS, group_sums, histograms
 
 COLUMNS = {"temperature": "teacher_temperature", "shift": "p1", "rate": "p2"}  # hyperparameters that a table names otherwise
 PARTS = {"dense": 0, "sparse": 1}
-CURVE_BINS = np.linspace(0.2, 1.0, 51)  # Section IV-A: 50 groups of instances by the teacher's p_t
-HISTOGRAM_BINS = np.linspace(0.0, 1.0, 51)
-HISTOGRAM_MODELS = ("bayes", "no_ls", "no_ls+temps", "ls+temps")
-HISTOGRAM_KINDS = ("highest", "others", "true")
 
 
 class Model(NamedTuple):
-    """A selected student: its logits over (M, K) validation and (N, K) test samples, undivided, and its temperature."""
+    """A selected student: its logits (N, K) on the test samples, undivided, its temperature, and how it was selected."""
 
-    validation_logits: np.ndarray
     test_logits: np.ndarray
     temperature: float
     row: dict
@@ -67,7 +63,7 @@ class Grid:
         row = {"temperature_scaling": scaling != "none", "tuned_on": part or "all", "temperature": chosen.temperature}
         row |= {"validation_ce": chosen.validation_ce, "best_epoch": int(self.trained.best_epoch[chosen.index])}
         row |= {COLUMNS.get(key, key): value for key, value in self.points[chosen.index].items()}
-        return Model(self.validation_logits[chosen.index], self.test_logits(chosen.index), chosen.temperature, row)
+        return Model(self.test_logits(chosen.index), chosen.temperature, row)
 
 
 class Task:
@@ -152,7 +148,7 @@ def run_replicate(setup, methods, options, number):
     if third := distilled(name for name in distil if f"from {name}" not in grids):
         grids |= task.train(third)
 
-    models = {"bayes": Model(bayes[1], bayes[2], 1.0, {"validation_ce": float(cross_entropy(bayes[1], data.validation.y))})}
+    models = {"bayes": Model(bayes[2], 1.0, {"validation_ce": float(cross_entropy(bayes[1], data.validation.y))})}
     for method in methods:
         models[method["name"]] = grids[method["name"]].select()
         models[method["name"] + "+temps"] = grids[method["name"]].select("joint")
@@ -160,7 +156,8 @@ def run_replicate(setup, methods, options, number):
             models[f"{method['name']} {part}"] = grids[method["name"]].select(part=part)
     models |= {name: grids[name].select() for name in grids if name.startswith("from ")}
 
-    arrays = curves(task, models, grids, [method for method in methods if method["targets"] == "ls"])
+    smoothed = [method["name"] for method in methods if method["targets"] == "ls"]
+    arrays = curves(models, grids, smoothed, data.test.y)
     arrays["histogram"] = np.stack([histograms(models[name].probabilities, data.test.y) for name in HISTOGRAM_MODELS])
     if setup.get("long_grid"):
         shape = [len(values) for values in options["long_grid"].values()]
@@ -171,9 +168,9 @@ def run_replicate(setup, methods, options, number):
 
 def test_rows(models, test, number):
     """Return one row a model: how it was selected, and its metrics on the test samples."""
-    probabilities = np.stack([model.test_logits / model.temperature for model in models.values()])
-    metrics = all_metrics(probabilities, test.y)
-    hit = probabilities.argmax(-1) == test.y
+    logits = np.stack([model.test_logits / model.temperature for model in models.values()])
+    metrics = all_metrics(logits, test.y)
+    hit = logits.argmax(-1) == test.y
     metrics |= {f"accuracy_{part}": hit[:, test.part == index].mean(-1) for part, index in PARTS.items()}
     rows = []
     for i, (name, model) in enumerate(models.items()):
@@ -182,56 +179,22 @@ def test_rows(models, test, number):
     return rows
 
 
-def histograms(probabilities, labels):
-    """Return counts (3, bins) of the highest probability, of the others, and of the true class's, over N samples."""
-    ordered = np.sort(probabilities, -1)
-    values = (ordered[:, -1], ordered[:, :-1], true_class(probabilities, labels))
-    return np.stack([np.histogram(v, HISTOGRAM_BINS)[0] for v in values])
+def curves(models, grids, smoothed, labels, **options):
+    """Return the sums of `group_sums` for the best-epsilon curves, over the test samples with `labels`.
 
-
-def curves(task, models, grids, smoothed):
-    """Return the sums from which `best_epsilon` makes the curves of Figures 4, 6, 7 and 9.
-
-    For each teacher (Bayes-optimal where there is one, then No LS + TempS) and each group of test samples by the
-    teacher's p_t: `curve_count` (teachers, bins), `curve_teacher`, the sum of the teacher's p_t, and `curve_student`
-    (teachers, epsilons, bins), the sum of p_t of the student trained by LS with each epsilon, `curve_epsilon`.
+    The teachers are the Bayes-optimal model, where there is one, and No LS+TempS; the students are those of the grids
+    named in `smoothed`, by rising epsilon. `curve_epsilon` (E,), `curve_count` and `curve_teacher` (teachers, groups),
+    `curve_student` (teachers, E, groups).
     """
-    labels = task.data.test.y
     students = {}
-    for method in smoothed:
-        for index, point in enumerate(grids[method["name"]].points):
-            students[point["epsilon"]] = true_class(softmax(grids[method["name"]].test_logits(index)), labels)
-    epsilons = sorted(students)
-    count, teacher_sum, student_sum = [], [], []
-    for name in ("bayes", "no_ls+temps"):
-        if name in models:
-            p_true = true_class(models[name].probabilities, labels)
-            group = np.digitize(p_true, CURVE_BINS) - 1
-            group[p_true == CURVE_BINS[-1]] -= 1
-            inside = (group >= 0) & (group < len(CURVE_BINS) - 1)
-
-            def total(values):
-                return np.bincount(group[inside], values[inside], minlength=len(CURVE_BINS) - 1)
-
-            count.append(total(np.ones(len(labels))))
-            teacher_sum.append(total(p_true))
-            student_sum.append([total(students[epsilon]) for epsilon in epsilons])
-    return {
-        "curve_epsilon": np.array(epsilons),
-        "curve_count": np.array(count),
-        "curve_teacher": np.array(teacher_sum),
-        "curve_student": np.array(student_sum),
-    }
-
-
-def best_epsilon(count, teacher, student, epsilon):
-    """Return per group the epsilon whose student's mean p_t is nearest to the teacher's; nan in an empty group.
-
-    count and teacher (..., bins), student (..., epsilons, bins): sums as `curves` returns them, added up over
-    replicates; the groups of Section IV-A.
-    """
-    distance = np.abs(student - teacher[..., None, :])
-    return np.where(count > 0, epsilon[distance.argmin(-2)], np.nan)
+    for name in smoothed:
+        for index, point in enumerate(grids[name].points):
+            students[point["epsilon"]] = true_class(softmax(grids[name].test_logits(index)), labels)
+    epsilon = sorted(students)
+    teachers = [true_class(models[name].probabilities, labels) for name in ("bayes", "no_ls+temps") if name in models]
+    sums = [group_sums(teacher, [students[e] for e in epsilon], **options) for teacher in teachers]
+    names = ("curve_count", "curve_teacher", "curve_student")
+    return {"curve_epsilon": np.array(epsilon)} | {name: np.stack(values) for name, values in zip(names, zip(*sums))}
 
 
 def run_replicates(setup, methods, options, numbers):
