@@ -96,6 +96,7 @@ def check_synthetic(config):
             raise UserError(f"config: {key}.methods: lacks {', '.join(sorted(missing))}, which every setup needs")
     for name in (*section["tables"], section["figures"]):
         one_of("synthetic.tables, synthetic.figures", name, known["setups"])
+    one_of("synthetic.figure5", section["figure5"], known["geometries"])
     if not by_name(section, "setups")[section["figures"]].get("long_grid"):
         raise UserError(f"config: synthetic.figures: setup {section['figures']!r} needs long_grid: true, for Figure 11")
     for name in section["tabular"]["datasets"]:

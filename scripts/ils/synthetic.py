@@ -38,13 +38,11 @@ def log_joint(geometry, x):
 
     These are logits of the Bayes-optimal model: their softmax over classes is p(c | x).
     """
-    return np.stack(
-        [
-            logsumexp([np.log(c["weight"]) + multivariate_normal(c["mean"], geometry["covariance"]).logpdf(x) for c in components], axis=0)
-            for components in geometry["classes"]
-        ],
-        axis=-1,
-    )
+    columns = []
+    for components in geometry["classes"]:
+        parts = [np.log(c["weight"]) + multivariate_normal(c["mean"], geometry["covariance"]).logpdf(x) for c in components]
+        columns.append(np.reshape(logsumexp(parts, axis=0), len(x)))  # SciPy drops the axis of a single point
+    return np.stack(columns, axis=-1)
 
 
 def density(geometry, x):
