@@ -3,7 +3,7 @@
 import pandas as pd
 
 from ils.comparison import METRICS, cell, paired_differences
-from ils.files import write_csv, write_text
+from ils.files import read_csv, write_csv, write_text
 from ils.job import run
 from ils.latex import escape, wide_table
 
@@ -15,7 +15,7 @@ CAPTION = (
 
 def synthetic_differences(replicates, tex, csv, methods):
     """replicates: {setup: csv files}; methods: the config's entries, each compared with ls, and ls with no_ls."""
-    models = pd.concat([pd.read_csv(path).assign(setup=setup) for setup, paths in replicates.items() for path in paths])
+    models = pd.concat([read_csv(path).assign(setup=setup) for setup, paths in replicates.items() for path in paths])
     labels = {method["name"]: method["label"] for method in methods}
     pairs = [("ls", "no_ls"), *((name, "ls") for name in labels if name not in ("no_ls", "ls"))]
     if {"sinusoidal", "ils1"} <= labels.keys():

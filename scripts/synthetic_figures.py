@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 
 from ils import synthetic_figures as draw
 from ils.files import load_arrays, read_csv
 from ils.job import run
-from ils.style import save
+from ils.style import RC, save
 from ils.synthetic import replicate
 
 
@@ -27,17 +28,17 @@ def synthetic_figures(arrays, models, outputs, shown, geometry, other_geometry, 
     one = setups[shown]
     table = pd.concat([read_csv(path) for path in models])
     ils1 = table[table["model"] == "ils1"]
-    histogram = one["histogram"]
-    figures = {
-        "fig01": draw.figure_1(geometry, replicate(geometry, number=0, **sizes).training),
-        **{f"fig02{letter}": figure for letter, figure in draw.figure_2(histogram).items()},
-        "fig04": draw.figure_4(one, ils1["p1"].mean(), ils1["p2"].mean()),
-        "fig05": draw.figure_5(other_geometry),
-        "fig06": draw.curves_figure(setups, 0, r"Bayes-optimal $\hat p_t$"),
-        "fig07": draw.curves_figure(setups, 1, r"No LS+TempS $\hat p_t$"),
-        "fig08": draw.figure_8(histogram),
-        "fig11": draw.figure_11(one["long_grid"], long_grid["p1"], long_grid["p2"]),
-    }
+    with mpl.rc_context(RC):
+        figures = {
+            "fig01": draw.figure_1(geometry, replicate(geometry, number=0, **sizes).training),
+            **{f"fig02{letter}": figure for letter, figure in draw.figure_2(one["histogram"]).items()},
+            "fig04": draw.figure_4(one, ils1["p1"].mean(), ils1["p2"].mean()),
+            "fig05": draw.figure_5(other_geometry),
+            "fig06": draw.curves_figure(setups, 0, r"Bayes-optimal $\hat p_t$"),
+            "fig07": draw.curves_figure(setups, 1, r"No LS+TempS $\hat p_t$"),
+            "fig08": draw.figure_8(one["histogram"]),
+            "fig11": draw.figure_11(one["long_grid"], long_grid["p1"], long_grid["p2"]),
+        }
     for path in outputs:
         save(figures[Path(path).stem], path)
 

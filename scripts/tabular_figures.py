@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import matplotlib as mpl
+
 from ils import synthetic_figures as draw
 from ils.files import load_arrays
 from ils.job import run
-from ils.style import save
+from ils.style import RC, save
 
 
 def tabular_figures(curves, outputs):
@@ -16,10 +18,11 @@ def tabular_figures(curves, outputs):
         panels[f"{about['dataset']}: {about['samples']} instances, {about['classes']} classes"] = arrays
     names = {title: title.partition(":")[0] for title in panels}
     teacher = r"No LS+TempS $\hat p_t$"
-    figures = {
-        "fig09": draw.curves_figure(panels, 0, teacher, most=2),
-        "fig10": draw.figure_10({names[title]: arrays["histogram"] for title, arrays in panels.items()}, teacher),
-    }
+    with mpl.rc_context(RC):
+        figures = {
+            "fig09": draw.curves_figure(panels, 0, teacher, most=2),
+            "fig10": draw.figure_10({names[title]: arrays["histogram"] for title, arrays in panels.items()}, teacher),
+        }
     for path in outputs:
         save(figures[Path(path).stem], path)
 

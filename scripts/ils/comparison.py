@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from ils.files import read_csv
 from ils.latex import escape, number, wide_table
 
 
@@ -50,7 +51,7 @@ def read_printed(path, methods):
     """
     names = {"Bayes-Optimal": "bayes"} | {method["label"]: method["name"] for method in methods}
     rows = []
-    for _, printed in pd.read_csv(path).rename(columns=PRINTED).iterrows():
+    for _, printed in read_csv(path).rename(columns=PRINTED).iterrows():
         title = printed["teacher"] if "teacher" in printed else printed["method"]
         model = names.get(title)
         if "teacher" in printed:
@@ -92,7 +93,7 @@ def compare(models, rows, columns):
 def cell(mean, error, decimals, mark):
     """Return "mean ± error" as LaTeX; an error of exactly 0 (a constant) is left out."""
     behind = rf"\,{{\tiny$\pm${number(error, decimals)}}}" if error else ""
-    return number(mean, decimals, bold=mark) + behind
+    return number(mean, decimals, bold=mark).replace("-", "$-$") + behind
 
 
 def comparison_table(compared, rows, columns, caption, label, replicates):
@@ -110,7 +111,8 @@ def comparison_table(compared, rows, columns, caption, label, replicates):
                     line.append(cell(mean, error, column.decimals, differs))
                 else:
                     line.append("")
-            lines.append(line)
+            if any(line[1:]):
+                lines.append(line)
         blocks.append((escape(title), lines))
     header = ["", *(column.head for column in columns)]
     return wide_table(f"{caption} {NOTE.format(count=replicates)}", label, header, blocks)

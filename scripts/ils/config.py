@@ -97,8 +97,9 @@ def check_synthetic(config):
     for name in (*section["tables"], section["figures"]):
         one_of("synthetic.tables, synthetic.figures", name, known["setups"])
     one_of("synthetic.figure5", section["figure5"], known["geometries"])
-    if not by_name(section, "setups")[section["figures"]].get("long_grid"):
-        raise UserError(f"config: synthetic.figures: setup {section['figures']!r} needs long_grid: true, for Figure 11")
+    shown = by_name(section, "setups")[section["figures"]]
+    if not shown.get("long_grid") or "ils1" not in shown["methods"]:
+        raise UserError(f"config: synthetic.figures: setup {shown['name']!r} needs method ils1 (Figure 4) and long_grid: true (Figure 11)")
     for name in section["tabular"]["datasets"]:
         one_of("synthetic.tabular.datasets", name, {entry["name"] for entry in config["datasets"]})
     check_bounds(section["temperature_bounds"], "synthetic.temperature_bounds")

@@ -1,12 +1,14 @@
-"""Figures 1, 2 and 4 to 11: densities, distributions of probabilities, best-epsilon curves, ILS1's test loss."""
+"""Figures 1, 2 and 4 to 11: densities, distributions of probabilities, best-epsilon curves, ILS1's test loss.
+
+Call these functions under `matplotlib.rc_context(style.RC)`: text takes its size when it is made.
+"""
 
 import math
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from ils.style import COLOURS, COLUMN, GREY, RC
+from ils.style import COLOURS, COLUMN, GREY
 from ils.synthetic import density
 from ils.synthetic_curves import CURVE_EDGES, HISTOGRAM_EDGES, HISTOGRAM_KINDS, HISTOGRAM_MODELS, best_epsilon
 
@@ -23,9 +25,8 @@ PRINTED_PARABOLA = (0.8, 2.0)  # P1 and P2 of the paper's Figure 4
 
 def panels(rows, columns, width, height, **options):
     """Return (figure, axes (rows, columns)) of width x height points, spaced so that nothing overlaps."""
-    with mpl.rc_context(RC):
-        figure = Figure(figsize=(width / 72, height / 72), layout="constrained")
-        return figure, figure.subplots(rows, columns, squeeze=False, **options)
+    figure = Figure(figsize=(width / 72, height / 72), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 
 def grid_of_panels(count, most, height, **options):
