@@ -28,7 +28,8 @@ def synthetic_table(replicates, printed, tex, csv, table, methods):
     count = models.replicate.nunique()
     write_text(tex, comparison_table(compared, rows, columns, CAPTIONS[table], f"tab:synthetic{table}", count))
     for setup, cells in compared[compared.printed.notna()].groupby("setup", sort=False):
-        log.info("table %s, %s: %d of %d cells differ by more than 2 SE", table, setup, cells.differs.sum(), len(cells))
+        counts = cells.differs.sum(), cells.differs_clearly.sum(), len(cells)
+        log.info("table %s, %s: %d (clearly: %d) of %d cells differ", table, setup, *counts)
 
 
 if __name__ == "__main__":

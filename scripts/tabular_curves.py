@@ -30,10 +30,10 @@ def tabular_curves(data, output, dataset, methods, options):
         replicate = Replicate(*samples, seed)
         task = Task(replicate, options["hidden"], len(metadata["classes"]), options["temperature_bounds"], options["training"])
         grids = task.train(task.grids(methods))
-        models = {"no_ls+temps": grids["no_ls"].select("joint")}
-        smoothed = [method["name"] for method in methods if method["targets"] == "ls"]
-        arrays = curves(models, grids, smoothed, replicate.test.y, edges=np.linspace(0.2, 1, options["bins"] + 1))
-        p_true = true_class(models["no_ls+temps"].probabilities, replicate.test.y)
+        teacher = grids["no_ls"].select("joint")
+        smoothed = [grids[method["name"]] for method in methods if method["targets"] == "ls"]
+        arrays = curves(task, [teacher], smoothed, edges=np.linspace(0.2, 1, options["bins"] + 1))
+        p_true = true_class(teacher.probabilities, replicate.test.y)
         arrays["histogram"] = np.histogram(p_true, options["bins"], (0, 1))[0]
         found.append(arrays)
     stacked = {name: np.stack([arrays[name] for arrays in found]) for name in found[0]}

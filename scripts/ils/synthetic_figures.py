@@ -103,22 +103,23 @@ def figure_8(histogram):
 
 
 def draw_curve(axes, arrays, teacher, draws=200):
-    """The best epsilon of each group by the teacher's p_t, and where 80 % of bootstrap draws of the replicates put it.
+    """The best epsilon of each group by the teacher's p_t, over the training samples and over the test samples.
 
-    arrays: the sums of `synthetic_study.curves`, stacked over replicates; `teacher` indexes their second axis.
+    The band is where 80 % of bootstrap draws of the replicates put the former. arrays: the sums of
+    `synthetic_study.curves`, stacked over replicates; `teacher` indexes their third axis.
     """
-    sums = [arrays[f"curve_{name}"][:, teacher] for name in ("count", "teacher", "student")]
-    epsilon, replicates = arrays["curve_epsilon"][0], len(sums[0])
-    edges = np.linspace(CURVE_EDGES[0], CURVE_EDGES[-1], sums[0].shape[-1] + 1)
+    names = ("curve_count", "curve_teacher", "curve_student")
+    training, test = ([arrays[name][:, split, teacher] for name in names] for split in (0, 1))
+    epsilon, replicates = arrays["curve_epsilon"][0], len(training[0])
+    edges = np.linspace(CURVE_EDGES[0], CURVE_EDGES[-1], training[0].shape[-1] + 1)
     centres = (edges[:-1] + edges[1:]) / 2
-    rng = np.random.default_rng(0)
-    weights = rng.multinomial(replicates, np.full(replicates, 1 / replicates), draws)
-    drawn = best_epsilon(*(np.tensordot(weights, values, 1) for values in sums), epsilon)
-    known = sums[0].sum(0) > 0
+    weights = np.random.default_rng(0).multinomial(replicates, np.full(replicates, 1 / replicates), draws)
+    drawn = best_epsilon(*(np.tensordot(weights, values, 1) for values in training), epsilon)
+    known = training[0].sum(0) > 0
     low, high = np.nanpercentile(drawn[:, known], (10, 90), axis=0)
     axes.fill_between(centres[known], low, high, color=COLOURS["ILS"], alpha=0.25, linewidth=0)
-    best = best_epsilon(*(values.sum(0) for values in sums), epsilon)
-    axes.plot(centres, best, color=COLOURS["ILS"], linewidth=1.2, label=r"best $\epsilon$ of LS")
+    for sums, style in ((training, {"color": COLOURS["ILS"], "label": "best, training"}), (test, {"color": GREY, "linestyle": ":", "label": "best, test"})):
+        axes.plot(centres, best_epsilon(*(values.sum(0) for values in sums), epsilon), linewidth=1.1, **style)
     axes.set(xlim=(CURVE_EDGES[0], CURVE_EDGES[-1]), ylim=(-0.005, 0.21))
 
 
@@ -135,8 +136,8 @@ def figure_4(arrays, p1, p2):
     draw_curve(axes[0, 0], arrays, 0)
     draw_parabola(axes[0, 0], *PRINTED_PARABOLA, "paper", color="black")
     draw_parabola(axes[0, 0], p1, p2, "ours, selected", color=GREY, linestyle="--")
-    axes[0, 0].set(xlabel=r"Bayes-optimal $\hat p_t$", ylabel=r"smoothing factor $\epsilon$")
-    axes[0, 0].legend(frameon=False)
+    axes[0, 0].set(xlabel=r"Bayes-optimal $\hat p_t$", ylabel=r"smoothing factor $\epsilon$", ylim=(-0.005, 0.28))
+    axes[0, 0].legend(frameon=False, ncols=2, loc="upper center")
     return figure
 
 
@@ -148,6 +149,7 @@ def curves_figure(panel_arrays, teacher, xlabel, most=3):
         axis.set(title=title, xlabel=xlabel)
     for axis in left:
         axis.set(ylabel=r"best $\epsilon$ of LS")
+    axes[0].legend(frameon=False)
     return figure
 
 

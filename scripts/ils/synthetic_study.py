@@ -25,8 +25,9 @@ PARTS = {"dense": 0, "sparse": 1}
 
 
 class Model(NamedTuple):
-    """A selected student: its logits (N, K) on the test samples, undivided, its temperature, and how it was selected."""
+    """A selected student: its logits (N, K) on two splits, undivided, its temperature, and how it was selected."""
 
+    training_logits: np.ndarray
     test_logits: np.ndarray
     temperature: float
     row: dict
@@ -42,18 +43,14 @@ class Grid:
     def __init__(self, task, points, trained):
         self.task, self.points, self.trained = task, points, trained
         self.validation_logits = task.network.logits(trained.weights, task.x_validation).numpy()
-        self._test = {}
+        self._logits = {}
 
-    def training_logits(self):
-        """Return (N, K) of the student selected without scaling, on the training samples."""
-        index = select(self.validation_logits, self.task.data.validation.y, self.trained.failed, "none", self.task.bounds).index
-        return self.task.network.logits(self.trained.weights[index : index + 1], self.task.x)[0]
-
-    def test_logits(self, index):
-        """Return (N, K) of one student, computed once."""
-        if index not in self._test:
-            self._test[index] = self.task.network.logits(self.trained.weights[index : index + 1], self.task.x_test)[0].numpy()
-        return self._test[index]
+    def logits(self, split, index):
+        """Return (N, K) of one student on the samples of "training" or "test", computed once."""
+        if (split, index) not in self._logits:
+            x = {"training": self.task.x, "test": self.task.x_test}[split]
+            self._logits[split, index] = self.task.network.logits(self.trained.weights[index : index + 1], x)[0].numpy()
+        return self._logits[split, index]
 
     def select(self, scaling="none", part=None):
         """Return the `Model` with the lowest validation cross-entropy, over one part of the validation data or all."""
@@ -63,7 +60,7 @@ class Grid:
         row = {"temperature_scaling": scaling != "none", "tuned_on": part or "all", "temperature": chosen.temperature}
         row |= {"validation_ce": chosen.validation_ce, "best_epoch": int(self.trained.best_epoch[chosen.index])}
         row |= {COLUMNS.get(key, key): value for key, value in self.points[chosen.index].items()}
-        return Model(self.test_logits(chosen.index), chosen.temperature, row)
+        return Model(self.logits("training", chosen.index), self.logits("test", chosen.index), chosen.temperature, row)
 
 
 class Task:
@@ -97,7 +94,8 @@ class Task:
 
     def teacher_inputs(self, grid):
         """Return what target functions may ask of a teacher: its logits on the training samples, and its T*."""
-        return {"teacher_logits": grid.training_logits().double(), "teacher_temperature": grid.select("selected").temperature}
+        chosen = grid.select("selected")
+        return {"teacher_logits": torch.from_numpy(chosen.training_logits).double(), "teacher_temperature": chosen.temperature}
 
 
 def needs_teacher(method):
@@ -138,7 +136,7 @@ def run_replicate(setup, methods, options, number):
     teacher = task.teacher_inputs(grids["no_ls"])
 
     def distilled(names):
-        return {f"from {name}": soft(grids[name].training_logits()) for name in names}
+        return {f"from {name}": soft(grids[name].select().training_logits) for name in names}
 
     second = task.grids([method for method in methods if needs_teacher(method)], **teacher)
     second |= distilled(name for name in distil if name in grids)
@@ -148,7 +146,7 @@ def run_replicate(setup, methods, options, number):
     if third := distilled(name for name in distil if f"from {name}" not in grids):
         grids |= task.train(third)
 
-    models = {"bayes": Model(bayes[2], 1.0, {"validation_ce": float(cross_entropy(bayes[1], data.validation.y))})}
+    models = {"bayes": Model(bayes[0], bayes[2], 1.0, {"validation_ce": float(cross_entropy(bayes[1], data.validation.y))})}
     for method in methods:
         models[method["name"]] = grids[method["name"]].select()
         models[method["name"] + "+temps"] = grids[method["name"]].select("joint")
@@ -157,12 +155,12 @@ def run_replicate(setup, methods, options, number):
     models |= {name: grids[name].select() for name in grids if name.startswith("from ")}
 
     smoothed = [method["name"] for method in methods if method["targets"] == "ls"]
-    arrays = curves(models, grids, smoothed, data.test.y)
+    arrays = curves(task, [models["bayes"], models["no_ls+temps"]], [grids[name] for name in smoothed])
     arrays["histogram"] = np.stack([histograms(models[name].probabilities, data.test.y) for name in HISTOGRAM_MODELS])
     if setup.get("long_grid"):
         shape = [len(values) for values in options["long_grid"].values()]
         count = len(grids["long_grid"].points)
-        arrays["long_grid"] = np.array([cross_entropy(grids["long_grid"].test_logits(i), data.test.y) for i in range(count)]).reshape(shape)
+        arrays["long_grid"] = np.array([cross_entropy(grids["long_grid"].logits("test", i), data.test.y) for i in range(count)]).reshape(shape)
     return test_rows(models, data.test, number), arrays
 
 
@@ -179,22 +177,25 @@ def test_rows(models, test, number):
     return rows
 
 
-def curves(models, grids, smoothed, labels, **options):
-    """Return the sums of `group_sums` for the best-epsilon curves, over the test samples with `labels`.
+def curves(task, teachers, grids, **options):
+    """Return the sums of `group_sums` for the best-epsilon curves.
 
-    The teachers are the Bayes-optimal model, where there is one, and No LS+TempS; the students are those of the grids
-    named in `smoothed`, by rising epsilon. `curve_epsilon` (E,), `curve_count` and `curve_teacher` (teachers, groups),
-    `curve_student` (teachers, E, groups).
+    teachers: `Model`s; the students are those of all `grids`, which search epsilon alone, by rising epsilon.
+    `curve_epsilon` (E,); `curve_count` and `curve_teacher` (2, teachers, groups), `curve_student` (2, teachers, E,
+    groups): over the training samples, whose epsilon a curve decides, then over the test samples.
     """
-    students = {}
-    for name in smoothed:
-        for index, point in enumerate(grids[name].points):
-            students[point["epsilon"]] = true_class(softmax(grids[name].test_logits(index)), labels)
-    epsilon = sorted(students)
-    teachers = [true_class(models[name].probabilities, labels) for name in ("bayes", "no_ls+temps") if name in models]
-    sums = [group_sums(teacher, [students[e] for e in epsilon], **options) for teacher in teachers]
-    names = ("curve_count", "curve_teacher", "curve_student")
-    return {"curve_epsilon": np.array(epsilon)} | {name: np.stack(values) for name, values in zip(names, zip(*sums))}
+    students = {point["epsilon"]: (grid, index) for grid in grids for index, point in enumerate(grid.points)}
+    sums = {"curve_count": [], "curve_teacher": [], "curve_student": []}
+    for split, samples in (("training", task.data.training), ("test", task.data.test)):
+        p_students = [true_class(softmax(grid.logits(split, index)), samples.y) for _, (grid, index) in sorted(students.items())]
+        found = []
+        for teacher in teachers:
+            logits = teacher.training_logits if split == "training" else teacher.test_logits
+            p_teacher = true_class(softmax(logits / teacher.temperature), samples.y)
+            found.append(group_sums(p_teacher, p_students, **options))
+        for values, part in zip(sums.values(), zip(*found)):
+            values.append(part)
+    return {"curve_epsilon": np.array(sorted(students))} | {name: np.array(values) for name, values in sums.items()}
 
 
 def run_replicates(setup, methods, options, numbers):
