@@ -111,7 +111,7 @@ def comparison_table(compared, rows, columns, caption, label, replicates):
                 key = setup, title, column.name
                 if key in values.index:
                     mean, error, _, differs, clearly = values.loc[key]
-                    line.append(cell(mean, error, column.decimals, differs) + r"$^\dagger$" * clearly)
+                    line.append(cell(mean, error, column.decimals, differs) + (r"$^\dagger$" if clearly else ""))
                 else:
                     line.append("")
             if any(line[1:]):

@@ -118,8 +118,9 @@ def draw_curve(axes, arrays, teacher, draws=200):
     known = training[0].sum(0) > 0
     low, high = np.nanpercentile(drawn[:, known], (10, 90), axis=0)
     axes.fill_between(centres[known], low, high, color=COLOURS["ILS"], alpha=0.25, linewidth=0)
-    for sums, style in ((training, {"color": COLOURS["ILS"], "label": "best, training"}), (test, {"color": GREY, "linestyle": ":", "label": "best, test"})):
-        axes.plot(centres, best_epsilon(*(values.sum(0) for values in sums), epsilon), linewidth=1.1, **style)
+    for sums, which, style in ((training, "training", {"color": COLOURS["ILS"]}), (test, "test", {"color": GREY, "linestyle": ":"})):
+        best = best_epsilon(*(values.sum(0) for values in sums), epsilon)
+        axes.plot(centres, best, linewidth=1.1, label=rf"best $\epsilon$, {which} instances", **style)
     axes.set(xlim=(CURVE_EDGES[0], CURVE_EDGES[-1]), ylim=(-0.005, 0.21))
 
 
@@ -132,12 +133,12 @@ def draw_parabola(axes, p1, p2, whose, **style):
 
 def figure_4(arrays, p1, p2):
     """The Bayes-optimal teacher's curve, with Eq. 3 at the paper's parameters and at the averages of our selected ILS1."""
-    figure, axes = panels(1, 1, COLUMN, 170)
+    figure, axes = panels(1, 1, COLUMN, 190)
     draw_curve(axes[0, 0], arrays, 0)
     draw_parabola(axes[0, 0], *PRINTED_PARABOLA, "paper", color="black")
-    draw_parabola(axes[0, 0], p1, p2, "ours, selected", color=GREY, linestyle="--")
-    axes[0, 0].set(xlabel=r"Bayes-optimal $\hat p_t$", ylabel=r"smoothing factor $\epsilon$", ylim=(-0.005, 0.28))
-    axes[0, 0].legend(frameon=False, ncols=2, loc="upper center")
+    draw_parabola(axes[0, 0], p1, p2, "selected", color=GREY, linestyle="--")
+    axes[0, 0].set(xlabel=r"Bayes-optimal $\hat p_t$", ylabel=r"smoothing factor $\epsilon$")
+    figure.legend(frameon=False, ncols=2, loc="outside lower center")
     return figure
 
 
@@ -149,7 +150,7 @@ def curves_figure(panel_arrays, teacher, xlabel, most=3):
         axis.set(title=title, xlabel=xlabel)
     for axis in left:
         axis.set(ylabel=r"best $\epsilon$ of LS")
-    axes[0].legend(frameon=False)
+    figure.legend(*axes[0].get_legend_handles_labels(), frameon=False, ncols=2, loc="outside lower center")
     return figure
 
 
