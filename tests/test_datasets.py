@@ -86,3 +86,35 @@ def test_a_split_too_small_to_use_is_refused():
     data = made_up_data((5,), n=30)
     with pytest.raises(UserError, match="dataset toy: the validation split has 0 samples"):
         split(data["inputs"], data["labels"], data["official_test"], 0, 0.2, 0.001, "toy")
+
+
+def test_openml_tables_become_numbers_and_classes(monkeypatch):
+    import pandas as pd
+    import sklearn.datasets
+
+    table = pd.DataFrame({"length": [1.5, 2.5, 3.5], "colour": pd.Categorical(["red", "blue", "red"])})
+    target = pd.Series(pd.Categorical(["b", "a", "b"], categories=["a", "never", "b"]))
+    monkeypatch.setattr(sklearn.datasets, "fetch_openml", lambda **options: (table, target))
+    raw = SOURCES["openml"](id=1)
+    assert raw.inputs.tolist() == [[1.5, 0, 1], [2.5, 1, 0], [3.5, 0, 1]] and raw.inputs.dtype == np.float32
+    assert raw.labels.tolist() == [1, 0, 1] and raw.classes == ["a", "b"] and not raw.official_test.any()
+    check(raw, "one")
+    table.loc[1, "length"] = np.nan
+    with pytest.raises(UserError, match="OpenML 1 has missing values"):
+        SOURCES["openml"](id=1)
+    target = pd.Series([0.1, 0.2, 0.3])
+    with pytest.raises(UserError, match="the target of OpenML 1 is no class"):
+        SOURCES["openml"](id=1)
+
+
+def test_openml_without_a_network_is_one_clear_error(monkeypatch):
+    from urllib.error import URLError
+
+    import sklearn.datasets
+
+    def offline(**options):
+        raise URLError("Name or service not known")
+
+    monkeypatch.setattr(sklearn.datasets, "fetch_openml", offline)
+    with pytest.raises(UserError, match="options.id: cannot get OpenML 7 .*check the number and the network"):
+        SOURCES["openml"](id=7)

@@ -59,11 +59,11 @@ def check_schema(config, schema):
     raise UserError(f"config: {key}: {error.message}")
 
 
-def check_methods(config):
+def check_grids(entries, section):
     """Check each method's target function, hyperparameters and their ranges."""
     known = plugins("methods", "method")
-    for i, entry in enumerate(config["methods"]):
-        key = f"methods[{i}]"
+    for i, entry in enumerate(entries):
+        key = f"{section}[{i}]"
         one_of(f"{key}.targets", entry["targets"], set(known))
         given = entry["grid"] | entry.get("inherit", {})
         check_options(f"{key}.grid", given, known[entry["targets"]], f"targets {entry['targets']!r}")
@@ -72,6 +72,12 @@ def check_methods(config):
             for j, value in enumerate(values):
                 if not (low <= value <= high and math.isfinite(value)):
                     raise UserError(f"config: {key}.grid.{name}[{j}]: {value} must be {words}")
+
+
+def check_methods(config):
+    """Check the methods, and that the teacher is one that needs none itself."""
+    known = plugins("methods", "method")
+    check_grids(config["methods"], "methods")
     methods = by_name(config, "methods")
     for i, entry in enumerate(config["methods"]):
         for name, source in entry.get("inherit", {}).items():
@@ -80,6 +86,39 @@ def check_methods(config):
     teacher = methods[config["teacher"]]
     if any("teacher" in name for name in known[teacher["targets"]].inputs) or teacher.get("inherit"):
         raise UserError(f"config: teacher: the targets of {config['teacher']!r} need a teacher themselves; choose another")
+
+
+def check_synthetic(config):
+    """Check what the synthetic study's entries say of each other."""
+    section = config["synthetic"]
+    check_grids(section["methods"], "synthetic.methods")
+    known = plugins("methods", "method")
+    usable = {n for n, m in known.items() if set(m.inputs) <= {"onehot", "teacher_logits", "teacher_temperature"}}
+    for i, entry in enumerate(section["methods"]):
+        one_of(f"synthetic.methods[{i}].targets", entry["targets"], usable)
+    known = {kind: set(by_name(section, kind)) for kind in ("geometries", "methods", "setups")}
+    for i, setup in enumerate(section["setups"]):
+        key = f"synthetic.setups[{i}]"
+        one_of(f"{key}.geometry", setup["geometry"], known["geometries"])
+        for name in setup["methods"]:
+            one_of(f"{key}.methods", name, known["methods"])
+        if missing := {"no_ls", "ls"} - set(setup["methods"]):
+            raise UserError(f"config: {key}.methods: lacks {', '.join(sorted(missing))}, which every setup needs")
+    for name in (*section["tables"], section["figures"]):
+        one_of("synthetic.tables, synthetic.figures", name, known["setups"])
+    one_of("synthetic.figure5", section["figure5"], known["geometries"])
+    shown = by_name(section, "setups")[section["figures"]]
+    if not shown.get("long_grid") or "ils1" not in shown["methods"]:
+        raise UserError(f"config: synthetic.figures: setup {shown['name']!r} needs method ils1 (Figure 4) and long_grid: true (Figure 11)")
+    for name in section["tabular"]["datasets"]:
+        one_of("synthetic.tabular.datasets", name, {entry["name"] for entry in config["datasets"]})
+    check_bounds(section["temperature_bounds"], "synthetic.temperature_bounds")
+
+
+def check_bounds(bounds, key):
+    low, high = bounds
+    if not low < high:
+        raise UserError(f"config: {key}: the lower bound {low} is not below the upper bound {high}")
 
 
 def check(config, schema):
@@ -107,9 +146,8 @@ def check(config, schema):
     for label in labels:
         if labels.count(label) > 1:
             raise UserError(f"config: methods: {label!r} is the label of two columns; labels must differ")
-    low, high = config["temperature_bounds"]
-    if not low < high:
-        raise UserError(f"config: temperature_bounds: the lower bound {low} is not below the upper bound {high}")
+    check_bounds(config["temperature_bounds"], "temperature_bounds")
+    check_synthetic(config)
 
 
 def ordered(value):

@@ -46,6 +46,26 @@ def sklearn(*, set):
     return Raw(inputs, bunch.target.astype(np.int64), names, np.zeros(len(inputs), bool))
 
 
+@source
+def openml(*, id):
+    """A table of openml.org by its number, which needs a network: one column a category, numbers as they are."""
+    import pandas as pd
+    from sklearn.datasets import fetch_openml
+
+    try:
+        table, target = fetch_openml(data_id=id, as_frame=True, return_X_y=True, parser="liac-arff")
+    except (OSError, ValueError) as error:  # no network; no such set
+        raise UserError(f"options.id: cannot get OpenML {id} ({error}); check the number and the network") from None
+    if not isinstance(target.dtype, pd.CategoricalDtype):
+        raise UserError(f"options.id: the target of OpenML {id} is no class; choose another set")
+    inputs = pd.get_dummies(table).to_numpy(np.float32)
+    if target.isna().any() or np.isnan(inputs).any():
+        raise UserError(f"options.id: OpenML {id} has missing values; choose another set")
+    target = target.cat.remove_unused_categories()
+    names = [str(name) for name in target.cat.categories]
+    return Raw(inputs, target.cat.codes.to_numpy(np.int64), names, np.zeros(len(inputs), bool))
+
+
 def check(raw, name):
     """Raise UserError unless `raw` is a dataset that every later stage can use."""
     n, k = len(raw.inputs), len(raw.classes)

@@ -118,3 +118,10 @@ def beta(onehot, ema_confidence, uniform, *, epsilon, alpha):
     b = draws.expand(len(rank), 1, -1).squeeze(1).gather(-1, rank)[..., None]
     spread = b * onehot + (1 - b) / (onehot.shape[-1] - 1) * (1 - onehot)
     return alpha * onehot + (1 - alpha) * spread
+
+
+@method
+def sinusoidal(onehot, teacher_logits, teacher_temperature, *, shift, rate):
+    """ILS1 with the other family of Section IV-A, epsilon = 0.1 (sin(rate (p_t - shift)) + 1)."""
+    p_true = true_class_probability(onehot, teacher_logits, teacher_temperature)
+    return ls(onehot, epsilon=0.1 * ((rate * (p_true - shift)).sin() + 1))

@@ -1,0 +1,134 @@
+"""Averages over replicates with standard errors, beside the numbers that the paper prints."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from ils.files import read_csv
+from ils.latex import escape, number, wide_table
+
+
+class Column(NamedTuple):
+    """A column of a comparison: its name in our table of models, its head (LaTeX), its decimals, and what multiplies it."""
+
+    name: str
+    head: str
+    decimals: int
+    scale: float = 1
+
+
+METRICS = [
+    Column("accuracy", r"Acc \%", 2, 100),
+    Column("accuracy_dense", "dense", 2, 100),
+    Column("accuracy_sparse", "sparse", 2, 100),
+    Column("cross_entropy", "CE", 4),
+    Column("ece", "ECE", 4),
+    Column("cwece_printed", "cwECE*", 4),
+    Column("cwece", "cwECE", 4),
+]
+DISTILLED = [column for column in METRICS if not column.name.startswith("accuracy_")]
+TUNED = [Column("temperature", "$T$", 3), Column("epsilon", r"$\epsilon$", 3)]
+TEACHER = [Column("teacher_temperature", "$T$ teacher", 2), Column("p1", "$P_1$", 3), Column("p2", "$P_2$", 2)]
+COLUMNS = {  # of each of the paper's tables
+    "1": METRICS + TUNED,
+    "2": DISTILLED,
+    "5": [TUNED[0], Column("validation_ce", "CE val.", 4), *METRICS, TUNED[1], *TEACHER],
+    "6": DISTILLED,
+}
+# The paper's heads where ours differ. Its cwECE is not Eq. 2, and its Table V has P1 and P2 the wrong way round.
+PRINTED = {"cwece": "cwece_printed", "validation_loss": "validation_ce", "p1": "p2", "p2": "p1"}
+NOTE = (
+    r"Mean $\pm$ standard error over {count} replicates; \textbf{{bold}}: further than two of our standard errors from the "
+    r"printed value; $^\dagger$: also further than two standard errors of the difference, if the printed mean has the same error "
+    r"as ours. cwECE* is what the paper prints, the ECE within each true class; cwECE is Eq.~2."
+)
+
+
+def read_printed(path, methods):
+    """Return the rows of a printed table, (title, model, {column: value}); `model` is None for one that we do not have.
+
+    methods: config entries, whose labels are the paper's.
+    """
+    names = {"Bayes-Optimal": "bayes"} | {method["label"]: method["name"] for method in methods}
+    rows = []
+    for _, printed in read_csv(path).rename(columns=PRINTED).iterrows():
+        title = printed["teacher"] if "teacher" in printed else printed["method"]
+        model = names.get(title)
+        if "teacher" in printed:
+            model = model and f"from {model}"
+            title = f"Taught by {title}"
+        elif printed["temperature_scaling"] == "Yes":
+            model, title = model and f"{model}+temps", f"{title}+TempS"
+        elif (part := printed.get("validation_set", "all")) != "all":
+            model, title = model and f"{model} {part}", f"{title}, tuned on the {part} part"
+        rows.append((title, model, printed))
+    return rows
+
+
+def mean_and_error(values):
+    """Return the mean and its standard error over replicates (standard deviation with n - 1, over the root of n)."""
+    return np.mean(values), np.std(values, ddof=1) / np.sqrt(len(values))
+
+
+def compare(models, rows, columns):
+    """Compare `models` (replicates of each setup, one row a setup, replicate and model) with printed rows.
+
+    Returns a table with one row per setup, title and column: mean, standard_error, printed (nan where the paper has no
+    such number), and whether the two differ: by more than two of our standard errors (`differs`), and by more than two
+    standard errors of a difference between two such means (`differs_clearly`), as the paper averages 100 replicates too.
+    """
+    found = []
+    for setup, replicates in models.groupby("setup", sort=False):
+        by_model = dict(list(replicates.groupby("model")))
+        for title, model, printed in rows:
+            for column in columns:
+                if model not in by_model or by_model[model][column.name].isna().all():
+                    continue
+                mean, error = mean_and_error(column.scale * by_model[model][column.name].to_numpy(float))
+                value = float(printed.get(column.name, np.nan))
+                apart = abs(mean - value) - 1e-9
+                found.append([setup, title, column.name, mean, error, value, apart > 2 * error, apart > 2 * 2**0.5 * error])
+    names = ["setup", "row", "column", "mean", "standard_error", "printed", "differs", "differs_clearly"]
+    return pd.DataFrame(found, columns=names)
+
+
+def cell(mean, error, decimals, mark):
+    """Return "mean ± error" as LaTeX; an error of exactly 0 (a constant) is left out."""
+    behind = rf"\,{{\tiny$\pm${number(error, decimals)}}}" if error else ""
+    return number(mean, decimals, bold=mark).replace("-", "$-$") + behind
+
+
+def comparison_table(compared, rows, columns, caption, label, replicates):
+    """Return the comparison as LaTeX: a block a row of the paper's table, in it the printed line and one a setup."""
+    values = compared.set_index(["setup", "row", "column"])
+    blocks = []
+    for title, _, printed in rows:
+        lines = [["printed", *("" if pd.isna(v := printed.get(c.name)) else number(float(v), c.decimals) for c in columns)]]
+        for setup in compared.setup.unique():
+            line = [escape(setup)]
+            for column in columns:
+                key = setup, title, column.name
+                if key in values.index:
+                    mean, error, _, differs, clearly = values.loc[key]
+                    line.append(cell(mean, error, column.decimals, differs) + (r"$^\dagger$" if clearly else ""))
+                else:
+                    line.append("")
+            if any(line[1:]):
+                lines.append(line)
+        blocks.append((escape(title), lines))
+    header = ["", *(column.head for column in columns)]
+    return wide_table(f"{caption} {NOTE.format(count=replicates)}", label, header, blocks)
+
+
+def paired_differences(models, pairs, columns):
+    """Return per setup, pair (a, b) and column the mean and standard error over replicates of a - b, in one replicate each."""
+    found = []
+    for setup, replicates in models.groupby("setup", sort=False):
+        for a, b in pairs:
+            for column in columns:
+                wide = replicates.pivot(index="replicate", columns="model", values=column.name)
+                if {a, b} <= set(wide.columns):
+                    mean, error = mean_and_error(column.scale * (wide[a] - wide[b]).to_numpy())
+                    found.append([setup, f"{a} - {b}", column.name, mean, error, bool(abs(mean) > 2 * error)])
+    return pd.DataFrame(found, columns=["setup", "difference", "column", "mean", "standard_error", "significant"])

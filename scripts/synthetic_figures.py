@@ -1,0 +1,54 @@
+"""Figures 1, 2, 4 to 8 and 11, from the replicates of the synthetic study."""
+
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+
+from ils import synthetic_figures as draw
+from ils.files import load_arrays, read_csv
+from ils.job import run
+from ils.style import RC, save
+from ils.synthetic import replicate
+
+
+def stacked(paths):
+    """Return the arrays of several jobs, put together along replicates."""
+    parts = [load_arrays(path)[0] for path in paths]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def synthetic_figures(arrays, models, outputs, shown, geometry, other_geometry, long_grid, sizes):
+    """arrays: {setup: safetensors files}; models: the csv files of setup `shown`; outputs: paths of the figures.
+
+    geometry is that of `shown`, other_geometry that of Figure 5; sizes: seed, training_per_class, ... of replicate 0.
+    """
+    setups = {setup: stacked(paths) for setup, paths in arrays.items()}
+    one = setups[shown]
+    table = pd.concat([read_csv(path) for path in models])
+    ils1 = table[table["model"] == "ils1"]
+    with mpl.rc_context(RC):
+        figures = {
+            "fig01": draw.figure_1(geometry, replicate(geometry, number=0, **sizes).training),
+            **{f"fig02{letter}": figure for letter, figure in draw.figure_2(one["histogram"]).items()},
+            "fig04": draw.figure_4(one, ils1["p1"].mean(), ils1["p2"].mean()),
+            "fig05": draw.figure_5(other_geometry),
+            "fig06": draw.curves_figure(setups, 0, r"Bayes-optimal $\hat p_t$"),
+            "fig07": draw.curves_figure(setups, 1, r"No LS+TempS $\hat p_t$"),
+            "fig08": draw.figure_8(one["histogram"]),
+            "fig11": draw.figure_11(one["long_grid"], long_grid["p1"], long_grid["p2"]),
+        }
+    for path in outputs:
+        save(figures[Path(path).stem], path)
+
+
+if __name__ == "__main__":
+    run(
+        synthetic_figures,
+        snakemake,
+        arrays={setup: snakemake.input[setup] for setup in snakemake.params.setups},
+        models=snakemake.input.models,
+        outputs=list(snakemake.output),
+        **{name: value for name, value in snakemake.params.items() if name != "setups"},
+    )

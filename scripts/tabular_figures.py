@@ -1,0 +1,31 @@
+"""Figures 9 and 10: best-epsilon curves and distributions of p_t on real tables."""
+
+from pathlib import Path
+
+import matplotlib as mpl
+
+from ils import synthetic_figures as draw
+from ils.files import load_arrays
+from ils.job import run
+from ils.style import RC, save
+
+
+def tabular_figures(curves, outputs):
+    """curves: the files of tabular_curves.py, one a dataset; outputs: paths of the figures."""
+    panels = {}
+    for path in curves:
+        arrays, about = load_arrays(path)
+        panels[f"{about['dataset']}: {about['samples']} instances, {about['classes']} classes"] = arrays
+    names = {title: title.partition(":")[0] for title in panels}
+    teacher = r"No LS+TempS $\hat p_t$"
+    with mpl.rc_context(RC):
+        figures = {
+            "fig09": draw.curves_figure(panels, 0, teacher, most=2),
+            "fig10": draw.figure_10({names[title]: arrays["histogram"] for title, arrays in panels.items()}, teacher),
+        }
+    for path in outputs:
+        save(figures[Path(path).stem], path)
+
+
+if __name__ == "__main__":
+    run(tabular_figures, snakemake, curves=snakemake.input.curves, outputs=list(snakemake.output))

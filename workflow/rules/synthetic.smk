@@ -1,0 +1,184 @@
+# The six-Gaussian task: some replicates of one setup a job, then the tables and figures of all.
+SYNTHETIC = config["synthetic"]
+SETUPS = study.by_name(SYNTHETIC, "setups")
+GEOMETRIES = study.by_name(SYNTHETIC, "geometries")
+DRAWN = ("seed", "training_per_class", "validation_per_class", "test_per_class")
+SYNTHETIC_FIGURES = [
+    f"fig{number}"
+    for number in ("01", "02a", "02b", "02c", "02d", "04", "05", "06", "07", "08", "11")
+]
+
+
+wildcard_constraints:
+    setup="|".join(map(re.escape, SETUPS)),
+    first=r"\d+",
+    last=r"\d+",
+
+
+def replicate_files(setups, kind):
+    """The files of all jobs of some setups: {setup: [paths]}."""
+    step, count = SYNTHETIC["replicates_per_job"], SYNTHETIC["replicates"]
+    jobs = [(first, min(first + step, count) - 1) for first in range(0, count, step)]
+    return {
+        setup: [f"results/synthetic/{setup}/replicates{a}-{b}.{kind}" for a, b in jobs]
+        for setup in setups
+    }
+
+
+def setup_of(wildcards):
+    """A setup with its geometry in place of its name."""
+    setup = SETUPS[wildcards.setup]
+    return setup | {"geometry": GEOMETRIES[setup["geometry"]]}
+
+
+def methods_of_setup(wildcards):
+    names = SETUPS[wildcards.setup]["methods"]
+    return [method for method in SYNTHETIC["methods"] if method["name"] in names]
+
+
+def replicate_options(wildcards):
+    """What decides a replicate beside its setup and methods, the code of the targets included."""
+    keys = (*DRAWN, "temperature_bounds", "training")
+    options = {key: SYNTHETIC[key] for key in keys}
+    if SETUPS[wildcards.setup].get("long_grid"):
+        options["long_grid"] = SYNTHETIC["long_grid"]
+    used = {method["targets"] for method in methods_of_setup(wildcards)} | {"ils1"}
+    return options | {"code": fingerprint("methods", *sorted(used))}
+
+
+rule synthetic_replicates:
+    input:
+        code=code("synthetic_replicates.py"),
+    output:
+        models="results/synthetic/{setup}/replicates{first}-{last}.csv",
+        figures="results/synthetic/{setup}/replicates{first}-{last}.safetensors",
+    log:
+        "results/logs/synthetic/{setup}-{first}-{last}.log",
+    conda:
+        "../../envs/torch.yaml"
+    params:
+        setup=setup_of,
+        methods=methods_of_setup,
+        options=replicate_options,
+    message:
+        "Synthetic study, {wildcards.setup}: replicates {wildcards.first} to {wildcards.last}"
+    script:
+        "../../scripts/synthetic_replicates.py"
+
+
+rule synthetic_table:
+    input:
+        unpack(lambda w: replicate_files(SYNTHETIC["tables"], "csv")),
+        printed=REPOSITORY / "config/published/table{table}.csv",
+        code=code("synthetic_table.py"),
+    output:
+        tex="results/table{table}.tex",
+        csv="results/table{table}.csv",
+    log:
+        "results/logs/synthetic/table{table}.log",
+    wildcard_constraints:
+        table="[1256]",
+    conda:
+        "../../envs/stats.yaml"
+    params:
+        setups=SYNTHETIC["tables"],
+        methods=SYNTHETIC["methods"],
+    message:
+        "Comparing the synthetic study with the paper's table {wildcards.table}"
+    script:
+        "../../scripts/synthetic_table.py"
+
+
+rule synthetic_differences:
+    input:
+        unpack(lambda w: replicate_files(SYNTHETIC["tables"], "csv")),
+        code=code("synthetic_differences.py"),
+    output:
+        tex="results/synthetic_differences.tex",
+        csv="results/synthetic_differences.csv",
+    log:
+        "results/logs/synthetic/differences.log",
+    conda:
+        "../../envs/stats.yaml"
+    params:
+        setups=SYNTHETIC["tables"],
+        methods=SYNTHETIC["methods"],
+    message:
+        "Computing paired differences between methods over the replicates"
+    script:
+        "../../scripts/synthetic_differences.py"
+
+
+rule synthetic_figures:
+    input:
+        unpack(lambda w: replicate_files(SETUPS, "safetensors")),
+        models=replicate_files([SYNTHETIC["figures"]], "csv")[SYNTHETIC["figures"]],
+        code=code("synthetic_figures.py"),
+    output:
+        expand(
+            "results/figures/{figure}.{kind}",
+            figure=SYNTHETIC_FIGURES,
+            kind=["pdf", "png"],
+        ),
+    log:
+        "results/logs/synthetic/figures.log",
+    conda:
+        "../../envs/stats.yaml"
+    params:
+        setups=list(SETUPS),
+        shown=SYNTHETIC["figures"],
+        geometry=GEOMETRIES[SETUPS[SYNTHETIC["figures"]]["geometry"]],
+        other_geometry=GEOMETRIES[SYNTHETIC["figure5"]],
+        long_grid=SYNTHETIC["long_grid"],
+        sizes={key: SYNTHETIC[key] for key in DRAWN},
+    message:
+        "Drawing the figures of the synthetic study"
+    script:
+        "../../scripts/synthetic_figures.py"
+
+
+rule tabular_curves:
+    input:
+        data=DATA,
+        code=code("tabular_curves.py"),
+    output:
+        "results/{dataset}/curves.safetensors",
+    log:
+        "results/logs/tabular_curves/{dataset}.log",
+    conda:
+        "../../envs/torch.yaml"
+    params:
+        dataset=lambda w: {
+            k: DATASETS[w.dataset][k] for k in ("name", "test", "validation")
+        },
+        methods=[m for m in SYNTHETIC["methods"] if m["targets"] in ("no_ls", "ls")],
+        options=SYNTHETIC["tabular"]
+        | {k: SYNTHETIC[k] for k in ("temperature_bounds", "training")}
+        | {"code": fingerprint("methods", "no_ls", "ls")},
+    message:
+        "Training No LS and LS networks on splits of {wildcards.dataset} for the best-epsilon curves"
+    script:
+        "../../scripts/tabular_curves.py"
+
+
+rule tabular_figures:
+    input:
+        curves=expand(
+            "results/{dataset}/curves.safetensors",
+            dataset=SYNTHETIC["tabular"]["datasets"],
+        ),
+        code=code("tabular_figures.py"),
+    output:
+        expand(
+            "results/figures/{figure}.{kind}",
+            figure=["fig09", "fig10"],
+            kind=["pdf", "png"],
+        ),
+    log:
+        "results/logs/tabular_curves/figures.log",
+    conda:
+        "../../envs/stats.yaml"
+    message:
+        "Drawing the best-epsilon curves on real tables"
+    script:
+        "../../scripts/tabular_figures.py"
