@@ -55,6 +55,14 @@ def test_ils_takes_epsilon_at_the_fitted_and_the_split_at_the_grid_temperature()
     assert row("ils_one_temperature", LOGITS, p1=0.9, p2=1.0, temperature=2.0) == pytest.approx(expected)
 
 
+def test_sinusoidal_smooths_by_a_sine():
+    # p_t = 0.7; at the shift epsilon is 0.1; a quarter wave of rate -4 below it, at shift 0.7 + pi / 8, it is 0.2
+    assert row("sinusoidal", LOGITS, 1.0, shift=0.7, rate=-4.0)[1] == pytest.approx(0.1 / 3)
+    assert row("sinusoidal", LOGITS, 1.0, shift=0.7 + math.pi / 8, rate=-4.0)[1] == pytest.approx(0.2 / 3)
+    epsilon = 0.1 * (math.sin(-4 * 0.2) + 1)
+    assert row("sinusoidal", LOGITS, 1.0, shift=0.5, rate=-4.0) == pytest.approx([1 - epsilon * 2 / 3, epsilon / 3, epsilon / 3])
+
+
 @pytest.mark.parametrize("name", sorted(METHODS))
 def test_targets_are_distributions_for_every_student(name):
     from ils.plugins import plugins
@@ -63,7 +71,7 @@ def test_targets_are_distributions_for_every_student(name):
     torch.manual_seed(0)
     onehot = torch.eye(4, dtype=torch.float64)[torch.randint(4, (50,))]
     given = {"onehot": onehot, "teacher_logits": torch.randn(50, 4, dtype=torch.float64) * 5, "teacher_temperature": 1.3}
-    grid = {"epsilon": [0.0, 0.2], "temperature": [0.5, 8.0], "p1": [0.7, 1.0], "p2": [0.0, 6.0]}
+    grid = {"epsilon": [0.0, 0.2], "temperature": [0.5, 8.0], "p1": [0.7, 1.0], "p2": [0.0, 6.0], "shift": [0.5, 0.7], "rate": [-4.0, 3.0]}
     grid = {key: torch.tensor(grid[key]).double().view(-1, 1, 1) for key in plugin.required}
     targets = METHODS[name](*(given[key] for key in plugin.inputs), **grid)
     assert targets.shape == ((2, 50, 4) if grid else (50, 4))
