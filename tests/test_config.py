@@ -76,6 +76,12 @@ def test_committed_configs_are_valid(path):
         (["teacher"], "ils2", "config: teacher: the targets of 'ils2' need a teacher themselves"),
         (["methods", BETA, "inherit", "epsilon"], "no_ls", r"inherit.epsilon: 'no_ls' is none of cls, ils2, ls"),
         (["methods", BETA, "inherit"], {}, "targets 'beta' lacks epsilon"),
+        (["synthetic", "setups", 0, "geometry"], "papr", r"synthetic.setups\[0\].geometry: 'papr' .*did you mean 'paper'"),
+        (["synthetic", "setups", 0, "methods"], ["no_ls"], r"synthetic.setups\[0\].methods: lacks ls"),
+        (["synthetic", "geometries", 0, "classes", 1, 0, "weight"], 0.7, r"geometries\[0\].classes\[1\]: the weights must"),
+        (["synthetic", "figures"], "as_written", "setup 'as_written' needs method ils1 .* and long_grid: true"),
+        (["synthetic", "methods", 1, "grid", "epsilon"], [2], r"synthetic.methods\[1\].grid.epsilon\[0\]: 2 must be from 0 to 1"),
+        (["synthetic", "tabular", "datasets"], ["volcano"], "synthetic.tabular.datasets: 'volcano' is none of"),
         (["temperature_bounds"], [5, 0.5], "temperature_bounds: the lower bound 5 is not below"),
     ],
 )

@@ -114,6 +114,14 @@ def test_betas_mean_true_class_mass_is_one_minus_epsilon():
     assert mass.mean().item() == pytest.approx(0.85, abs=4 * mass.std().item() / n**0.5)
 
 
+def test_sinusoidal_smooths_by_a_sine():
+    # p_t = 0.7; at the shift epsilon is 0.1; a quarter wave of rate -4 below it, at shift 0.7 + pi / 8, it is 0.2
+    assert row("sinusoidal", LOGITS, 1.0, shift=0.7, rate=-4.0)[1] == pytest.approx(0.1 / 3)
+    assert row("sinusoidal", LOGITS, 1.0, shift=0.7 + math.pi / 8, rate=-4.0)[1] == pytest.approx(0.2 / 3)
+    epsilon = 0.1 * (math.sin(-4 * 0.2) + 1)
+    assert row("sinusoidal", LOGITS, 1.0, shift=0.5, rate=-4.0) == pytest.approx([1 - epsilon * 2 / 3, epsilon / 3, epsilon / 3])
+
+
 @pytest.mark.parametrize("name", sorted(METHODS))
 def test_targets_are_distributions_for_every_student(name):
     from ils.plugins import plugins
@@ -135,6 +143,7 @@ def test_targets_are_distributions_for_every_student(name):
     assert set(given) == set(INPUTS)
     grid = {"epsilon": [0.01, 0.2], "temperature": [0.5, 8.0], "p1": [0.7, 1.0], "p2": [0.0, 6.0]}
     grid |= {"beta": [0.95, 1.0], "alpha": [0.4, 0.1]}
+    grid |= {"shift": [0.5, 0.7], "rate": [-4.0, 3.0]}
     grid = {key: torch.tensor(grid[key]).double().view(-1, 1, 1) for key in plugin.required}
     targets = METHODS[name](*(given[key] for key in plugin.inputs), **grid)
     assert targets.shape in ((2, 50, 4), (50, 4)) and (targets.ndim == 3 or not grid)

@@ -97,6 +97,10 @@ def check_synthetic(config):
     for i, entry in enumerate(section["methods"]):
         one_of(f"synthetic.methods[{i}].targets", entry["targets"], usable)
     known = {kind: set(by_name(section, kind)) for kind in ("geometries", "methods", "setups")}
+    for i, geometry in enumerate(section["geometries"]):
+        for j, parts in enumerate(geometry["classes"]):
+            if abs(sum(part["weight"] for part in parts) - 1) > 1e-9:
+                raise UserError(f"config: synthetic.geometries[{i}].classes[{j}]: the weights must add up to 1")
     for i, setup in enumerate(section["setups"]):
         key = f"synthetic.setups[{i}]"
         one_of(f"{key}.geometry", setup["geometry"], known["geometries"])
