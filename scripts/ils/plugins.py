@@ -1,6 +1,7 @@
 """What the config may name, read off the source without importing it: the workflow itself needs neither torch nor numpy."""
 
 import ast
+import functools
 import hashlib
 from pathlib import Path
 from typing import NamedTuple
@@ -38,23 +39,30 @@ def code_of(node):
     return ast.dump(node)
 
 
+@functools.cache
+def definitions(path):
+    """Return {name: (code, names it uses)} of what a module defines at its top."""
+    found = {}
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        for target in getattr(node, "targets", [node]):
+            name = getattr(target, "id", getattr(target, "name", None))
+            used = [inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)]
+            found[name] = code_of(node), used
+    return found
+
+
 def fingerprint(module, *names):
     """Return a digest of the code of functions and of everything in their module that they use.
 
     As a rule's parameter it reruns what that function made, and nothing else, when the function changes.
     """
-    tree = ast.parse((LIBRARY / f"{module}.py").read_text(encoding="utf-8"))
-    defined = {}
-    for node in tree.body:
-        for target in getattr(node, "targets", [node]):
-            defined[getattr(target, "id", getattr(target, "name", None))] = node
-    used, todo = {}, list(names)
+    defined, used, todo = definitions(LIBRARY / f"{module}.py"), {}, list(names)
     while todo:
-        current = todo.pop()
-        if current in defined and current not in used:
-            used[current] = code_of(defined[current])
-            todo += [node.id for node in ast.walk(defined[current]) if isinstance(node, ast.Name)]
-    return hashlib.sha256("\n".join(used[key] for key in sorted(used)).encode()).hexdigest()[:16]
+        name = todo.pop()
+        if name in defined and name not in used:
+            used[name], more = defined[name]
+            todo += more
+    return hashlib.sha256("\n".join(used[name] for name in sorted(used)).encode()).hexdigest()[:16]
 
 
 def modules_of(script):
