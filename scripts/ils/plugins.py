@@ -65,20 +65,25 @@ def fingerprint(module, *names):
     return hashlib.sha256("\n".join(used[name] for name in sorted(used)).encode()).hexdigest()[:16]
 
 
+@functools.cache
+def imports(path):
+    """The library files that a file imports itself."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module.partition(".")[0] == "ils":
+            for name in (node.module, *(f"{node.module}.{alias.name}" for alias in node.names)):
+                found.add(LIBRARY.parent.joinpath(*name.split(".")).with_suffix(".py"))
+    return {file for file in found if file.exists()}
+
+
 def modules_of(script):
     """List the library files that `script` imports, directly or not: declared as input, an edit reruns the rule.
 
     The modules that users extend are left out, so that one more method does not retrain the others: the rules take the
     `fingerprint` of the function that they use instead.
     """
-    found, todo = set(), [Path(script)]
+    found, todo = set(), {Path(script)}
     while todo:
-        for node in ast.walk(ast.parse(todo.pop().read_text(encoding="utf-8"))):
-            if not isinstance(node, ast.ImportFrom) or node.module.partition(".")[0] != "ils":
-                continue
-            for name in (node.module, *(f"{node.module}.{alias.name}" for alias in node.names)):
-                path = LIBRARY.parent.joinpath(*name.split(".")).with_suffix(".py")
-                if path.exists() and path not in found:
-                    found.add(path)
-                    todo.append(path)
+        todo = set().union(*map(imports, todo)) - found
+        found |= todo
     return sorted(str(path) for path in found if path.stem not in EXTENDED)
