@@ -138,7 +138,7 @@ def figure_4(arrays, p1, p2):
     draw_parabola(axes[0, 0], *PRINTED_PARABOLA, "paper", color="black")
     draw_parabola(axes[0, 0], p1, p2, "selected", color=GREY, linestyle="--")
     axes[0, 0].set(xlabel=r"Bayes-optimal $\hat p_t$", ylabel=r"smoothing factor $\epsilon$")
-    figure.legend(frameon=False, ncols=2, loc="outside lower center")
+    figure.legend(frameon=False, ncols=2, handlelength=1.5, columnspacing=1, loc="outside lower center")
     return figure
 
 
