@@ -1,6 +1,7 @@
 """A wrong config is one clear error that names the key and what is allowed, before any job starts."""
 
 import copy
+import re
 from pathlib import Path
 
 import pytest
@@ -154,3 +155,19 @@ def test_the_workflow_needs_no_scientific_library_to_start():
     program = "import sys, ils.config, ils.plugins; print({'numpy', 'torch', 'pandas'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT / "scripts", capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def properties(schema):
+    """Every key that a schema allows, at any depth."""
+    for name, inner in schema.get("properties", {}).items():
+        yield name
+        yield from properties(inner)
+        yield from properties(inner.get("items", {}))
+
+
+def test_the_config_page_names_every_key_and_every_function():
+    page = (ROOT / "config/README.md").read_text()
+    names = set(properties(SCHEMA))
+    names |= {name for module, kind in (("methods", "method"), ("networks", "network"), ("datasets", "source")) for name in plugins(module, kind)}
+    words = set(re.findall(r"[A-Za-z_0-9]+", " ".join(re.findall(r"`+([^`]+)`+", page))))
+    assert not names - words

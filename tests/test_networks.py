@@ -8,8 +8,9 @@ from conftest import RECIPE
 from ils.errors import UserError
 from ils.methods import METHODS
 from ils.networks import build, restore
+from ils.optimizers import SGD
 from ils.stacked import repeat
-from ils.training import train
+from ils.training import losses, train
 
 PAPER = [
     ("lenet", {}, 62_006),
@@ -19,6 +20,7 @@ PAPER = [
     ("densenet", {"depth": 40, "variant": "bc"}, 176_122),
     ("wide_resnet", {"depth": 34, "widen": 10}, 46_160_474),
 ]
+FULL_SIZE = [*((family, options) for family, options, _ in PAPER), ("resnet", {"depth": 152, "survival": 0.5})]
 SMALL = [
     ("mlp", {"hidden": [16, 8]}, (5,)),
     ("lenet", {"padding": 2}, (1, 8, 8)),
@@ -35,6 +37,22 @@ def test_parameter_count_at_the_papers_size(family, options, parameters):
     network = build(family, options, (3, 32, 32), 10, 1, 0)
     assert sum(p.numel() for p in network.parameters()) == parameters
     assert network.eval()(torch.zeros(2, 3, 32, 32)).shape == (1, 2, 10)
+
+
+@pytest.mark.parametrize("family, options", FULL_SIZE)
+def test_one_training_step_at_the_papers_size_lowers_the_loss(family, options):
+    network = build(family, options, (3, 32, 32), 10, 1, 0)
+    x = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    targets, generator = torch.eye(10)[[3, 7]], torch.Generator().manual_seed(0)
+    optimizer = SGD(network.parameters(), 0.01, 0.9, True, 1e-4)
+    network.draw_coins(generator)
+    found = []
+    for _ in range(2):
+        found.append(losses(network(x), targets).sum())
+        network.zero_grad()
+        found[-1].backward()
+        optimizer.step()
+    assert torch.isfinite(found[1]) and found[1] < found[0]
 
 
 @pytest.mark.parametrize("family, options, shape", SMALL)
