@@ -18,7 +18,7 @@ export OMP_NUM_THREADS ?= 1
 .PHONY: results test format lint requirements
 
 results: $(STAMP)
-	$(VENV)/bin/snakemake --cores $(CORES) $(ARGS) all
+	$(VENV)/bin/snakemake all --cores $(CORES) $(ARGS)
 
 test: $(STAMP)
 	$(VENV)/bin/python -m pytest $(TESTS)

@@ -1,5 +1,7 @@
 """Select every method's student, fit the temperatures, and predict the test split: the only place that reads it."""
 
+import functools
+
 import torch
 
 from ils.files import load_arrays, save_arrays
@@ -18,14 +20,19 @@ def evaluate(data, split, shards, output, job, device, augmentation, network, co
     """
     torch.set_num_threads(1)
     cell = Cell(load_arrays(data)[0], load_arrays(split)[0], augmentation, choose_device(device))
+    grids = {method: Shards(files, f"{job} {method}") for method, files in shards.items()}
     test, arrays, selected = cell.samples("test"), {}, []
-    for column in columns:
-        grid = Shards(shards[column["method"]], f"{job} {column['method']}")
-        chosen = grid.select(cell.validation_labels.cpu().numpy(), column["scaling"], bounds)
-        weights = grid.weights(chosen.index)
+
+    @functools.cache  # a method and its +TempS column often share their student
+    def test_logits(method, index):
+        weights = grids[method].weights(index)
         student = restore(network["family"], network["options"], cell.shape, cell.classes, weights).to(cell.device)
-        logits = predict(student, test)[0].cpu().numpy()
-        arrays[f"logits/{column['column']}"] = logits / chosen.temperature
+        return predict(student, test)[0].cpu().numpy()
+
+    for column in columns:
+        grid = grids[column["method"]]
+        chosen = grid.select(cell.validation_labels.cpu().numpy(), column["scaling"], bounds)
+        arrays[f"logits/{column['column']}"] = test_logits(column["method"], chosen.index) / chosen.temperature
         selected.append(
             {
                 "method": column["column"],

@@ -1,9 +1,7 @@
 """Paired differences between methods over the replicates of the synthetic study, which carry its conclusions."""
 
-import pandas as pd
-
-from ils.comparison import METRICS, cell, paired_differences
-from ils.files import read_csv, write_csv, write_text
+from ils.comparison import METRICS, cell, paired_differences, read_models
+from ils.files import write_csv, write_text
 from ils.job import run
 from ils.latex import escape, wide_table
 
@@ -15,7 +13,7 @@ CAPTION = (
 
 def synthetic_differences(replicates, tex, csv, methods):
     """replicates: {setup: csv files}; methods: the config's entries, each compared with ls, and ls with no_ls."""
-    models = pd.concat([read_csv(path).assign(setup=setup) for setup, paths in replicates.items() for path in paths])
+    models = read_models(replicates)
     labels = {method["name"]: method["label"] for method in methods}
     pairs = [("ls", "no_ls"), *((name, "ls") for name in labels if name not in ("no_ls", "ls"))]
     if {"sinusoidal", "ils1"} <= labels.keys():

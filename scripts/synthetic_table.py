@@ -1,9 +1,7 @@
 """Table I, II, V or VI: our averages over replicates beside the printed numbers, as LaTeX and as csv."""
 
-import pandas as pd
-
-from ils.comparison import COLUMNS, compare, comparison_table, read_printed
-from ils.files import read_csv, write_csv, write_text
+from ils.comparison import COLUMNS, compare, comparison_table, read_models, read_printed
+from ils.files import write_csv, write_text
 from ils.job import log, run
 
 CAPTIONS = {
@@ -16,7 +14,7 @@ CAPTIONS = {
 
 def synthetic_table(replicates, printed, tex, csv, table, methods):
     """replicates: {setup: csv files}; printed: the paper's table as csv; methods: the config's entries."""
-    models = pd.concat([read_csv(path).assign(setup=setup) for setup, paths in replicates.items() for path in paths])
+    models = read_models(replicates)
     rows = read_printed(printed, methods)
     if table == "5":
         shown = {model for _, model, _ in rows}

@@ -1,12 +1,11 @@
 """Train one shard of a method's grid of students on one dataset, network and seed; the teacher is a grid of one."""
 
-import logging
 import sys
 
 import torch
 
 from ils.files import load_arrays
-from ils.job import run_each
+from ils.job import log, run_each
 from ils.methods import METHODS
 from ils.networks import build
 from ils.students import Shards, save_shard, shard_points
@@ -44,7 +43,7 @@ def train_students(
         for point, epoch in zip(chunk, results[-1].failed_epoch):
             if epoch:
                 message = f"{job}: student {point} diverged in epoch {epoch} (its loss is not a finite number); left out"
-                logging.getLogger("ils").error(message)
+                log.error(message)
                 print(f"error: {message}", file=sys.stderr)
     save_shard(output, results, points, labels, method["temperature_scaling"], bounds, device.type)
 

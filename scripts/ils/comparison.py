@@ -45,6 +45,11 @@ NOTE = (
 )
 
 
+def read_models(replicates):
+    """Return the selected models of all replicates as one table; replicates: {setup: csv files}."""
+    return pd.concat([read_csv(path).assign(setup=setup) for setup, paths in replicates.items() for path in paths])
+
+
 def read_printed(path, methods):
     """Return the rows of a printed table, (title, model, {column: value}); `model` is None for one that we do not have.
 

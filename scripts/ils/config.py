@@ -59,9 +59,8 @@ def check_schema(config, schema):
     raise UserError(f"config: {key}: {error.message}")
 
 
-def check_grids(entries, section):
-    """Check each method's target function, hyperparameters and their ranges."""
-    known = plugins("methods", "method")
+def check_grids(entries, section, known):
+    """Check each method's target function, one of the plugins `known`, its hyperparameters and their ranges."""
     for i, entry in enumerate(entries):
         key = f"{section}[{i}]"
         one_of(f"{key}.targets", entry["targets"], set(known))
@@ -77,25 +76,23 @@ def check_grids(entries, section):
 def check_methods(config):
     """Check the methods, and that the teacher is one that needs none itself."""
     known = plugins("methods", "method")
-    check_grids(config["methods"], "methods")
+    check_grids(config["methods"], "methods", known)
     methods = by_name(config, "methods")
     for i, entry in enumerate(config["methods"]):
         for name, source in entry.get("inherit", {}).items():
             one_of(f"methods[{i}].inherit.{name}", source, {m["name"] for m in methods.values() if name in m["grid"]})
     one_of("teacher", config["teacher"], set(methods))
     teacher = methods[config["teacher"]]
-    if any("teacher" in name for name in known[teacher["targets"]].inputs) or teacher.get("inherit"):
+    if known[teacher["targets"]].needs_teacher or teacher.get("inherit"):
         raise UserError(f"config: teacher: the targets of {config['teacher']!r} need a teacher themselves; choose another")
 
 
 def check_synthetic(config):
     """Check what the synthetic study's entries say of each other."""
     section = config["synthetic"]
-    check_grids(section["methods"], "synthetic.methods")
-    known = plugins("methods", "method")
-    usable = {n for n, m in known.items() if set(m.inputs) <= {"onehot", "teacher_logits", "teacher_temperature"}}
-    for i, entry in enumerate(section["methods"]):
-        one_of(f"synthetic.methods[{i}].targets", entry["targets"], usable)
+    given = {"onehot", "teacher_logits", "teacher_temperature"}  # what a target may look at there
+    usable = {name: plugin for name, plugin in plugins("methods", "method").items() if given.issuperset(plugin.inputs)}
+    check_grids(section["methods"], "synthetic.methods", usable)
     known = {kind: set(by_name(section, kind)) for kind in ("geometries", "methods", "setups")}
     for i, geometry in enumerate(section["geometries"]):
         for j, parts in enumerate(geometry["classes"]):

@@ -1,7 +1,6 @@
-"""What every rule's script shares: a log file, one-line errors, one thread."""
+"""What every rule's script shares: a log file and one-line errors."""
 
 import logging
-import os
 import sys
 from pathlib import Path
 
@@ -23,7 +22,6 @@ def run(function, snakemake, **arguments):
     wildcards = " ".join(f"{key}={value}" for key, value in snakemake.wildcards.items())
     job = f"{snakemake.rule} {wildcards}".strip()
     log.info("start: %s", job)
-    os.environ.setdefault("OMP_NUM_THREADS", str(snakemake.threads))
     try:
         function(**arguments)
     except UserError as error:

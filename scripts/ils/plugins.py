@@ -17,6 +17,11 @@ class Plugin(NamedTuple):
     required: frozenset
     optional: frozenset
 
+    @property
+    def needs_teacher(self):
+        """Whether a target function looks at the teacher."""
+        return any("teacher" in name for name in self.inputs)
+
 
 def plugins(module, decorator):
     """Return {name: Plugin} of the functions under `@decorator` in scripts/ils/`module`.py."""

@@ -5,7 +5,6 @@ entry {"name", "label", "targets", "grid", "by_part", "distil"}. What a replicat
 model, and arrays of counts and sums for the figures.
 """
 
-import inspect
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +18,7 @@ from ils.selection import select
 from ils.students import grid_points
 from ils.synthetic import log_joint, replicate
 from ils.synthetic_curves import HISTOGRAM_MODELS, group_sums, histograms
+from ils.target_inputs import inputs_of
 
 COLUMNS = {"temperature": "teacher_temperature", "shift": "p1", "rate": "p2"}  # hyperparameters that a table names otherwise
 PARTS = {"dense": 0, "sparse": 1}
@@ -99,16 +99,14 @@ class Task:
 
 
 def needs_teacher(method):
-    return "teacher_logits" in inspect.signature(METHODS[method["targets"]]).parameters
+    return "teacher_logits" in inputs_of(METHODS[method["targets"]])
 
 
 def grid_targets(name, grid, inputs):
     """Return the targets (G, N, K), or (N, K) without hyperparameters, of target function `name` at all grid points."""
     points = grid_points(grid)
     hyperparameters = {key: torch.tensor([p[key] for p in points], dtype=torch.float64).view(-1, 1, 1) for key in grid}
-    parameters = inspect.signature(METHODS[name]).parameters.values()
-    given = {p.name: inputs[p.name] for p in parameters if p.kind is not p.KEYWORD_ONLY}
-    return METHODS[name](**given, **hyperparameters)
+    return METHODS[name](*(inputs[key] for key in inputs_of(METHODS[name])), **hyperparameters)
 
 
 def run_replicate(setup, methods, options, number):

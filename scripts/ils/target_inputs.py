@@ -5,6 +5,7 @@ training does; only the inputs that a method asks for are computed. G students, 
 """
 
 import copy
+import inspect
 from typing import NamedTuple
 
 import torch
@@ -30,6 +31,11 @@ def target_input(function):
     """Make an input available to target functions under its own name."""
     INPUTS[function.__name__] = function
     return function
+
+
+def inputs_of(method):
+    """List the names of what a target function looks at: its parameters that are not keyword-only."""
+    return [name for name, p in inspect.signature(method).parameters.items() if p.kind is not p.KEYWORD_ONLY]
 
 
 @target_input

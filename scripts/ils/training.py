@@ -5,8 +5,6 @@ from the cell's seed; only their targets differ. So a student's result does not 
 except for floating-point rounding.
 """
 
-import inspect
-import logging
 from typing import NamedTuple
 
 import numpy as np
@@ -14,11 +12,10 @@ import torch
 from tqdm import tqdm
 
 from ils.errors import UserError
+from ils.job import log
 from ils.optimizers import SGD, Adam
 from ils.samples import Samples
-from ils.target_inputs import INPUTS, Batch
-
-log = logging.getLogger("ils")
+from ils.target_inputs import INPUTS, Batch, inputs_of
 
 INITIALISATION, BATCHES, NOISE = 1, 2, 3  # streams of a cell's seed; the split is stream 0
 CLASS_SAMPLES = 500  # of each class that cLS measures distances between
@@ -156,7 +153,8 @@ def train(network, cell, method, hyperparameters, recipe, seed, title):
         name: torch.as_tensor(values, dtype=cell.dtype, device=cell.device).view(-1, 1, 1)
         for name, values in hyperparameters.items()
     }
-    wanted = [name for name, p in inspect.signature(method).parameters.items() if p.kind is not p.KEYWORD_ONLY]
+    wanted = inputs_of(method)
+    validation_onehot = torch.nn.functional.one_hot(cell.validation_labels, cell.classes).to(cell.dtype)
     memory, noise = {}, torch.Generator().manual_seed(stream(seed, NOISE))
     optimizer = recipe.make_optimizer(network.parameters())
     state = network.state_dict()  # refers to the weights themselves, which change in place
@@ -184,9 +182,7 @@ def train(network, cell, method, hyperparameters, recipe, seed, title):
             total += loss.detach() * len(indices)
 
         logits = predict(network, cell.validation)
-        ce = torch.nn.functional.cross_entropy(
-            logits.flatten(0, 1), cell.validation_labels.repeat(students), reduction="none"
-        ).view(students, -1).mean(-1)
+        ce = losses(logits, validation_onehot)
         history[:, active, epoch] = torch.stack([total / len(cell.train), ce]).double().cpu().numpy()[:, active]
         loss_now, ce_now = history[:, :, epoch]
         failed_epoch[active & ~np.isfinite(loss_now + ce_now)] = epoch + 1

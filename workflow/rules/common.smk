@@ -88,6 +88,12 @@ def dataset_of(wildcards):
     return kept | {"code": fingerprint("datasets", dataset["source"], "check")}
 
 
+def split_of(wildcards):
+    """What decides a dataset's splits, beside the seed."""
+    dataset = DATASETS[wildcards.dataset]
+    return {key: dataset[key] for key in ("name", "test", "validation")}
+
+
 def files(pattern, cells):
     """The file of each cell."""
     return [pattern.format(**cell) for cell in cells]
@@ -138,8 +144,7 @@ def recipe_of(cell):
 
 def needs_teacher(method):
     """Whether the targets of a method look at the teacher."""
-    inputs = TARGETS[METHODS[method]["targets"]].inputs
-    return any("teacher" in name for name in inputs)
+    return TARGETS[METHODS[method]["targets"]].needs_teacher
 
 
 def training_of(cell, wildcards):

@@ -26,9 +26,7 @@ rule split:
     conda:
         "../../envs/stats.yaml"
     params:
-        dataset=lambda w: {
-            key: DATASETS[w.dataset][key] for key in ("name", "test", "validation")
-        },
+        dataset=split_of,
     message:
         "Splitting {wildcards.dataset} by seed {wildcards.seed}"
     script:

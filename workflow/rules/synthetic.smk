@@ -101,9 +101,7 @@ rule tabular_curves:
     conda:
         "../../envs/torch.yaml"
     params:
-        dataset=lambda w: {
-            k: DATASETS[w.dataset][k] for k in ("name", "test", "validation")
-        },
+        dataset=split_of,
         methods=[m for m in SYNTHETIC["methods"] if m["targets"] in ("no_ls", "ls")],
         options=SYNTHETIC["tabular"]
         | {k: SYNTHETIC[k] for k in ("temperature_bounds", "training")}
