@@ -170,3 +170,11 @@ def test_every_rule_has_a_message_a_log_and_an_environment():
         for rule in re.split(r"^rule ", path.read_text(), flags=re.M)[1:]:
             for directive in ("message:", "log:", "conda:", "script:", "code="):
                 assert directive in rule, f"{path.name}: rule {rule.split(':')[0]} lacks {directive}"
+
+
+def test_make_names_the_target_before_the_users_arguments():
+    """--configfile takes every word that follows it."""
+    command = ["make", "--dry-run", "results", "ARGS=--configfile mine.yaml"]
+    output = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    line = next(line for line in output.splitlines() if "bin/snakemake" in line)
+    assert line.split().index("all") < line.split().index("--configfile")
