@@ -1,7 +1,7 @@
 """Typeset Table III: cross-entropy, accuracy, ECE and cwECE of every method on every dataset and network, ranked."""
 
 from ils.errors import UserError
-from ils.files import read_csv, write_text
+from ils.files import read_csv, write_csv, write_text
 from ils.job import run
 from ils.latex import escape, number, wide_table
 
@@ -11,26 +11,28 @@ BLOCKS = {
     "accuracy": (r"Accuracy \%", 100, 2),
     "ece": ("ECE", 1, 3),
     "cwece": ("cwECE", 1, 3),
+    "cwece_printed": ("cwECE*", 1, 3),
 }
 
 CAPTION = (
-    r"Cross-entropy, accuracy, ECE and cwECE (the class-wise ECE of Eq.~2) on the test data, averaged over {seeds}; "
-    r"configuration \texttt{{{config}}}. Best results are in bold. Subscripts are the ranks of the methods in their "
-    r"row, before rounding; equal values share a rank. TempS: temperature scaling. Lower average ranks are better."
+    r"Cross-entropy, accuracy, ECE and cwECE on the test data: {source}. Best results are in bold. Subscripts are the ranks "
+    r"of the methods in their row, before rounding; equal values share a rank. TempS: temperature scaling. Lower average "
+    r"ranks are better. cwECE is the class-wise ECE of Eq.~2; cwECE* what the paper prints, the ECE within each true class."
 )
 
 
-def table3(ranks, average_ranks, config, seeds, output):
-    """Read the ranks and average ranks of rank_methods.py and write a LaTeX table to `output`.
+def table3(ranks, average_ranks, metrics, source, tex, csv):
+    """Read the ranks and average ranks of rank_methods.py and write a table with a block for each of `metrics`.
 
-    The caption names the file `config` and the number of `seeds`.
+    tex: as the paper sets it; csv: one row a block's row, one column a method. The caption says the `source`.
     """
-    ranks, average_ranks = read_csv(ranks), read_csv(average_ranks)
-    if lacking := set(BLOCKS) - set(ranks["metric"]):
+    ranks, average_ranks = (read_csv(file).query("pool == 'all'") for file in (ranks, average_ranks))
+    if lacking := set(metrics) - set(ranks["metric"]):
         raise UserError(f"Table III needs ranks by {', '.join(sorted(lacking))}; add the column to the metrics table")
     methods = ranks["method"].unique()
     blocks = []
-    for metric, (title, factor, decimals) in BLOCKS.items():
+    for metric in metrics:
+        title, factor, decimals = BLOCKS[metric]
         rows = []
         for (network, dataset), cells in ranks[ranks["metric"] == metric].groupby(["network", "dataset"], sort=False):
             best = cells["rank"].min()
@@ -39,9 +41,13 @@ def table3(ranks, average_ranks, config, seeds, output):
         averages = average_ranks.loc[average_ranks["metric"] == metric, "average_rank"]
         rows.append([r"\textit{Average Rank}", "", *(number(rank, 2, rank == averages.min()) for rank in averages)])
         blocks.append((title, rows))
-    caption = CAPTION.format(seeds=f"{seeds} seed{'s' if seeds > 1 else ''}", config=escape(config))
     header = ["Model", "Dataset", *map(escape, methods)]
-    write_text(output, wide_table(caption, "tab:real", header, blocks))
+    write_text(tex, wide_table(CAPTION.format(source=escape(source)), "tab:real", header, blocks))
+    keys = ["metric", "network", "dataset"]
+    wide = ranks[ranks["metric"].isin(metrics)].pivot(index=keys, columns="method", values=["value", "rank"])
+    wide = wide.reindex(columns=[(kind, method) for method in methods for kind in ("value", "rank")])
+    wide.columns = [method if kind == "value" else f"{method} rank" for kind, method in wide.columns]
+    write_csv(csv, wide.reset_index())
 
 
 if __name__ == "__main__":
@@ -50,7 +56,8 @@ if __name__ == "__main__":
         snakemake,
         ranks=snakemake.input.ranks,
         average_ranks=snakemake.input.average_ranks,
-        config=snakemake.params.config,
-        seeds=snakemake.params.seeds,
-        output=snakemake.output[0],
+        metrics=snakemake.params.metrics,
+        source=snakemake.params.source,
+        tex=snakemake.output.tex,
+        csv=snakemake.output.csv,
     )

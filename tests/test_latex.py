@@ -66,36 +66,40 @@ def rank(folder):
         ranks=folder / "ranks.csv",
         average_ranks=folder / "average_ranks.csv",
         friedman_tests=folder / "friedman.csv",
-        nemenyi_tests=folder / "nemenyi.csv",
+        pairwise_tests=folder / "pairwise.csv",
     )
 
 
-def typeset(folder, seeds=2):
+def typeset(folder):
     table3(
         ranks=folder / "ranks.csv",
         average_ranks=folder / "average_ranks.csv",
-        config="config/a_b.yaml",
-        seeds=seeds,
-        output=folder / "table3.tex",
+        metrics=["cross_entropy", "accuracy", "ece", "cwece"],
+        source="averages over 2 seeds of a_b.yaml",
+        tex=folder / "table3.tex",
+        csv=folder / "table3.csv",
     )
     return (folder / "table3.tex").read_text()
 
 
 def test_ranks_and_tests_as_csv(stage):
     ranks = read_csv(stage / "ranks.csv")
-    assert list(ranks) == ["metric", "dataset", "network", "method", "value", "rank"]
-    wine = ranks.query("metric == 'accuracy' and dataset == 'wine'")
+    assert list(ranks) == ["pool", "metric", "dataset", "network", "method", "value", "rank"]
+    wine = ranks.query("pool == 'all' and metric == 'accuracy' and dataset == 'wine'")
     assert wine["value"].tolist() == pytest.approx([0.8, 0.8, 0.9]) and wine["rank"].tolist() == [2.5, 2.5, 1]
-    averages = read_csv(stage / "average_ranks.csv").query("metric == 'cross_entropy'")
+    alone = ranks.query("pool == 'alone' and metric == 'accuracy' and dataset == 'wine'")
+    assert alone["method"].tolist() == ["No LS", "BS_Soft"] and alone["rank"].tolist() == [1.5, 1.5]
+    averages = read_csv(stage / "average_ranks.csv").query("pool == 'all' and metric == 'cross_entropy'")
     assert averages["average_rank"].tolist() == [2, 2.25, 1.75]
-    tests = read_csv(stage / "friedman.csv").set_index("metric")
+    tests = read_csv(stage / "friedman.csv").query("pool == 'all'").set_index("metric")
     assert list(tests.index) == ["accuracy", "cross_entropy", "ece", "cwece"]
     assert tests.loc["ece", ["statistic", "p"]].tolist() == [0, 1]  # everything ties
     assert (tests[["k", "n"]] == (3, 2)).all(axis=None)
     assert tests["critical_difference"].tolist() == pytest.approx([2.343 * 1**0.5] * 4, abs=1e-3)  # Demsar's q_0.05
-    pairs = read_csv(stage / "nemenyi.csv").query("metric == 'cross_entropy'")
+    pairs = read_csv(stage / "pairwise.csv").query("pool == 'all' and metric == 'cross_entropy'")
     assert pairs["method_2"].tolist() == ["BS_Soft", "ILS+TempS", "ILS+TempS"]
-    assert pairs["rank_difference"].tolist() == [0.25, -0.25, -0.5] and pairs["p"].between(0.5, 1).all()
+    assert pairs["rank_difference"].tolist() == [0.25, -0.25, -0.5] and pairs["nemenyi_p"].between(0.5, 1).all()
+    assert pairs["wilcoxon_p"].tolist() == [1, 1, 1] and pairs["wilcoxon_holm_p"].tolist() == [1, 1, 1]
 
 
 def test_table3_text(stage):
@@ -107,8 +111,16 @@ def test_table3_text(stage):
     assert r"LeNet & wine & 80.00$_{2.5}$ & 80.00$_{2.5}$ & \textbf{90.00}$_{1}$ \\" in lines
     assert r"MLP\_2 & iris & \textbf{100.00}$_{2}$ & \textbf{100.00}$_{2}$ & \textbf{100.00}$_{2}$ \\" in lines
     caption = next(line for line in lines if line.startswith(r"\caption"))
-    assert r"over 2 seeds; configuration \texttt{config/a\_b.yaml}" in caption and "Eq.~2" in caption
-    assert "over 1 seed;" in typeset(stage, seeds=1)
+    assert r"averages over 2 seeds of a\_b.yaml" in caption and "Eq.~2" in caption
+
+
+def test_table3_as_csv_loses_no_digit(stage):
+    typeset(stage)
+    table = read_csv(stage / "table3.csv").set_index(["metric", "network", "dataset"])
+    row = table.loc["cross_entropy", "LeNet", "wine"]
+    assert row[["No LS", "BS_Soft", "ILS+TempS"]].tolist() == pytest.approx([0.5, 0.4, 0.3004])
+    assert row[["No LS rank", "BS_Soft rank", "ILS+TempS rank"]].tolist() == [3, 2, 1]
+    assert table.index.get_level_values("metric").unique().tolist() == ["accuracy", "cross_entropy", "cwece", "ece"]
 
 
 def test_blocks_of_the_table_come_in_the_papers_order(stage):
@@ -123,7 +135,7 @@ def test_a_metric_that_was_not_ranked_is_named(stage):
     with pytest.raises(UserError, match="needs ranks by cwece"):
         typeset(stage)
     with pytest.raises(UserError, match="friedman.csv: has no metric cwece"):
-        critical_difference(stage / "average_ranks.csv", stage / "friedman.csv", "cwece", [stage / "fig15.pdf"])
+        critical_difference(stage / "average_ranks.csv", stage / "friedman.csv", "cwece", "all", [stage / "fig15.pdf"])
 
 
 def test_an_incomplete_metrics_table_is_refused(stage):
@@ -134,7 +146,7 @@ def test_an_incomplete_metrics_table_is_refused(stage):
 
 def test_the_diagram_of_one_metric_in_both_formats(stage):
     figures = [stage / "fig13.pdf", stage / "fig13.png"]
-    critical_difference(stage / "average_ranks.csv", stage / "friedman.csv", "cross_entropy", figures)
+    critical_difference(stage / "average_ranks.csv", stage / "friedman.csv", "cross_entropy", "all", figures)
     assert figures[0].read_bytes().startswith(b"%PDF") and figures[1].read_bytes().startswith(b"\x89PNG")
 
 

@@ -64,6 +64,15 @@ def listing(cells, limit=5):
     return shown + (f"; and {len(cells) - limit} more" if len(cells) > limit else "")
 
 
+def pools(methods):
+    """Return {name: methods}: all columns, and those without temperature scaling.
+
+    A +TempS column has its method's accuracy by construction, and what Nemenyi's test joins depends on the pool.
+    """
+    alone = [method for method in methods if not method.endswith("+TempS")]
+    return {"all": list(methods)} | ({"alone": alone} if 1 < len(alone) < len(methods) else {})
+
+
 def mid_ranks(values, higher_is_better):
     """Rank the methods (columns) within each block (row): 1 = best, equal values share the mean of their ranks.
 
@@ -116,6 +125,40 @@ def nemenyi(ranks):
 
     p_values = posthoc_nemenyi_friedman(ranks.to_numpy())
     return pd.DataFrame(p_values.to_numpy(), index=ranks.columns, columns=ranks.columns)
+
+
+def signed_rank_p(differences):
+    """Return the exact two-sided p-value of Wilcoxon's signed-rank test; differences (n,), 1 if all are 0.
+
+    Ties share ranks, zeros keep theirs and count half for each side (Demsar 2006, section 3.1.3). The law of the rank sum
+    over all 2^n signs is built by adding one rank at a time; doubled, mid-ranks are integers.
+    """
+    ranks = (2 * stats.rankdata(np.abs(differences))).astype(int)
+    law = np.ones(1)
+    for rank in ranks[differences != 0]:
+        law = (np.pad(law, (0, rank)) + np.pad(law, (rank, 0))) / 2
+    won = ranks[differences > 0].sum()
+    return float(min(1, 2 * min(law[: won + 1].sum(), law[won:].sum())))
+
+
+def wilcoxon(values):
+    """Return the k x k DataFrame of p-values of the signed-rank test of each two methods; values (n, k).
+
+    Unlike Nemenyi's, the test of two methods does not depend on the others.
+    """
+    p_values = pd.DataFrame(1.0, index=values.columns, columns=values.columns)
+    for a, b in itertools.combinations(values, 2):
+        differences = (values[a] - values[b]).round(12).to_numpy()
+        p_values.loc[a, b] = p_values.loc[b, a] = signed_rank_p(differences)
+    return p_values
+
+
+def holm(p_values):
+    """Return Holm's adjusted p-values (m,): the i-th smallest times m - i + 1, never below a smaller one's, at most 1."""
+    p_values = np.asarray(p_values, float)
+    order = p_values.argsort()
+    adjusted = np.maximum.accumulate(p_values[order] * np.arange(len(order), 0, -1)).clip(max=1)
+    return adjusted[order.argsort()]
 
 
 def cliques(average_ranks, cd):

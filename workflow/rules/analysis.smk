@@ -1,3 +1,30 @@
+# The same rules rank, test, typeset and draw this run's metrics and the paper's printed Table III (study "published/").
+SEEDS = f"{len(config['seeds'])} seed{'s' if len(config['seeds']) > 1 else ''}"
+SOURCES = {
+    "": f"averages over {SEEDS} of {Path(workflow.configfiles[-1]).name}",
+    "published/": "the values that the paper prints, ranked again",
+}
+DIAGRAMS = {
+    "fig12": "accuracy",
+    "fig13": "cross_entropy",
+    "fig14": "ece",
+    "fig15": "cwece",
+}
+POOLS = {"": "all", "_alone": "alone"}  # with, and without the +TempS columns
+SCALED = any(method["temperature_scaling"] != "none" for method in config["methods"])
+
+
+def metric_of(study, metric):
+    """The paper's cwECE is not Eq. 2, and goes by another name."""
+    return "cwece_printed" if study and metric == "cwece" else metric
+
+
+wildcard_constraints:
+    study="published/|",
+    figure="|".join(DIAGRAMS),
+    pool="_alone|",
+
+
 rule metrics:
     input:
         predictions=files(PREDICTIONS, CELLS),
@@ -16,17 +43,33 @@ rule metrics:
         "../../scripts/compute_metrics.py"
 
 
+rule published_metrics:
+    input:
+        printed=REPOSITORY / "config/published/table3.csv",
+        code=code("published_metrics.py"),
+    output:
+        "results/published/metrics.csv",
+    log:
+        "results/logs/published/metrics.log",
+    conda:
+        "../../envs/stats.yaml"
+    message:
+        "Reading the paper's Table III"
+    script:
+        "../../scripts/published_metrics.py"
+
+
 rule rank_methods:
     input:
-        metrics="results/metrics.csv",
+        metrics="results/{study}metrics.csv",
         code=code("rank_methods.py"),
     output:
-        ranks="results/ranks.csv",
-        average_ranks="results/average_ranks.csv",
-        friedman="results/friedman.csv",
-        nemenyi="results/nemenyi.csv",
+        ranks="results/{study}ranks.csv",
+        average_ranks="results/{study}average_ranks.csv",
+        friedman="results/{study}friedman.csv",
+        pairwise="results/{study}pairwise.csv",
     log:
-        "results/logs/rank_methods.log",
+        "results/logs/{study}rank_methods.log",
     conda:
         "../../envs/stats.yaml"
     params:
@@ -37,44 +80,68 @@ rule rank_methods:
         "../../scripts/rank_methods.py"
 
 
+rule discrepancies:
+    input:
+        printed=REPOSITORY / "config/published/table3.csv",
+        printed_averages=REPOSITORY / "config/published/table3_average_ranks.csv",
+        ranks="results/published/ranks.csv",
+        average_ranks="results/published/average_ranks.csv",
+        code=code("discrepancies.py"),
+    output:
+        "results/published/discrepancies.csv",
+    log:
+        "results/logs/published/discrepancies.log",
+    conda:
+        "../../envs/stats.yaml"
+    message:
+        "Looking for contradictions in the paper's Table III"
+    script:
+        "../../scripts/discrepancies.py"
+
+
 rule critical_difference:
     input:
-        average_ranks="results/average_ranks.csv",
-        friedman="results/friedman.csv",
+        average_ranks="results/{study}average_ranks.csv",
+        friedman="results/{study}friedman.csv",
         code=code("critical_difference.py"),
     output:
         report(
-            multiext("results/figures/{figure}", ".pdf", ".png"),
+            multiext("results/{study}figures/{figure}{pool}", ".pdf", ".png"),
             category="Table III",
             caption="../report/critical_difference.rst",
         ),
     log:
-        "results/logs/critical_difference/{figure}.log",
+        "results/logs/{study}critical_difference/{figure}{pool}.log",
     conda:
         "../../envs/stats.yaml"
     params:
-        metric=lambda w: DIAGRAMS[w.figure],
+        metric=lambda w: metric_of(w.study, DIAGRAMS[w.figure]),
+        pool=lambda w: POOLS[w.pool],
     message:
-        "Drawing the critical-difference diagram {wildcards.figure}"
+        "Drawing the critical-difference diagram {wildcards.study}{wildcards.figure}{wildcards.pool}"
     script:
         "../../scripts/critical_difference.py"
 
 
 rule table3:
     input:
-        ranks="results/ranks.csv",
-        average_ranks="results/average_ranks.csv",
+        ranks="results/{study}ranks.csv",
+        average_ranks="results/{study}average_ranks.csv",
         code=code("table3.py"),
     output:
-        "results/table3.tex",
+        tex="results/{study}table3.tex",
+        csv="results/{study}table3.csv",
     log:
-        "results/logs/table3.log",
+        "results/logs/{study}table3.log",
     conda:
         "../../envs/stats.yaml"
     params:
-        config=Path(workflow.configfiles[-1]).name,
-        seeds=len(config["seeds"]),
+        metrics=lambda w: [
+            metric_of(w.study, m)
+            for m in ("cross_entropy", "accuracy", "ece", "cwece")
+        ],
+        source=lambda w: SOURCES[w.study],
     message:
-        "Typesetting Table III"
+        "Typesetting Table III {wildcards.study}"
     script:
         "../../scripts/table3.py"

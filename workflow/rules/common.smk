@@ -41,16 +41,8 @@ SHARD = f"{CELL}/{{method}}/shard{{shard}}.safetensors"
 SOFT_TARGETS = f"{CELL}/soft_targets.safetensors"
 PREDICTIONS = f"{CELL}/predictions.safetensors"
 
-DIAGRAMS = {
-    "fig12": "accuracy",
-    "fig13": "cross_entropy",
-    "fig14": "ece",
-    "fig15": "cwece",
-}
-
 
 wildcard_constraints:
-    figure="|".join(DIAGRAMS),
     dataset="|".join(map(re.escape, DATASETS)),
     network="|".join(map(re.escape, NETWORKS)),
     method="|".join(map(re.escape, METHODS)),
