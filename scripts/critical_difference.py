@@ -1,4 +1,4 @@
-"""Draw one critical-difference diagram: Fig. 12 (accuracy), 13 (cross-entropy), 14 (ECE) or 15 (cwECE)."""
+"""Draw the critical-difference diagrams: Fig. 12 (accuracy), 13 (cross-entropy), 14 (ECE) and 15 (cwECE)."""
 
 from ils.diagram import draw, layout
 from ils.errors import UserError
@@ -8,17 +8,18 @@ from ils.statistics import METRICS
 from ils.style import save
 
 
-def critical_difference(average_ranks, friedman_tests, metric, pool, outputs):
-    """Draw the average ranks by `metric` and the critical difference of a `pool` of methods to each of `outputs`."""
-    tests = read_csv(friedman_tests).query("pool == @pool").set_index("metric")
-    if metric not in tests.index:
-        raise UserError(f"{friedman_tests}: has no metric {metric} of pool {pool}; it has {', '.join(tests.index)}")
-    test = tests.loc[metric]
-    averages = read_csv(average_ranks).query("metric == @metric and pool == @pool").set_index("method")["average_rank"]
-    blocks = f"{test['n']:g} dataset-network pair{'s' if test['n'] > 1 else ''}"
-    figure = draw(layout(averages, test["critical_difference"], f"{METRICS[metric].name}, {blocks}"))
-    for output in outputs:
-        save(figure, output)
+def critical_difference(average_ranks, friedman_tests, diagrams, outputs):
+    """Draw average ranks and critical difference, as rank_methods.py wrote them: to each of `outputs` the (metric, pool)
+    at its place in `diagrams`."""
+    averages, tests = read_csv(average_ranks), read_csv(friedman_tests)
+    for (metric, pool), output in zip(diagrams, outputs, strict=True):
+        chosen = tests[(tests["metric"] == metric) & (tests["pool"] == pool)]
+        if chosen.empty:
+            raise UserError(f"{friedman_tests}: has no metric {metric} of pool {pool}; it has {', '.join(tests['metric'].unique())}")
+        test = chosen.iloc[0]
+        ranks = averages[(averages["metric"] == metric) & (averages["pool"] == pool)].set_index("method")["average_rank"]
+        blocks = f"{test['n']:g} dataset-network pair{'s' if test['n'] > 1 else ''}"
+        save(draw(layout(ranks, test["critical_difference"], f"{METRICS[metric].name}, {blocks}")), output)
 
 
 if __name__ == "__main__":
@@ -27,7 +28,6 @@ if __name__ == "__main__":
         snakemake,
         average_ranks=snakemake.input.average_ranks,
         friedman_tests=snakemake.input.friedman,
-        metric=snakemake.params.metric,
-        pool=snakemake.params.pool,
+        diagrams=snakemake.params.diagrams,
         outputs=list(snakemake.output),
     )

@@ -135,7 +135,7 @@ def test_a_metric_that_was_not_ranked_is_named(stage):
     with pytest.raises(UserError, match="needs ranks by cwece"):
         typeset(stage)
     with pytest.raises(UserError, match="friedman.csv: has no metric cwece"):
-        critical_difference(stage / "average_ranks.csv", stage / "friedman.csv", "cwece", "all", [stage / "fig15.pdf"])
+        critical_difference(stage / "average_ranks.csv", stage / "friedman.csv", [("cwece", "all")], [stage / "fig15.pdf"])
 
 
 def test_an_incomplete_metrics_table_is_refused(stage):
@@ -146,7 +146,7 @@ def test_an_incomplete_metrics_table_is_refused(stage):
 
 def test_the_diagram_of_one_metric_in_both_formats(stage):
     figures = [stage / "fig13.pdf", stage / "fig13.png"]
-    critical_difference(stage / "average_ranks.csv", stage / "friedman.csv", "cross_entropy", "all", figures)
+    critical_difference(stage / "average_ranks.csv", stage / "friedman.csv", [("cross_entropy", "all")] * 2, figures)
     assert figures[0].read_bytes().startswith(b"%PDF") and figures[1].read_bytes().startswith(b"\x89PNG")
 
 

@@ -70,7 +70,7 @@ def pools(methods):
     A +TempS column has its method's accuracy by construction, and what Nemenyi's test joins depends on the pool.
     """
     alone = [method for method in methods if not method.endswith("+TempS")]
-    return {"all": list(methods)} | ({"alone": alone} if 1 < len(alone) < len(methods) else {})
+    return {"all": list(methods), "alone": alone}
 
 
 def mid_ranks(values, higher_is_better):

@@ -4,14 +4,19 @@ SOURCES = {
     "": f"averages over {SEEDS} of {Path(workflow.configfiles[-1]).name}",
     "published/": "the values that the paper prints, ranked again",
 }
-DIAGRAMS = {
+FIGURES = {
     "fig12": "accuracy",
     "fig13": "cross_entropy",
     "fig14": "ece",
     "fig15": "cwece",
 }
-POOLS = {"": "all", "_alone": "alone"}  # with, and without the +TempS columns
-SCALED = any(method["temperature_scaling"] != "none" for method in config["methods"])
+POOLS = {"all": "", "alone": "_alone"}  # with, and without the +TempS columns
+DIAGRAMS = [
+    (metric, pool, f"{figure}{ending}", kind)
+    for figure, metric in FIGURES.items()
+    for pool, ending in POOLS.items()
+    for kind in ("pdf", "png")
+]
 
 
 def metric_of(study, metric):
@@ -21,8 +26,6 @@ def metric_of(study, metric):
 
 wildcard_constraints:
     study="published/|",
-    figure="|".join(DIAGRAMS),
-    pool="_alone|",
 
 
 rule metrics:
@@ -106,19 +109,18 @@ rule critical_difference:
         code=code("critical_difference.py"),
     output:
         report(
-            multiext("results/{study}figures/{figure}{pool}", ".pdf", ".png"),
+            [f"results/{{study}}figures/{name}.{kind}" for *_, name, kind in DIAGRAMS],
             category="Table III",
             caption="../report/critical_difference.rst",
         ),
     log:
-        "results/logs/{study}critical_difference/{figure}{pool}.log",
+        "results/logs/{study}critical_difference.log",
     conda:
         "../../envs/stats.yaml"
     params:
-        metric=lambda w: metric_of(w.study, DIAGRAMS[w.figure]),
-        pool=lambda w: POOLS[w.pool],
+        diagrams=lambda w: [(metric_of(w.study, m), pool) for m, pool, *_ in DIAGRAMS],
     message:
-        "Drawing the critical-difference diagram {wildcards.study}{wildcards.figure}{wildcards.pool}"
+        "Drawing the critical-difference diagrams {wildcards.study}"
     script:
         "../../scripts/critical_difference.py"
 
