@@ -146,7 +146,7 @@ def test_inception_has_the_papers_branches():
     reduction_b = [(1024, 192, 1), (192, 192, 9), (1024, 256, 1), (256, 256, 7), (256, 320, 7), (320, 320, 9)]
     c = [(1536, 256, 1), (1536, 256, 1), (1536, 384, 1), (384, 256, 3), (384, 256, 3)]
     c += [(1536, 384, 1), (384, 448, 3), (448, 512, 3), (512, 256, 3), (512, 256, 3)]
-    # torch lists stem (7 layers of the plan: 3 convolutions, 3 lists of branches), then 4 A, reduction A, 7 B, ...
+    # The stem has the first three lists of branches; then come 4 A, reduction A, 7 B, reduction B, 3 C.
     network = build("inception_v4", {}, (3, 32, 32), 10, 1, 0)
     modules = [layer for layer in network.body if isinstance(layer, Branches)]
     found = [sum(p.numel() for p in module.parameters()) for module in modules[3:]]

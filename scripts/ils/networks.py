@@ -107,10 +107,10 @@ class LeNet(Network):
 def alexnet(shape, classes, *, width=64, hidden=(4096, 4096), dropout=0.5, stride=2):
     """AlexNet (Krizhevsky et al. 2012) as it is usual for small images; 23,272,266 parameters on 3x32x32, K = 10.
 
-    Convolutions of w, 3w, 6w, 4w, 4w channels (w is `width`), all 3x3, the first of this `stride`; 2x2 max-pools after the
-    first, second and last; dropout before each fully connected layer of the `hidden` widths. In the original the first
-    two kernels are 11x11, of stride 4, and 5x5, with local response normalisation, and the pools overlap. Images of at
-    least 15x15, or 8x8 with stride 1.
+    Convolutions of w, 3w, 6w, 4w, 4w channels (w is `width`), all 3x3, the first of this `stride`; 2x2 max-pools after
+    the first, second and last; dropout before each fully connected layer of the `hidden` widths. The channels are those
+    of Krizhevsky 2014, for one device; in both papers the first two kernels are 11x11, of stride 4, and 5x5, and the
+    pools overlap, in the first local response is normalised, too. Takes images from 15x15, with stride 1 from 8x8.
     """
     return AlexNet(shape, classes, width, hidden, dropout, stride)
 
@@ -121,7 +121,7 @@ class AlexNet(Network):
         widths = [image_channels(shape), *(width * times for times in (1, 3, 6, 4, 4))]
         sides = [math.ceil(side / stride) // 8 for side in shape[1:]]
         if min(sides) < 1:
-            raise UserError(f"alexnet with stride {stride} cannot take images of {shape}; 8x8 is enough with options: {{stride: 1}}")
+            raise UserError(f"alexnet with stride {stride} cannot take images of {shape}; options: {{stride: 1}} takes 8x8")
         strides = (stride, 1, 1, 1, 1)
         self.convs = nn.ModuleList(Conv(a, b, 3, s, 1, bias=True) for a, b, s in zip(widths, widths[1:], strides))
         self.head = MLP([widths[-1] * math.prod(sides), *hidden, classes])
@@ -356,9 +356,9 @@ class DenseNet(Network):
 def inception_v4(shape, classes, *, blocks=(4, 7, 3), width=32, dropout=0.2):
     """Inception-v4 (Szegedy et al. 2017) for small images; 41,158,186 parameters on 3x32x32, K = 10.
 
-    Changed for small images: the five strides of 2 in the stem are 1, and every convolution and pooling is padded, so that
-    32x32 stays so up to reduction A (16x16) and reduction B (8x8). As in the paper are the `blocks` of A, B and C, the
-    channels, which grow with `width`, that of the first convolution, and the dropout before the linear layer.
+    Changed for small images: the five strides of 2 in the stem are 1, and every convolution and pooling is padded, so
+    that 32x32 stays so up to reduction A (16x16) and reduction B (8x8). As in the paper are the `blocks` of A, B and C,
+    the channels, which grow with `width`, that of the first convolution, and the dropout before the linear layer.
     """
     if len(blocks) != 3:
         raise UserError(f"inception_v4: blocks {list(blocks)} are not three numbers, of blocks A, B and C")

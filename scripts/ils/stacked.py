@@ -30,8 +30,8 @@ class Linear(nn.Module):
 class Conv(nn.Module):
     """2-d convolution (B, G*C_in, H, W) -> (B, G*C_out, H', W'); an input of C_in channels is shared by all students.
 
-    `kernel` and `padding` are one number or (height, width). With a bias it starts as PyTorch's layer does; without one,
-    before batch norm, it starts as He et al. 2015 (fan out).
+    `kernel` and `padding` are one number or (height, width). With a bias it starts as PyTorch's layer does; without
+    one, before batch norm, it starts as He et al. 2015 (fan out).
     """
 
     def __init__(self, channels_in, channels_out, kernel, stride=1, padding=0, bias=False):
