@@ -24,8 +24,8 @@ def row(cells):
     return " & ".join(cells) + r" \\"
 
 
-def wide_table(caption, label, header, blocks):
-    r"""Return a table* as wide as the page at most.
+def wide_table(caption, label, header, blocks, columns=None):
+    r"""Return a table* as wide as the page at most; `columns` is LaTeX's own specification, else all are l.
 
     header: the column heads. blocks: (title, rows) pairs, each set under its title. All of it, the caption too, is
     LaTeX already. Numbers align on the left, because the ranks behind them differ in width and the digits before the
@@ -43,7 +43,7 @@ def wide_table(caption, label, header, blocks):
         r"\footnotesize",
         # shrinks a table wider than the page and leaves a narrower one alone
         r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%",
-        rf"\begin{{tabular}}{{@{{}}{'l' * len(header)}@{{}}}}",
+        rf"\begin{{tabular}}{{@{{}}{columns or 'l' * len(header)}@{{}}}}",
         r"\toprule",
         row(header),
         *body,

@@ -19,6 +19,9 @@ DIAGRAMS = [
 ]
 
 
+RANKED = ["ranks", "average_ranks", "friedman", "pairwise"]
+
+
 def metric_of(study, metric):
     """The paper's cwECE is not Eq. 2, and goes by another name."""
     return "cwece_printed" if study and metric == "cwece" else metric
@@ -147,3 +150,28 @@ rule table3:
         "Typesetting Table III {wildcards.study}"
     script:
         "../../scripts/table3.py"
+
+
+rule claims:
+    input:
+        unpack(
+            lambda w: replicate_files(SYNTHETIC["tables"], "csv") if SYNTHETIC else {}
+        ),
+        published=[f"results/published/{table}.csv" for table in RANKED],
+        ranks=[f"results/{table}.csv" for table in RANKED],
+        printed=[REPOSITORY / f"config/published/table{n}.csv" for n in (1, 2, 5, 6)],
+        printed4=REPOSITORY / "config/published/table4.csv",
+        code=code("claims.py"),
+    output:
+        csv="results/claims.csv",
+        tex="results/claims.tex",
+    log:
+        "results/logs/claims.log",
+    conda:
+        "../../envs/stats.yaml"
+    params:
+        setups=SYNTHETIC["tables"] if SYNTHETIC else [],
+    message:
+        "Checking the paper's claims"
+    script:
+        "../../scripts/claims.py"

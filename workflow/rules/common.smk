@@ -33,6 +33,7 @@ CELLS = study.cells(config)
 BATCHES = study.batches(config)
 COLUMNS = study.columns(config)
 TARGETS = plugins("methods", "method")
+SYNTHETIC = config["synthetic"]
 
 CELL = "results/{dataset}/{network}/seed{seed}"
 DATA = "results/{dataset}/data.safetensors"

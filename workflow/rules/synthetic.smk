@@ -1,5 +1,4 @@
 # The six-Gaussian task: some replicates of one setup a job, then the tables and figures of all.
-SYNTHETIC = config["synthetic"]
 SETUPS = study.by_name(SYNTHETIC, "setups")
 GEOMETRIES = study.by_name(SYNTHETIC, "geometries")
 DRAWN = ("seed", "training_per_class", "validation_per_class", "test_per_class")
