@@ -1,5 +1,7 @@
 """Typeset Table III: cross-entropy, accuracy, ECE and cwECE of every method on every dataset and network, ranked."""
 
+import math
+
 from ils.errors import UserError
 from ils.files import read_csv, write_csv, write_text
 from ils.job import run
@@ -17,15 +19,26 @@ BLOCKS = {
 CAPTION = (
     r"Cross-entropy, accuracy, ECE and cwECE on the test data: {source}. Best results are in bold. Subscripts are the ranks "
     r"of the methods in their row, before rounding; equal values share a rank. TempS: temperature scaling. Lower average "
-    r"ranks are better. cwECE is the class-wise ECE of Eq.~2; cwECE* what the paper prints, the ECE within each true class."
+    r"ranks are better. Digits end where the standard errors begin. cwECE is the class-wise ECE of Eq.~2; cwECE* what the paper prints, the ECE within each true class."
 )
 
 
-def table3(ranks, average_ranks, metrics, source, tex, csv):
+def warranted(decimals, intervals, metric, factor):
+    """The decimals of a block: down to the first digit of its cells' typical standard error, and not more than `decimals`.
+
+    Seeds may share their test samples, so an average over seeds counts as no surer than one of them.
+    """
+    error = factor * intervals.loc[intervals["metric"] == metric, "standard_error"].median()
+    return decimals if not error > 0 else min(decimals, max(0, -math.floor(math.log10(error))))
+
+
+def table3(ranks, average_ranks, intervals, metrics, source, tex, csv):
     """Read the ranks and average ranks of rank_methods.py and write a table with a block for each of `metrics`.
 
-    tex: as the paper sets it; csv: one row a block's row, one column a method. The caption says the `source`.
+    intervals: the bootstrap's standard errors, which limit the digits; None for printed numbers. tex: as the paper sets
+    it; csv: one row a block's row, one column a method, every digit. The caption says the `source`.
     """
+    errors = read_csv(intervals) if intervals else None
     ranks, average_ranks = (read_csv(file).query("pool == 'all'") for file in (ranks, average_ranks))
     if lacking := set(metrics) - set(ranks["metric"]):
         raise UserError(f"Table III needs ranks by {', '.join(sorted(lacking))}; add the column to the metrics table")
@@ -33,6 +46,8 @@ def table3(ranks, average_ranks, metrics, source, tex, csv):
     blocks = []
     for metric in metrics:
         title, factor, decimals = BLOCKS[metric]
+        if errors is not None:
+            decimals = warranted(decimals, errors, metric, factor)
         rows = []
         for (network, dataset), cells in ranks[ranks["metric"] == metric].groupby(["network", "dataset"], sort=False):
             best = cells["rank"].min()
@@ -56,6 +71,7 @@ if __name__ == "__main__":
         snakemake,
         ranks=snakemake.input.ranks,
         average_ranks=snakemake.input.average_ranks,
+        intervals=snakemake.input.intervals or None,
         metrics=snakemake.params.metrics,
         source=snakemake.params.source,
         tex=snakemake.output.tex,

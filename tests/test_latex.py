@@ -70,10 +70,11 @@ def rank(folder):
     )
 
 
-def typeset(folder):
+def typeset(folder, intervals=None):
     table3(
         ranks=folder / "ranks.csv",
         average_ranks=folder / "average_ranks.csv",
+        intervals=intervals,
         metrics=["cross_entropy", "accuracy", "ece", "cwece"],
         source="averages over 2 seeds of a_b.yaml",
         tex=folder / "table3.tex",
@@ -121,6 +122,17 @@ def test_table3_as_csv_loses_no_digit(stage):
     assert row[["No LS", "BS_Soft", "ILS+TempS"]].tolist() == pytest.approx([0.5, 0.4, 0.3004])
     assert row[["No LS rank", "BS_Soft rank", "ILS+TempS rank"]].tolist() == [3, 2, 1]
     assert table.index.get_level_values("metric").unique().tolist() == ["accuracy", "cross_entropy", "cwece", "ece"]
+
+
+def test_digits_end_where_standard_errors_begin(stage):
+    errors = {"cross_entropy": 0.03, "accuracy": 0.004, "ece": 0.2, "cwece": 0.0}
+    frame = pd.DataFrame([(metric, error) for metric, error in errors.items()], columns=["metric", "standard_error"])
+    write_csv(stage / "intervals.csv", frame)
+    lines = typeset(stage, stage / "intervals.csv").splitlines()
+    assert r"LeNet & wine & 0.50$_{3}$ & 0.40$_{2}$ & \textbf{0.30}$_{1}$ \\" in lines
+    assert r"LeNet & wine & 80.0$_{2.5}$ & 80.0$_{2.5}$ & \textbf{90.0}$_{1}$ \\" in lines
+    assert r"LeNet & wine & \textbf{0.0}$_{2}$ & \textbf{0.0}$_{2}$ & \textbf{0.0}$_{2}$ \\" in lines  # ECE 0.01 ± 0.2
+    assert r"LeNet & wine & \textbf{0.020}$_{2}$ & \textbf{0.020}$_{2}$ & \textbf{0.020}$_{2}$ \\" in lines
 
 
 def test_blocks_of_the_table_come_in_the_papers_order(stage):

@@ -36,13 +36,15 @@ rule metrics:
         predictions=files(PREDICTIONS, CELLS),
         code=code("compute_metrics.py"),
     output:
-        "results/metrics.csv",
+        metrics="results/metrics.csv",
+        intervals="results/intervals.csv",
     log:
         "results/logs/metrics.log",
     conda:
         "../../envs/stats.yaml"
     params:
         cells=CELLS,
+        draws=config["bootstrap"],
     message:
         "Computing the metrics of every cell"
     script:
@@ -132,6 +134,7 @@ rule table3:
     input:
         ranks="results/{study}ranks.csv",
         average_ranks="results/{study}average_ranks.csv",
+        intervals=lambda w: [] if w.study else "results/intervals.csv",
         code=code("table3.py"),
     output:
         tex="results/{study}table3.tex",
