@@ -159,7 +159,7 @@ def test_a_fingerprint_covers_what_a_function_uses_and_nothing_else(tmp_path, mo
         return {name for name in before if fingerprint("methods", name) != before[name]}
 
     assert changed("methods", "def quadratic_epsilon(p_true, p1, p2, cap=0.2)", "def quadratic_epsilon(p_true, p1, p2, cap=0.3)") == {"ils1", "ils"}
-    assert changed("target_inputs", "EMA_DECAY = 0.999", "EMA_DECAY = 0.99") == {"beta"}
+    assert changed("target_inputs", "decay=0.999", "decay=0.99") == {"beta"}
     assert changed("target_inputs", "(batch.epoch + 1)", "(batch.epoch + 2)") == {"ps_kd"}
     assert changed("target_inputs", "    epochs: int\n", "    epochs: int\n    step: int\n") == set(before)
     assert changed("target_inputs", '"""The labels, (B, K)."""', '"""The labels."""') == set()
