@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import yaml
+from snakemake.logging import logger
 
 REPOSITORY = Path(workflow.basedir).parent
 sys.path.insert(0, str(REPOSITORY / "scripts"))
@@ -33,6 +34,9 @@ CELLS = study.cells(config)
 BATCHES = study.batches(config)
 COLUMNS = study.columns(config)
 TARGETS = plugins("methods", "method")
+
+if workflow.is_main_process:
+    logger.info(study.summary(config))
 
 CELL = "results/{dataset}/{network}/seed{seed}"
 DATA = "results/{dataset}/data.safetensors"
@@ -84,7 +88,9 @@ def code(script):
 def dataset_of(wildcards):
     """What decides a dataset's file, its source's code included."""
     dataset = DATASETS[wildcards.dataset]
-    kept = {key: dataset[key] for key in ("name", "source", "options")}
+    kept = {
+        k: dataset[k] for k in ("name", "source", "options", "expect") if k in dataset
+    }
     return kept | {"code": fingerprint("datasets", dataset["source"], "check")}
 
 
@@ -107,8 +113,8 @@ def where(cells):
 
 def shards(cells, method):
     """How many jobs train the grid of a method in each cell of a batch."""
-    per_job = NETWORKS[cells[0]["network"]]["students_per_job"]
-    return study.shards(METHODS[method], per_job)
+    experiment = EXPERIMENTS[cells[0]["dataset"], cells[0]["network"]]
+    return study.shards(METHODS[method], study.students_per_job(config, experiment))
 
 
 def shard_files(cells, method):
