@@ -34,6 +34,12 @@ CELLS = study.cells(config)
 BATCHES = study.batches(config)
 COLUMNS = study.columns(config)
 TARGETS = plugins("methods", "method")
+# Datasets of the experiments whose sizes are not known before they are prepared.
+UNEXPECTED = [
+    name
+    for name in dict.fromkeys(cell["dataset"] for cell in CELLS)
+    if "expect" not in DATASETS[name]
+]
 
 if workflow.is_main_process:
     logger.info(study.summary(config))
