@@ -5,12 +5,12 @@ from ils.files import load_arrays, save_arrays
 from ils.job import log, run
 
 
-def split_dataset(data, output, name, seed, test, validation):
-    """Write the index arrays and the training split's normalisation to `output`; see `ils.datasets.split`."""
+def split_dataset(data, output, seed, dataset):
+    """Write the index arrays and the training split's normalisation to `output`; `dataset`: name and sizes, see `ils.splits.split`."""
     arrays, _ = load_arrays(data)
-    parts = split(arrays["inputs"], arrays["labels"], arrays["official_test"], seed, test, validation, name)
+    parts = split(arrays["inputs"], arrays["labels"], arrays["official_test"], seed, **dataset)
     save_arrays(output, parts)
-    log.info("%s seed %d: %s", name, seed, {part: len(parts[part]) for part in ("train", "validation", "test")})
+    log.info("%s seed %d: %s", dataset["name"], seed, {part: len(parts[part]) for part in ("train", "validation", "test")})
 
 
 if __name__ == "__main__":
@@ -20,5 +20,5 @@ if __name__ == "__main__":
         data=snakemake.input.data,
         output=snakemake.output[0],
         seed=int(snakemake.wildcards.seed),
-        **snakemake.params.dataset,
+        dataset=snakemake.params.dataset,
     )

@@ -22,7 +22,7 @@ def tabular_curves(data, output, dataset, methods, options):
     inputs = data["inputs"].reshape(len(data["inputs"]), -1).astype(np.float32)
     found = []
     for seed in range(options["splits"]):
-        parts = split(inputs, data["labels"], data["official_test"], seed, dataset["test"], dataset["validation"], dataset["name"])
+        parts = split(inputs, data["labels"], data["official_test"], seed, **dataset)
         samples = []
         for name in ("train", "validation", "test"):
             x, y = (inputs[parts[name]] - parts["mean"]) / parts["std"], data["labels"][parts[name]]

@@ -39,7 +39,8 @@ def train_students(
         )
         hyperparameters = {name: [point[name] for point in chunk] for name in points[0]}
         title = f"{job} {start + 1}-{start + len(chunk)}/{len(points)}"
-        results.append(train(students, cell, METHODS[method["targets"]], hyperparameters, Recipe(**recipe), seed, title))
+        targets, options = METHODS[method["targets"]], method["inputs"]
+        results.append(train(students, cell, targets, hyperparameters, Recipe(**recipe), seed, title, options))
         for point, epoch in zip(chunk, results[-1].failed_epoch):
             if epoch:
                 message = f"{job}: student {point} diverged in epoch {epoch} (its loss is not a finite number); left out"

@@ -27,7 +27,7 @@ def make_cell():
 
     def make(shape, pad=0, flip=False, teacher=False):
         data = made_up_data(shape)
-        parts = split(data["inputs"], data["labels"], data["official_test"], 0, 0.2, 0.25, "made up")
+        parts = split(data["inputs"], data["labels"], data["official_test"], 0, name="made up", test=0.2, validation=0.25)
         soft_targets = None
         if teacher:
             views = (2 * pad + 1) ** 2 * (1 + flip)

@@ -81,6 +81,11 @@ def test_committed_configs_are_valid(path):
         (["teacher"], "ils2", "config: teacher: the targets of 'ils2' need a teacher themselves"),
         (["methods", BETA, "inherit", "epsilon"], "no_ls", r"inherit.epsilon: 'no_ls' is none of cls, ils2, ls"),
         (["methods", BETA, "inherit"], {}, "targets 'beta' lacks epsilon"),
+        (["methods", BETA, "grid", "alpha"], [0.4, 0.8], r"methods\[\d\]: alpha 0.8 and epsilon 0.2 must add up to less than 1"),
+        (["methods", BETA, "inputs"], {"ema_confidence": {"dekay": 0.9}}, r"inputs.ema_confidence.dekay: .*did you mean 'decay'"),
+        (["methods", BETA, "inputs"], {"class_distances": {}}, r"inputs.class_distances: .* is none of ema_confidence, onehot"),
+        (["methods", BETA, "inputs"], {"ema_confidence": {"decay": 0}}, r"inputs.ema_confidence.decay: 0 is less than or equal"),
+        (["datasets", 0, "train"], 0, r"datasets\[0\].train: 0 is less than or equal to the minimum of 0"),
         (["synthetic", "setups", 0, "geometry"], "papr", r"synthetic.setups\[0\].geometry: 'papr' .*did you mean 'paper'"),
         (["synthetic", "setups", 0, "methods"], ["no_ls"], r"synthetic.setups\[0\].methods: lacks ls"),
         (["synthetic", "geometries", 0, "classes", 1, 0, "weight"], 0.7, r"geometries\[0\].classes\[1\]: the weights must"),
@@ -197,6 +202,8 @@ def properties(schema):
 def test_the_config_page_names_every_key_and_every_function():
     page = (ROOT / "config/README.md").read_text()
     names = set(properties(SCHEMA))
-    names |= {name for module, kind in (("methods", "method"), ("networks", "network"), ("datasets", "source")) for name in plugins(module, kind)}
+    for module, kind in (("methods", "method"), ("networks", "network"), ("datasets", "source"), ("target_inputs", "target_input")):
+        for name, plugin in plugins(module, kind).items():
+            names |= plugin.required | plugin.optional | ({name} if kind != "target_input" else set())
     words = set(re.findall(r"[A-Za-z_0-9]+", " ".join(re.findall(r"`+([^`]+)`+", page))))
     assert not names - words

@@ -60,14 +60,15 @@ def test_stratified_sizes_are_exact_and_proportional():
 def test_splits_are_disjoint_complete_in_order_and_normalised_on_training_data():
     data = made_up_data((3, 4, 4), n=200)
     args = data["inputs"], data["labels"], data["official_test"]
-    parts = split(*args, 3, 0.25, 0.2, "toy")
+    sizes = {"name": "toy", "test": 0.25, "validation": 0.2}
+    parts = split(*args, 3, **sizes)
     indices = [parts[name] for name in ("train", "validation", "test")]
     assert [len(part) for part in indices] == [120, 30, 50]
     assert sorted(np.concatenate(indices)) == list(range(200)) and all((np.diff(part) > 0).all() for part in indices)
     train = data["inputs"][parts["train"]].astype(float)
     np.testing.assert_allclose(parts["mean"], train.mean((0, 2, 3)), rtol=1e-6)
     np.testing.assert_allclose(parts["std"], train.std((0, 2, 3)), rtol=1e-6)
-    again, other = split(*args, 3, 0.25, 0.2, "toy"), split(*args, 4, 0.25, 0.2, "toy")
+    again, other = split(*args, 3, **sizes), split(*args, 4, **sizes)
     assert all(np.array_equal(parts[name], again[name]) for name in parts)
     assert not np.array_equal(parts["train"], other["train"])
 
@@ -77,7 +78,7 @@ def test_an_official_test_split_is_kept_and_a_constant_feature_is_not_divided_by
     data["inputs"][:, 2] = 7
     official = np.zeros(100, bool)
     official[60:] = True
-    parts = split(data["inputs"], data["labels"], official, 0, 0.5, 20, "toy")
+    parts = split(data["inputs"], data["labels"], official, 0, name="toy", test=0.5, validation=20)
     np.testing.assert_array_equal(parts["test"], np.arange(60, 100))
     assert len(parts["validation"]) == 20 and parts["std"][2] == 1 and parts["mean"][2] == 7
 
@@ -85,7 +86,7 @@ def test_an_official_test_split_is_kept_and_a_constant_feature_is_not_divided_by
 def test_a_split_too_small_to_use_is_refused():
     data = made_up_data((5,), n=30)
     with pytest.raises(UserError, match="dataset toy: the validation split has 0 samples"):
-        split(data["inputs"], data["labels"], data["official_test"], 0, 0.2, 0.001, "toy")
+        split(data["inputs"], data["labels"], data["official_test"], 0, name="toy", test=0.2, validation=0.001)
 
 
 def test_openml_tables_become_numbers_and_classes(monkeypatch):

@@ -110,7 +110,9 @@ def test_class_distances_are_mean_euclidean_distances_of_training_inputs(make_ce
         [np.mean([np.linalg.norm(u - v) for u in x[labels == a] for v in x[labels == b]]) for b in range(3)]
         for a in range(3)
     ]
-    np.testing.assert_allclose(cell.class_distances(), by_hand)
+    np.testing.assert_allclose(cell.class_distances(500), by_hand)
+    first = [[np.linalg.norm(x[labels == a][0] - x[labels == b][0]) for b in range(3)] for a in range(3)]
+    np.testing.assert_allclose(cell.class_distances(1), first)
 
 
 STATEFUL = [
@@ -251,7 +253,7 @@ def test_the_same_seed_gives_the_same_bytes(make_cell, tmp_path):
 
 def test_soft_targets_of_other_samples_are_refused(make_cell):
     data = made_up_data((5,))
-    parts = split(data["inputs"], data["labels"], data["official_test"], 0, 0.2, 0.25, "made up")
+    parts = split(data["inputs"], data["labels"], data["official_test"], 0, name="made up", test=0.2, validation=0.25)
     teacher = {"logits": np.zeros((54, 1, 3)), "ids": np.arange(54)}, {"temperature": 1.0}
     with pytest.raises(UserError, match="other training samples"):
         Cell(data, parts, {"pad": 0, "flip": False}, torch.device("cpu"), teacher)

@@ -73,6 +73,24 @@ def check_grids(entries, section, known):
                     raise UserError(f"config: {key}.grid.{name}[{j}]: {value} must be {words}")
 
 
+def check_inputs(options, looked_at, key):
+    """Check the options of what a target function looks at."""
+    inputs = plugins("target_inputs", "target_input")
+    for name, given in options.items():
+        one_of(f"{key}.{name}", name, set(looked_at))
+        check_options(f"{key}.{name}", given, inputs[name], f"input {name!r}")
+
+
+def check_beta(entry, methods, key):
+    """Check that a = (1 - alpha - epsilon) / epsilon of the Beta method will be above 0, whatever epsilon is selected."""
+    inherited = entry.get("inherit", {})
+    alpha, epsilon = (
+        max((methods[inherited[name]] if name in inherited else entry)["grid"][name]) for name in ("alpha", "epsilon")
+    )
+    if alpha + epsilon >= 1:
+        raise UserError(f"config: {key}: alpha {alpha} and epsilon {epsilon} must add up to less than 1 (a > 0)")
+
+
 def check_methods(config):
     """Check the methods, and that the teacher is one that needs none itself."""
     known = plugins("methods", "method")
@@ -81,6 +99,10 @@ def check_methods(config):
     for i, entry in enumerate(config["methods"]):
         for name, source in entry.get("inherit", {}).items():
             one_of(f"methods[{i}].inherit.{name}", source, {m["name"] for m in methods.values() if name in m["grid"]})
+        options = entry.get("inputs", {})
+        check_inputs(options, known[entry["targets"]].inputs, f"methods[{i}].inputs")
+        if entry["targets"] == "beta":
+            check_beta(entry, methods, f"methods[{i}]")
     one_of("teacher", config["teacher"], set(methods))
     teacher = methods[config["teacher"]]
     if known[teacher["targets"]].needs_teacher or teacher.get("inherit"):
@@ -153,7 +175,8 @@ def check(config, schema):
         if labels.count(label) > 1:
             raise UserError(f"config: methods: {label!r} is the label of two columns; labels must differ")
     check_bounds(config["temperature_bounds"], "temperature_bounds")
-    check_synthetic(config)
+    if config["synthetic"]:
+        check_synthetic(config)
 
 
 def ordered(value):

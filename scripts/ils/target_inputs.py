@@ -1,7 +1,8 @@
 """What a target function may look at, by the name of its positional parameter, for one mini-batch.
 
 An input is a function of the cell, the network in training, the `Batch` and a `memory` that lasts as long as the
-training does; only the inputs that a method asks for are computed. G students, B samples, K classes.
+training does; only the inputs that a method asks for are computed. G students, B samples, K classes. Its keyword-only
+parameters are options, which a method's entry in the config may set under `inputs`.
 """
 
 import copy
@@ -11,7 +12,6 @@ from typing import NamedTuple
 import torch
 
 INPUTS = {}
-EMA_DECAY = 0.999  # Zhang & Sabuncu 2020
 
 
 class Batch(NamedTuple):
@@ -57,10 +57,10 @@ def teacher_temperature(cell, network, batch, memory):
 
 
 @target_input
-def class_distances(cell, network, batch, memory):
-    """Mean Euclidean distance (K, K) between normalised training inputs of two classes, without views."""
+def class_distances(cell, network, batch, memory, *, samples=500):
+    """Mean Euclidean distance (K, K) between normalised training inputs of two classes, `samples` of each, without views."""
     if "class_distances" not in memory:
-        memory["class_distances"] = cell.class_distances()
+        memory["class_distances"] = cell.class_distances(samples)
     return memory["class_distances"]
 
 
@@ -87,14 +87,17 @@ def previous_probabilities(cell, network, batch, memory):
 
 
 @target_input
-def ema_confidence(cell, network, batch, memory):
-    """The true class's probability (G, B) under the exponential moving average of each student's weights so far."""
+def ema_confidence(cell, network, batch, memory, *, decay=0.999):
+    """The true class's probability (G, B) under the exponential moving average of each student's weights so far.
+
+    The decay is Zhang & Sabuncu's (2020).
+    """
     state = network.state_dict()
     if "average" not in memory:
         memory["average"] = copy.deepcopy(network).eval().requires_grad_(False)
     else:
         for name, tensor in memory["average"].state_dict().items():
-            tensor.lerp_(state[name], 1 - EMA_DECAY)
+            tensor.lerp_(state[name], 1 - decay)
     with torch.no_grad():
         return (memory["average"](batch.x).softmax(-1) * cell.onehot[batch.indices]).sum(-1)
 

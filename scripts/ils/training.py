@@ -18,7 +18,6 @@ from ils.samples import Samples
 from ils.target_inputs import INPUTS, Batch, inputs_of
 
 INITIALISATION, BATCHES, NOISE = 1, 2, 3  # streams of a cell's seed; the split is stream 0
-CLASS_SAMPLES = 500  # of each class that cLS measures distances between
 
 
 def stream(seed, purpose):
@@ -81,13 +80,13 @@ class Cell:
             self.teacher_logits = torch.as_tensor(arrays["logits"], dtype=dtype, device=device)
             self.teacher_temperature = metadata["temperature"]
 
-    def class_distances(self):
+    def class_distances(self, samples):
         """Mean Euclidean distance (K, K) between the normalised training inputs of each two classes.
 
-        At most CLASS_SAMPLES of a class enter, those first in the dataset's order.
+        At most `samples` of a class enter, those first in the dataset's order.
         """
         labels = self.onehot.argmax(1)
-        rows = [self.train.batch((labels == k).nonzero()[:CLASS_SAMPLES, 0]).flatten(1) for k in range(self.classes)]
+        rows = [self.train.batch((labels == k).nonzero()[:samples, 0]).flatten(1) for k in range(self.classes)]
         return torch.stack([torch.stack([torch.cdist(a, b).mean() for b in rows]) for a in rows])
 
     def samples(self, part):
@@ -141,10 +140,10 @@ def shuffled_batches(cell, batch_size, generator):
     yield from zip(order.tensor_split(cuts), views.tensor_split(cuts))
 
 
-def train(network, cell, method, hyperparameters, recipe, seed, title):
+def train(network, cell, method, hyperparameters, recipe, seed, title, options=None):
     """Train the G students of `network` on the targets of `method`; returns `Students`.
 
-    hyperparameters: name -> list of G values. `title` names the job in progress bar and log. A student whose loss stops
+    hyperparameters: name -> list of G values. options: {input: its options}, of `ils.target_inputs`. `title` names the job in progress bar and log. A student whose loss stops
     being finite is marked as failed; the others go on undisturbed.
     """
     network = network.to(cell.device, cell.dtype)
@@ -153,7 +152,7 @@ def train(network, cell, method, hyperparameters, recipe, seed, title):
         name: torch.as_tensor(values, dtype=cell.dtype, device=cell.device).view(-1, 1, 1)
         for name, values in hyperparameters.items()
     }
-    wanted = inputs_of(method)
+    wanted = {name: (INPUTS[name], (options or {}).get(name, {})) for name in inputs_of(method)}
     validation_onehot = torch.nn.functional.one_hot(cell.validation_labels, cell.classes).to(cell.dtype)
     memory, noise = {}, torch.Generator().manual_seed(stream(seed, NOISE))
     optimizer = recipe.make_optimizer(network.parameters())
@@ -173,7 +172,7 @@ def train(network, cell, method, hyperparameters, recipe, seed, title):
             x = cell.train.batch(indices, views)
             logits = network(x)
             batch = Batch(indices, views, x, logits, epoch, recipe.epochs, noise)
-            inputs = [INPUTS[name](cell, network, batch, memory) for name in wanted]
+            inputs = [find(cell, network, batch, memory, **given) for find, given in wanted.values()]
             loss = losses(logits, method(*inputs, **hyperparameters))
             for parameter in network.parameters():
                 parameter.grad = None

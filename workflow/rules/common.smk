@@ -59,20 +59,7 @@ DIAGRAMS = {
 }
 
 
-SYNTHETIC = config["synthetic"]
-SETUPS = study.by_name(SYNTHETIC, "setups")
-GEOMETRIES = study.by_name(SYNTHETIC, "geometries")
-DRAWN = ("seed", "training_per_class", "validation_per_class", "test_per_class")
-SYNTHETIC_FIGURES = [
-    f"fig{number}"
-    for number in ("01", "02a", "02b", "02c", "02d", "04", "05", "06", "07", "08", "11")
-]
-
-
 wildcard_constraints:
-    setup="|".join(map(re.escape, SETUPS)),
-    first=r"\d+",
-    last=r"\d+",
     figure="|".join(DIAGRAMS),
     dataset="|".join(map(re.escape, DATASETS)),
     network="|".join(map(re.escape, NETWORKS)),
@@ -100,10 +87,20 @@ def dataset_of(wildcards):
     return kept | {"code": fingerprint("datasets", dataset["source"], "check")}
 
 
+def local_files(wildcards):
+    """The files that a dataset's options name: a newer one is prepared again."""
+    options = DATASETS[wildcards.dataset]["options"].values()
+    return [
+        value for value in options if isinstance(value, str) and os.path.isfile(value)
+    ]
+
+
 def split_of(wildcards):
     """What decides a dataset's splits, beside the seed."""
     dataset = DATASETS[wildcards.dataset]
-    return {key: dataset[key] for key in ("name", "test", "validation")}
+    return {
+        k: dataset[k] for k in ("name", "test", "validation", "train") if k in dataset
+    }
 
 
 def files(pattern, cells):
@@ -172,6 +169,7 @@ def training_of(cell, wildcards):
         "seed": cell["seed"],
         "method": kept
         | {
+            "inputs": method.get("inputs", {}),
             "shards": shards([cell], method["name"]),
             "code": fingerprint("methods", method["targets"]),
         },
@@ -189,34 +187,3 @@ def learnt_from(cells, wildcards):
     teachers = files(SOFT_TARGETS, cells) if needs_teacher(wildcards.method) else []
     sources = METHODS[wildcards.method].get("inherit", {}).values()
     return teachers + [file for s in sources for file in shard_files(cells, s)]
-
-
-def replicate_files(setups, kind):
-    """The files of all jobs of some setups: {setup: [paths]}."""
-    step, count = SYNTHETIC["replicates_per_job"], SYNTHETIC["replicates"]
-    jobs = [(first, min(first + step, count) - 1) for first in range(0, count, step)]
-    return {
-        setup: [f"results/synthetic/{setup}/replicates{a}-{b}.{kind}" for a, b in jobs]
-        for setup in setups
-    }
-
-
-def setup_of(wildcards):
-    """A setup with its geometry in place of its name."""
-    setup = SETUPS[wildcards.setup]
-    return setup | {"geometry": GEOMETRIES[setup["geometry"]]}
-
-
-def methods_of_setup(wildcards):
-    names = SETUPS[wildcards.setup]["methods"]
-    return [method for method in SYNTHETIC["methods"] if method["name"] in names]
-
-
-def replicate_options(wildcards):
-    """What decides a replicate beside its setup and methods, the code of the targets included."""
-    keys = (*DRAWN, "temperature_bounds", "training")
-    options = {key: SYNTHETIC[key] for key in keys}
-    if SETUPS[wildcards.setup].get("long_grid"):
-        options["long_grid"] = SYNTHETIC["long_grid"]
-    used = {method["targets"] for method in methods_of_setup(wildcards)} | {"ils1"}
-    return options | {"code": fingerprint("methods", *sorted(used))}

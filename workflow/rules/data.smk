@@ -1,12 +1,13 @@
 rule dataset:
     input:
+        local_files,
         code=code("prepare_dataset.py"),
     output:
         DATA,
     log:
         "results/logs/dataset/{dataset}.log",
     conda:
-        "../../envs/stats.yaml"
+        "../../envs/torch.yaml"
     params:
         dataset=dataset_of,
     message:
