@@ -1,4 +1,4 @@
-"""What a study will cost before it is trained: a few measured training steps of each pair, times the study's plan.
+"""What a study will cost before it is trained: a few measured training steps of each network, times the study's plan.
 
 Counted are the training steps, validation after every epoch, the teacher's soft targets and the test predictions. Left
 out is what costs little beside them: the targets themselves (Beta's needs one more forward pass a step), reading and
@@ -21,7 +21,7 @@ from ils.networks import build
 from ils.samples import view_count
 from ils.training import Cell, Recipe, train
 
-STEPS, ENOUGH = 50, 2  # at most so many steps are measured, and no more after so many seconds
+STEPS, ENOUGH = 50, 2  # so many steps are measured at most, and no more of them after so many seconds
 
 
 class Sizes(NamedTuple):
@@ -94,7 +94,8 @@ class Enough(Exception):
 def step_seconds(network, sizes, augmentation, recipe, students, device):
     """Measure one training step of so many students in one network: the mean of some steps after the first, in seconds.
 
-    It is `training.train` itself that runs, on made-up data. It asks for targets once a step, so they keep the time.
+    It is `training.train` itself that runs, on made-up data. It asks for targets once a step, so they keep the time. On
+    the CPU it is the process's own time, so that a busy machine looks no slower than an idle one.
     """
     cell = made_up_cell(sizes, augmentation, min(recipe.batch_size, sizes.train) * STEPS, device)
     times = []
@@ -102,7 +103,7 @@ def step_seconds(network, sizes, augmentation, recipe, students, device):
     def timed(onehot):
         if device.type == "cuda":
             torch.cuda.synchronize()
-        times.append(time.perf_counter())
+        times.append(time.perf_counter() if device.type == "cuda" else time.process_time())
         if len(times) > 2 and times[-1] - times[1] > ENOUGH:
             raise Enough
         return onehot
@@ -192,7 +193,17 @@ def forecast(config, sizes, device, measure=step_seconds):
     dataset, network; trainings; jobs that train; device_hours; longest_job_hours; hours, of one student among others,
     and seconds_per_student_epoch; eflop, 10^18 floating-point operations; disk_gb, in 10^9 bytes, to which the total
     adds the prepared data and its splits. A job of several pairs counts for each of them, and once in the total.
+    Pairs whose steps differ in the number of classes alone are measured once.
     """
+    measured = {}
+
+    def measure_once(network, sizes, augmentation, recipe, students, device):
+        samples = min(recipe.batch_size, sizes.train)
+        key = network["name"], sizes.shape, *augmentation.values(), samples, recipe.optimizer, students
+        if key not in measured:
+            measured[key] = measure(network, sizes, augmentation, recipe, students, device)
+        return measured[key]
+
     columns, seeds = len(study.columns(config)), len(config["seeds"])
     kept = {method["name"]: 1 if method["temperature_scaling"] == "none" else 2 for method in config["methods"]}
     jobs, of_pair = study.training_jobs(config), {}
@@ -202,7 +213,7 @@ def forecast(config, sizes, device, measure=step_seconds):
     pairs = {}
     for experiment in tqdm(config["experiments"], desc="measuring", unit="pair", leave=False, disable=None):
         pair = experiment["dataset"], experiment["network"]
-        pairs[pair] = costs(config, experiment, sizes[pair[0]], of_pair[pair], device, measure)
+        pairs[pair] = costs(config, experiment, sizes[pair[0]], of_pair[pair], device, measure_once)
         log.info("%s %s: %d students together take %.4f s a step", *pair, pairs[pair].at_once, pairs[pair].together)
 
     rows = []

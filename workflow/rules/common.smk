@@ -1,4 +1,5 @@
 # The checked config, its cells, and what several stages need.
+import functools
 import os
 import re
 import sys
@@ -13,6 +14,8 @@ sys.path.insert(0, str(REPOSITORY / "scripts"))
 from ils import config as study
 from ils.errors import UserError
 from ils.plugins import fingerprint, modules_of, plugins
+
+fingerprint = functools.cache(fingerprint)  # hundreds of jobs ask for the same few
 
 try:
     study.check(
@@ -68,6 +71,7 @@ wildcard_constraints:
     shard=r"\d+",
 
 
+@functools.cache
 def code(script):
     """The library files that a script of scripts/ uses: an edit to one of them reruns the rule.
 
