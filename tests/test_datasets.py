@@ -6,7 +6,7 @@ import pytest
 from conftest import made_up_data
 from ils.datasets import SOURCES, Raw, check
 from ils.errors import UserError
-from ils.splits import split, stratified
+from ils.splits import moments, split, stratified
 
 
 @pytest.mark.parametrize(
@@ -119,3 +119,21 @@ def test_openml_without_a_network_is_one_clear_error(monkeypatch):
     monkeypatch.setattr(sklearn.datasets, "fetch_openml", offline)
     with pytest.raises(UserError, match="options.id: cannot get OpenML 7 .*check the number and the network"):
         SOURCES["openml"](id=7)
+
+
+def test_a_training_size_leaves_the_other_splits_as_they_are():
+    data = made_up_data((3, 4, 4), n=200)
+    sizes = {"name": "toy", "test": 0.25, "validation": 30}
+    args = data["inputs"], data["labels"], data["official_test"], 3
+    whole, part = split(*args, **sizes), split(*args, **sizes, train=40)
+    assert len(part["train"]) == 40 and set(part["train"]) < set(whole["train"])
+    for name in ("validation", "test"):
+        np.testing.assert_array_equal(part[name], whole[name])
+    with pytest.raises(UserError, match="dataset toy: train: 121 samples are wanted of 120 that are left"):
+        split(*args, **sizes, train=121)
+
+
+def test_moments_of_bytes_are_those_of_the_numbers():
+    images = np.random.default_rng(0).integers(0, 256, (2100, 3, 2, 5), dtype=np.uint8)
+    for ours, theirs in zip(moments(images), moments(images.astype(float)), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12)
