@@ -9,14 +9,19 @@ from ils.job import log, run
 from ils.training import choose_device
 
 
+def short(number):
+    """A number in three digits or whole, for reading."""
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
+
+
 def advice(table, hours_per_job):
     """Say in one line whether the longest job keeps to `hours_per_job`, and what `hours` to give each experiment."""
     longest, student = table["longest_job_hours"].max(), table["hours"].max()
     verdict = "exceeds" if longest > hours_per_job else "keeps to"
-    line = f"The longest job takes {longest:.3g} h, which {verdict} hours_per_job ({hours_per_job:g}); "
-    line += "`hours` above are what to write into the config for each pair"
+    line = f"The longest job takes {short(longest)} h, which {verdict} hours_per_job ({hours_per_job:g}). The column `hours` "
+    line += "is what to write into the config as `hours` of each experiment"
     if student > hours_per_job:
-        line += f", after raising hours_per_job above {student:.3g}: one student cannot be split"
+        line += f", after raising hours_per_job above {short(student)}: one student cannot be split"
     return f"{line}."
 
 
@@ -39,8 +44,9 @@ def write_forecast(config, data, output):
     table = pd.DataFrame(forecast(config, known, device))
     table["device"] = torch.cuda.get_device_name() if device.type == "cuda" else "cpu"
     write_csv(output, table)
-    lines = table.drop(columns="device").to_string(index=False, na_rep="", float_format=lambda number: f"{number:.4g}")
-    text = f"On one {table['device'][0]}:\n{lines}\n{advice(table, config['hours_per_job'])}"
+    lines = table.drop(columns="device").to_string(index=False, na_rep="", float_format=short, formatters={"trainings": short})
+    where = "CPU core" if device.type == "cpu" else table["device"][0]
+    text = f"Measured on one {where}:\n{lines}\n{advice(table, config['hours_per_job'])}"
     log.info("%s", text)
     print(text, flush=True)
 
