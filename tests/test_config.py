@@ -3,6 +3,7 @@
 import copy
 import math
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import yaml
 
 from ils import config as study
 from ils.errors import UserError
-from ils.plugins import LIBRARY, fingerprint, modules_of, plugins
+from ils.plugins import LIBRARY, definitions, fingerprint, modules_of, plugins
 
 ROOT = Path(__file__).parent.parent
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
@@ -168,17 +169,29 @@ def test_plugins_are_read_off_the_source_as_they_are():
 def test_a_rules_library_files_are_those_it_imports():
     used = {script: {Path(p).stem for p in modules_of(ROOT / "scripts" / script)} for script in ("train_students.py", "table3.py")}
     assert {"training", "stacked", "selection", "errors"} <= used["train_students.py"]
-    assert not used["train_students.py"] & {"latex", "diagram", "statistics", "config", "methods", "networks"}
+    assert not used["train_students.py"] & {"latex", "diagram", "statistics", "config", "methods", "networks", "target_inputs"}
     assert "latex" in used["table3.py"] and not used["table3.py"] & {"training", "stacked"}
     assert all(LIBRARY.joinpath(f"{name}.py").exists() for names in used.values() for name in names)
 
 
 def test_a_fingerprint_covers_what_a_function_uses_and_nothing_else(tmp_path, monkeypatch):
-    text = (LIBRARY / "methods.py").read_text()
-    before = {name: fingerprint("methods", name) for name in ("no_ls", "ls", "ils1", "ils2", "ils")}
-    (tmp_path / "methods.py").write_text(text.replace("def quadratic_epsilon(p_true, p1, p2, cap=0.2)", "def quadratic_epsilon(p_true, p1, p2, cap=0.3)"))
+    before = {name: fingerprint("methods", name) for name in ("no_ls", "ls", "ils1", "ils2", "ils", "beta", "ps_kd")}
     monkeypatch.setattr("ils.plugins.LIBRARY", tmp_path)
-    assert {name for name in before if fingerprint("methods", name) != before[name]} == {"ils1", "ils"}
+
+    def changed(module, old, new):
+        for name in ("methods", "target_inputs"):
+            shutil.copy(LIBRARY / f"{name}.py", tmp_path)
+        text = (tmp_path / f"{module}.py").read_text()
+        assert old in text
+        (tmp_path / f"{module}.py").write_text(text.replace(old, new))
+        definitions.cache_clear()
+        return {name for name in before if fingerprint("methods", name) != before[name]}
+
+    assert changed("methods", "def quadratic_epsilon(p_true, p1, p2, cap=0.2)", "def quadratic_epsilon(p_true, p1, p2, cap=0.3)") == {"ils1", "ils"}
+    assert changed("target_inputs", "EMA_DECAY = 0.999", "EMA_DECAY = 0.99") == {"beta"}
+    assert changed("target_inputs", "(batch.epoch + 1)", "(batch.epoch + 2)") == {"ps_kd"}
+    assert changed("target_inputs", "    epochs: int\n", "    epochs: int\n    step: int\n") == set(before)
+    assert changed("target_inputs", '"""The labels, (B, K)."""', '"""The labels."""') == set()
 
 
 def test_the_workflow_needs_no_scientific_library_to_start():

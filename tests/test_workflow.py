@@ -1,50 +1,13 @@
 """The workflow itself: run from scratch twice, rerun after edits, and fail as it should, on a copy of the repository."""
 
-import collections
-import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
-ROOT = Path(__file__).parent.parent
-
-
-class Clone:
-    """A copy of the repository's code in which Snakemake runs the small study."""
-
-    def __init__(self, folder, source=ROOT, names=("workflow", "scripts", "config", "envs", "tests")):
-        self.folder = folder
-        for name in names:
-            shutil.copytree(source / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-        self.config = folder / "tests" / "small.yaml"
-
-    def snakemake(self, *arguments, check=True):
-        command = [sys.executable, "-m", "snakemake", *arguments, "--configfile", str(self.config)]
-        environment = os.environ | {"OMP_NUM_THREADS": "1"}
-        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
-        output = done.stdout + done.stderr
-        assert not check or done.returncode == 0, output
-        return output
-
-    def planned(self, *targets):
-        """How often a dry run would run each rule, whatever its batch of cells, and the methods that it would train."""
-        output = self.snakemake("--dry-run", "--cores", "1", *targets)
-        stats = re.search(r"Job stats:\njob +count\n-+ +-+\n(.*?)\ntotal", output, re.S)
-        counts = collections.Counter()
-        for line in stats[1].splitlines() if stats else []:
-            rule, count = line.split()
-            counts[re.sub("_cells_.*", "", rule)] += int(count)
-        return counts, set(re.findall(r"Training (\w+) students", output))
-
-    def edit_config(self, change):
-        config = yaml.safe_load(self.config.read_text())
-        change(config)
-        self.config.write_text(yaml.safe_dump(config))
+from conftest import ROOT, Clone
 
 
 @pytest.fixture(scope="module")

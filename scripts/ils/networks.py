@@ -11,9 +11,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from ils.errors import UserError
+from ils.inception import InceptionV4
 from ils.stacked import (
     BatchNorm,
     Conv,
+    Dropout,
     Linear,
     Network,
     channels_of_students,
@@ -101,6 +103,41 @@ class LeNet(Network):
         return self.head.layers[-1](x)
 
 
+@network
+def alexnet(shape, classes, *, width=64, hidden=(4096, 4096), dropout=0.5, stride=2):
+    """AlexNet (Krizhevsky et al. 2012) as it is usual for small images; 23,272,266 parameters on 3x32x32, K = 10.
+
+    Convolutions of w, 3w, 6w, 4w, 4w channels (w is `width`), all 3x3, the first of this `stride`; 2x2 max-pools after
+    the first, second and last; dropout before each fully connected layer of the `hidden` widths. The channels are those
+    of Krizhevsky 2014, for one device; in both papers the first two kernels are 11x11, of stride 4, and 5x5, and the
+    pools overlap, in the first local response is normalised, too. Takes images from 15x15, with stride 1 from 8x8.
+    """
+    return AlexNet(shape, classes, width, hidden, dropout, stride)
+
+
+class AlexNet(Network):
+    def __init__(self, shape, classes, width, hidden, dropout, stride):
+        super().__init__()
+        widths = [image_channels(shape), *(width * times for times in (1, 3, 6, 4, 4))]
+        sides = [math.ceil(side / stride) // 8 for side in shape[1:]]
+        if min(sides) < 1:
+            raise UserError(f"alexnet with stride {stride} cannot take images of {shape}; options: {{stride: 1}} takes 8x8")
+        strides = (stride, 1, 1, 1, 1)
+        self.convs = nn.ModuleList(Conv(a, b, 3, s, 1, bias=True) for a, b, s in zip(widths, widths[1:], strides))
+        self.head = MLP([widths[-1] * math.prod(sides), *hidden, classes])
+        self.dropouts = nn.ModuleList(Dropout(dropout) for _ in hidden)
+
+    def forward(self, x):
+        for l, conv in enumerate(self.convs):
+            x = conv(x).relu()
+            if l in (0, 1, 4):
+                x = F.max_pool2d(x, 2)
+        x = vectors_of_students(x, self.students)
+        for layer, dropout in zip(self.head.layers, self.dropouts):
+            x = layer(dropout(x)).relu()
+        return self.head.layers[-1](x)
+
+
 def blocks_per_stage(family, depth, per_block, extra):
     """Return n of depth = per_block * n + extra, or say which depths exist."""
     blocks, rest = divmod(depth - extra, per_block)
@@ -164,6 +201,68 @@ class ResNet(Network):
                 x = (shortcut + self.survival[l] * block(x)).relu()
             else:
                 x = (shortcut + block(x)).relu() if self.coins[l] else shortcut.relu()
+        return self.fc(vectors_of_students(x.mean((2, 3), keepdim=True), self.students))
+
+
+@network
+def torchvision_resnet(shape, classes, *, depth, width=64):
+    """torchvision's ResNet (He et al. 2016, Table 1) of depth 18, 34 or 50, its stem one 3x3 convolution of stride 1.
+
+    Option B shortcuts, stages of w, 2w, 4w, 8w channels (w is `width`), four times as many behind bottlenecks, whose
+    stride is that of the 3x3 convolution. ResNet18 has 11,173,962 parameters on 3x32x32, K = 10, ResNet50 23,520,842.
+    """
+    if depth not in FOUR_STAGES:
+        raise UserError(f"torchvision_resnet: depth {depth} is none of {', '.join(map(str, FOUR_STAGES))}")
+    return FourStageResNet(shape, classes, *FOUR_STAGES[depth], width)
+
+
+class Bottleneck(nn.Module):
+    """The branch of a bottleneck block: conv 1x1 to a quarter of `channels_out`, 3x3, 1x1, with their batch norms."""
+
+    def __init__(self, channels_in, channels_out, stride):
+        super().__init__()
+        inner = channels_out // 4
+        self.conv1, self.bn1 = Conv(channels_in, inner, 1), BatchNorm(inner)
+        self.conv2, self.bn2 = Conv(inner, inner, 3, stride, 1), BatchNorm(inner)
+        self.conv3, self.bn3 = Conv(inner, channels_out, 1), BatchNorm(channels_out)
+
+    def forward(self, x):
+        return self.bn3(self.conv3(self.bn2(self.conv2(self.bn1(self.conv1(x)).relu())).relu()))
+
+
+FOUR_STAGES = {  # depth: the blocks' branch, the blocks of each stage, channels per unit of width
+    18: (Residual, (2, 2, 2, 2), 1),
+    34: (Residual, (3, 4, 6, 3), 1),
+    50: (Bottleneck, (3, 4, 6, 3), 4),
+}
+
+
+class ProjectedBlock(nn.Module):
+    """A residual block; its shortcut is a 1x1 convolution and batch norm where the shape changes (option B)."""
+
+    def __init__(self, branch, channels_in, channels_out, stride):
+        super().__init__()
+        self.branch, self.shortcut = branch(channels_in, channels_out, stride), nn.Identity()
+        if stride != 1 or channels_in != channels_out:
+            self.shortcut = nn.Sequential(Conv(channels_in, channels_out, 1, stride), BatchNorm(channels_out))
+
+    def forward(self, x):
+        return (self.branch(x) + self.shortcut(x)).relu()
+
+
+class FourStageResNet(Network):
+    def __init__(self, shape, classes, branch, stages, expansion, width):
+        super().__init__()
+        self.stem, self.bn, channels, blocks = Conv(image_channels(shape), width, 3, 1, 1), BatchNorm(width), width, []
+        for stage, count in enumerate(stages):
+            out = expansion * width << stage
+            for block in range(count):
+                blocks.append(ProjectedBlock(branch, channels, out, 2 if stage and not block else 1))
+                channels = out
+        self.blocks, self.fc = nn.Sequential(*blocks), Linear(channels, classes)
+
+    def forward(self, x):
+        x = self.blocks(self.bn(self.stem(x)).relu())
         return self.fc(vectors_of_students(x.mean((2, 3), keepdim=True), self.students))
 
 
@@ -251,3 +350,16 @@ class DenseNet(Network):
                 x = F.avg_pool2d(self.transitions[stage](x), 2)
         x = self.bn(x).relu()
         return self.fc(vectors_of_students(x.mean((2, 3), keepdim=True), self.students))
+
+
+@network
+def inception_v4(shape, classes, *, blocks=(4, 7, 3), width=32, dropout=0.2):
+    """Inception-v4 (Szegedy et al. 2017) for small images; 41,158,186 parameters on 3x32x32, K = 10.
+
+    Changed for small images: the five strides of 2 in the stem are 1, and every convolution and pooling is padded, so
+    that 32x32 stays so up to reduction A (16x16) and reduction B (8x8). As in the paper are the `blocks` of A, B and C,
+    the channels, which grow with `width`, that of the first convolution, and the dropout before the linear layer.
+    """
+    if len(blocks) != 3:
+        raise UserError(f"inception_v4: blocks {list(blocks)} are not three numbers, of blocks A, B and C")
+    return InceptionV4(image_channels(shape), classes, blocks, width, dropout)

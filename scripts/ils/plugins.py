@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 LIBRARY = Path(__file__).parent
-EXTENDED = ("datasets", "methods", "networks")  # modules that users add functions to
+EXTENDED = ("datasets", "methods", "networks", "target_inputs")  # modules that users add functions to
 
 
 class Plugin(NamedTuple):
@@ -46,28 +46,33 @@ def code_of(node):
 
 @functools.cache
 def definitions(path):
-    """Return {name: (code, names it uses)} of what a module defines at its top."""
+    """Return {name: (code, names it uses, names of its positional parameters)} of what a module defines at its top."""
     found = {}
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         for target in getattr(node, "targets", [node]):
             name = getattr(target, "id", getattr(target, "name", None))
             used = [inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)]
-            found[name] = code_of(node), used
+            parameters = [argument.arg for argument in node.args.args] if isinstance(node, ast.FunctionDef) else []
+            found[name] = code_of(node), used, parameters
     return found
 
 
 def fingerprint(module, *names):
     """Return a digest of the code of functions and of everything in their module that they use.
 
-    As a rule's parameter it reruns what that function made, and nothing else, when the function changes.
+    A target function also uses the inputs that its parameters name. As a rule's parameter the digest reruns what that
+    function made, and nothing else, when the function changes.
     """
-    defined, used, todo = definitions(LIBRARY / f"{module}.py"), {}, list(names)
+    used, todo = {}, [(module, name) for name in names]
     while todo:
-        name = todo.pop()
-        if name in defined and name not in used:
-            used[name], more = defined[name]
-            todo += more
-    return hashlib.sha256("\n".join(used[name] for name in sorted(used)).encode()).hexdigest()[:16]
+        place = module, name = todo.pop()
+        defined = definitions(LIBRARY / f"{module}.py")
+        if name in defined and place not in used:
+            used[place], more, parameters = defined[name]
+            todo += [(module, other) for other in more]
+            if module == "methods":
+                todo += [("target_inputs", other) for other in (*parameters, "Batch", "inputs_of")]
+    return hashlib.sha256("\n".join(used[place] for place in sorted(used)).encode()).hexdigest()[:16]
 
 
 @functools.cache

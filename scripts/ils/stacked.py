@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ils.errors import UserError
+
 
 class Linear(nn.Module):
     """Affine map (G, B, F_in) -> (G, B, F_out); an input (B, F_in) is shared by all students."""
@@ -28,19 +30,21 @@ class Linear(nn.Module):
 class Conv(nn.Module):
     """2-d convolution (B, G*C_in, H, W) -> (B, G*C_out, H', W'); an input of C_in channels is shared by all students.
 
-    With a bias it starts as PyTorch's layer does; without one, before batch norm, it starts as He et al. 2015 (fan out).
+    `kernel` and `padding` are one number or (height, width). With a bias it starts as PyTorch's layer does; without
+    one, before batch norm, it starts as He et al. 2015 (fan out).
     """
 
     def __init__(self, channels_in, channels_out, kernel, stride=1, padding=0, bias=False):
         super().__init__()
         self.stride, self.padding = stride, padding
-        weight = torch.empty(channels_out, channels_in, kernel, kernel)
+        height, width = kernel if isinstance(kernel, tuple) else (kernel, kernel)
+        weight = torch.empty(channels_out, channels_in, height, width)
         if bias:
-            bound = 1 / math.sqrt(channels_in * kernel**2)
+            bound = 1 / math.sqrt(channels_in * height * width)
             weight.uniform_(-bound, bound)
             self.bias = nn.Parameter(torch.empty(1, channels_out).uniform_(-bound, bound))
         else:
-            weight.normal_(0, math.sqrt(2 / (channels_out * kernel**2)))
+            weight.normal_(0, math.sqrt(2 / (channels_out * height * width)))
             self.bias = None
         self.weight = nn.Parameter(weight[None])
 
@@ -63,6 +67,27 @@ class BatchNorm(nn.Module):
     def forward(self, x):
         mean, var = self.running_mean.flatten(), self.running_var.flatten()
         return F.batch_norm(x, mean, var, self.weight.flatten(), self.bias.flatten(), self.training)
+
+
+class Dropout(nn.Module):
+    """Dropout of vectors (G, B, F) at `rate`: one mask (B, F) for all students; the identity in evaluation mode.
+
+    `seed` decides the mask of a mini-batch. It is drawn with the network's other coins and spares a mask's way from the
+    CPU to the device.
+    """
+
+    def __init__(self, rate):
+        super().__init__()
+        if not 0 <= rate < 1:
+            raise UserError(f"dropout {rate} must be 0 or more and below 1")
+        self.rate, self.seed = rate, None
+
+    def forward(self, x):
+        if not self.training:
+            return x
+        generator = torch.Generator(x.device).manual_seed(self.seed)
+        kept = torch.rand(x.shape[1:], generator=generator, device=x.device) >= self.rate
+        return x * kept / (1 - self.rate)
 
 
 def channels_of_students(x, students):
@@ -89,7 +114,8 @@ class Network(nn.Module):
     """Base of all networks: forward takes a shared batch (B, ...) and returns logits (G, B, K).
 
     `survival` holds the survival probability p_l of each residual block of a network with stochastic depth, else it is
-    empty. The coins of a mini-batch are drawn by the trainer, so that all students share them.
+    empty. The coins of a mini-batch, those blocks and the masks of `Dropout`, are drawn by the trainer, so that all
+    students share them.
     """
 
     survival = ()
@@ -101,9 +127,15 @@ class Network(nn.Module):
         return len(next(self.parameters()))
 
     def draw_coins(self, generator):
-        """Draw which residual blocks survive the next mini-batch; `generator` is a CPU generator."""
+        """Draw which residual blocks survive the next mini-batch, and its dropout; `generator` is a CPU generator.
+
+        A network without either draws nothing.
+        """
         if self.survival:
             self.coins = (torch.rand(len(self.survival), generator=generator) < torch.tensor(self.survival)).tolist()
+        for layer in self.modules():
+            if isinstance(layer, Dropout):
+                layer.seed = int(torch.randint(2**62, (), generator=generator))
 
 
 def _layout(tensor):

@@ -1,8 +1,8 @@
 """Training G students together: one pass over shared batches, one optimizer over stacked weights, G losses summed.
 
-The students of a grid see the same initial weights, batch order, augmented views and stochastic-depth coins, all drawn
-from the cell's seed; only their targets differ. So a student's result does not depend on which others it trains with,
-except for floating-point rounding.
+The students of a grid see the same initial weights, batch order, augmented views, stochastic-depth coins and dropout
+masks, all drawn from the cell's seed; only their targets differ. So a student's result does not depend on which others
+it trains with, except for floating-point rounding.
 """
 
 from typing import NamedTuple
