@@ -1,10 +1,12 @@
 # The checked config, its cells, and what several stages need.
+import functools
 import os
 import re
 import sys
 from pathlib import Path
 
 import yaml
+from snakemake.logging import logger
 
 REPOSITORY = Path(workflow.basedir).parent
 sys.path.insert(0, str(REPOSITORY / "scripts"))
@@ -12,6 +14,8 @@ sys.path.insert(0, str(REPOSITORY / "scripts"))
 from ils import config as study
 from ils.errors import UserError
 from ils.plugins import fingerprint, modules_of, plugins
+
+fingerprint = functools.cache(fingerprint)  # hundreds of jobs ask for the same few
 
 try:
     study.check(
@@ -33,6 +37,15 @@ CELLS = study.cells(config)
 BATCHES = study.batches(config)
 COLUMNS = study.columns(config)
 TARGETS = plugins("methods", "method")
+# Datasets of the experiments whose sizes are not known before they are prepared.
+UNEXPECTED = [
+    name
+    for name in dict.fromkeys(cell["dataset"] for cell in CELLS)
+    if "expect" not in DATASETS[name]
+]
+
+if workflow.is_main_process:
+    logger.info(study.summary(config))
 
 CELL = "results/{dataset}/{network}/seed{seed}"
 DATA = "results/{dataset}/data.safetensors"
@@ -58,6 +71,7 @@ wildcard_constraints:
     shard=r"\d+",
 
 
+@functools.cache
 def code(script):
     """The library files that a script of scripts/ uses: an edit to one of them reruns the rule.
 
@@ -71,7 +85,9 @@ def code(script):
 def dataset_of(wildcards):
     """What decides a dataset's file, its source's code included."""
     dataset = DATASETS[wildcards.dataset]
-    kept = {key: dataset[key] for key in ("name", "source", "options")}
+    kept = {
+        k: dataset[k] for k in ("name", "source", "options", "expect") if k in dataset
+    }
     return kept | {"code": fingerprint("datasets", dataset["source"], "check")}
 
 
@@ -104,8 +120,8 @@ def where(cells):
 
 def shards(cells, method):
     """How many jobs train the grid of a method in each cell of a batch."""
-    per_job = NETWORKS[cells[0]["network"]]["students_per_job"]
-    return study.shards(METHODS[method], per_job)
+    experiment = EXPERIMENTS[cells[0]["dataset"], cells[0]["network"]]
+    return study.shards(METHODS[method], study.students_per_job(config, experiment))
 
 
 def shard_files(cells, method):
