@@ -3,14 +3,29 @@
 import numpy as np
 
 from ils.datasets import SOURCES, check
+from ils.errors import UserError
 from ils.files import save_arrays
 from ils.job import log, run
 
 
-def prepare_dataset(output, name, source, options):
+def check_expected(raw, name, expect):
+    """Raise UserError unless the source delivered what the config's `expect` says; None expects nothing."""
+    found = {
+        "samples": len(raw.inputs),
+        "test": int(raw.official_test.sum()),
+        "shape": list(raw.inputs.shape[1:]),
+        "classes": len(raw.classes),
+    }
+    if expect and expect != found:
+        expected, got = (", ".join(f"{key} {sizes[key]}" for key in found) for sizes in (expect, found))
+        raise UserError(f"dataset {name}: expected {expected}, but the source has {got}; correct `expect` or the options")
+
+
+def prepare_dataset(output, name, source, options, expect=None):
     """Write inputs, labels, ids and the marks of the official test split, in the source's order, to `output`."""
     raw = SOURCES[source](**options)
     check(raw, name)
+    check_expected(raw, name, expect)
     arrays = {"inputs": raw.inputs, "labels": raw.labels, "official_test": raw.official_test}
     save_arrays(output, arrays | {"ids": np.arange(len(raw.labels))}, classes=raw.classes)
     log.info("%s: %d samples of shape %s, %d classes", name, len(raw.inputs), raw.inputs.shape[1:], len(raw.classes))
@@ -25,4 +40,5 @@ if __name__ == "__main__":
         name=dataset["name"],
         source=dataset["source"],
         options=dataset["options"],
+        expect=dataset.get("expect"),
     )

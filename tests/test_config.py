@@ -1,6 +1,7 @@
 """A wrong config is one clear error that names the key and what is allowed, before any job starts."""
 
 import copy
+import math
 import re
 import shutil
 from pathlib import Path
@@ -74,6 +75,9 @@ def test_committed_configs_are_valid(path):
         (["methods", ILS2, "grid", "temperature"], [0], r"grid.temperature\[0\]: 0 must be above 0"),
         (["methods", ILS2, "grid", "temperature"], [float("inf")], r"grid.temperature\[0\]: inf must be above 0"),
         (["methods", LS, "temperature_scaling"], "both", "temperature_scaling: 'both' is not one of"),
+        (["experiments", 0, "hours"], 25, r"experiments\[0\].hours: 25 is more than hours_per_job \(24\)"),
+        (["hours_per_job"], 0, "config: hours_per_job: 0 is less than or equal to the minimum of 0"),
+        (["datasets", 0, "expect"], {"samples": 1797}, r"datasets\[0\].expect: 'test' is a required property"),
         (["teacher"], "nols", "config: teacher: 'nols' is none of .*did you mean 'no_ls'"),
         (["teacher"], "ils2", "config: teacher: the targets of 'ils2' need a teacher themselves"),
         (["methods", BETA, "inherit", "epsilon"], "no_ls", r"inherit.epsilon: 'no_ls' is none of cls, ils2, ls"),
@@ -110,9 +114,34 @@ def test_columns_and_shards_follow_the_config():
     assert all(len({cell["seed"] for cell in cells}) == 1 for cells in batches.values())
     alone = study.batches(DEFAULT | {"cells_per_job": 1})
     assert alone["wine_MLP_seed1"] == [{"dataset": "wine", "network": "MLP", "seed": 1}] and len(alone) == 18
-    entry = {"grid": {"p1": [1, 2, 3], "p2": [1, 2]}}
-    assert [study.shards(entry, per_job) for per_job in (1, 4, 5, 6, 7)] == [6, 2, 2, 1, 1]
-    assert study.shards({"grid": {}}, 5) == 1
+
+
+def test_a_grid_is_split_by_device_hours():
+    method = {"grid": {"p1": [1, 2, 3], "p2": [1, 2]}}
+    for hours, students, jobs in ((24, 1, 6), (13, 1, 6), (6, 4, 2), (4.8, 5, 2), (4, 6, 1), (3.4, 7, 1), (None, math.inf, 1)):
+        experiment = {} if hours is None else {"hours": hours}
+        assert study.students_per_job({"hours_per_job": 24}, experiment) == students
+        assert study.shards(method, students) == jobs
+    assert study.students_per_job({"hours_per_job": 0.3}, {"hours": 0.1}) == 3  # 0.3 / 0.1 is a little less
+    assert study.shards({"grid": {}}, 5) == study.shards({"grid": {}}, math.inf) == 1
+
+
+def test_cells_of_one_job_share_their_students_per_job():
+    config = copy.deepcopy(DEFAULT)
+    for experiment, hours in zip(config["experiments"], (24, 24, 8)):
+        experiment["hours"] = hours
+    sizes = sorted(len(cells) for cells in study.batches(config).values())
+    assert sizes == [1, 1, 1, 1, 2, 2, 5, 5]  # of each seed: one with 3 students a job, 2 with 1, 6 with all
+
+
+def test_the_jobs_of_a_study_add_up_to_its_grids():
+    config = copy.deepcopy(DEFAULT)
+    for experiment in config["experiments"]:
+        experiment["hours"] = 8
+    assert study.summary(DEFAULT) == "9 pairs x 2 seeds, 12 columns: 504 trainings in 36 jobs"
+    assert study.summary(config) == "9 pairs x 2 seeds, 12 columns: 504 trainings in 60 jobs"
+    sizes = [job["students"] for job in study.training_jobs(config) if job["method"] == "ils"]
+    assert sizes == [3, 3, 2] * 4  # as `students.shard_points` splits a grid of 8
 
 
 def test_plugins_are_read_off_the_source_as_they_are():

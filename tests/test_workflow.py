@@ -121,6 +121,24 @@ def test_a_damaged_file_is_named_with_what_to_do(finished, tmp_path):
     assert "Traceback" not in output
 
 
+def test_the_forecast_equals_the_plan_and_the_files(finished, tmp_path):
+    import pandas as pd
+
+    clone = Clone(tmp_path, finished.folder, [path.name for path in finished.folder.iterdir()])
+    output = clone.snakemake("results/forecast.csv", "--cores", "1")
+    assert output.count("2 pairs x 1 seeds, 6 columns: 20 trainings in 6 jobs") == 1  # not once more in the job itself
+    assert "The longest job takes" in output and "hours_per_job (3)" in output
+    *pairs, total = pd.read_csv(tmp_path / "results/forecast.csv").to_dict("records")
+    assert [(row["dataset"], row["trainings"], row["jobs"]) for row in pairs] == [("iris", 10, 6), ("wine", 10, 6)]
+    assert total["trainings"] == 20 and total["jobs"] == clone.planned("all", "--forceall")[0]["students"] == 6
+    for row in (*pairs, total):
+        assert 0 < row["longest_job_hours"] <= row["device_hours"] and row["device"] == "cpu"
+    arrays = [*tmp_path.glob("results/*/MLP/**/*.safetensors"), *tmp_path.glob("results/*/seed0/split.safetensors")]
+    arrays += [tmp_path / f"results/{dataset}/data.safetensors" for dataset in ("iris", "wine")]
+    # These files are so small that their headers weigh as much as a quarter of what is in them.
+    assert len(arrays) == 20 and 0.7 < total["disk_gb"] * 1e9 / sum(path.stat().st_size for path in arrays) < 1
+
+
 def test_lint_and_format_are_clean():
     done = subprocess.run([sys.executable, "-m", "snakemake", "--lint"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0 and "Congratulations" in done.stdout + done.stderr, done.stdout + done.stderr

@@ -165,6 +165,11 @@ def check(config, schema):
         if pair in pairs:
             raise UserError(f"config: experiments[{i}]: {pair[0]} with {pair[1]} is listed twice")
         pairs.add(pair)
+        if experiment.get("hours", 0) > config["hours_per_job"]:
+            raise UserError(
+                f"config: experiments[{i}].hours: {experiment['hours']} is more than hours_per_job "
+                f"({config['hours_per_job']}), but one student cannot be split over jobs; raise hours_per_job"
+            )
     labels = [column["column"] for column in columns(config)]
     for label in labels:
         if labels.count(label) > 1:
@@ -190,20 +195,27 @@ def cells(config):
     ]
 
 
+def students_per_job(config, experiment):
+    """How many students of a pair one job trains: as many as fit into `hours_per_job`, a whole grid without `hours`."""
+    if "hours" not in experiment:
+        return math.inf
+    return math.floor(config["hours_per_job"] / experiment["hours"] + 1e-9)
+
+
 def batches(config):
     """Return {name: cells} of the cells that one job trains after another; see `cells_per_job`.
 
-    Cells of one job share their seed and `students_per_job`. The name of a batch of one cell is the cell's.
+    Cells of one job share their seed and their students per job. The name of a batch of one cell is the cell's.
     """
-    per_job = {network["name"]: network["students_per_job"] for network in config["networks"]}
+    per_job = {(e["dataset"], e["network"]): students_per_job(config, e) for e in config["experiments"]}
     groups = {}
     for cell in cells(config):
-        groups.setdefault((cell["seed"], per_job[cell["network"]]), []).append(cell)
+        groups.setdefault((cell["seed"], per_job[cell["dataset"], cell["network"]]), []).append(cell)
     found = {}
-    for (seed, students), group in groups.items():
+    for (seed, _), group in groups.items():
         for start in range(0, len(group), config["cells_per_job"]):
             batch = group[start : start + config["cells_per_job"]]
-            words = list(batch[0].values())[:2] if len(batch) == 1 else ["cells", students, start]
+            words = list(batch[0].values())[:2] if len(batch) == 1 else ["cells", len(found)]
             found["_".join(map(str, [*words, f"seed{seed}"]))] = batch
     return found
 
@@ -219,6 +231,36 @@ def columns(config):
     return found
 
 
-def shards(entry, students_per_job):
+def points(method):
+    """The number of students in a method's grid."""
+    return math.prod(len(values) for values in method["grid"].values())
+
+
+def shards(method, students_per_job):
     """The number of jobs that train a method's grid."""
-    return math.ceil(math.prod(len(values) for values in entry["grid"].values()) / students_per_job)
+    return max(1, math.ceil(points(method) / students_per_job))
+
+
+def training_jobs(config):
+    """List the jobs that train, {cells, method, students}: so many students of the method in each of the cells."""
+    experiments = {(e["dataset"], e["network"]): e for e in config["experiments"]}
+    found = []
+    for batch in batches(config).values():
+        per_job = students_per_job(config, experiments[batch[0]["dataset"], batch[0]["network"]])
+        for method in config["methods"]:
+            jobs = shards(method, per_job)
+            small, larger = divmod(points(method), jobs)  # the sizes of shards differ by at most one
+            found += [
+                {"cells": batch, "method": method["name"], "students": small + (shard < larger)} for shard in range(jobs)
+            ]
+    return found
+
+
+def summary(config):
+    """The size of the study in one line."""
+    jobs = training_jobs(config)
+    trainings = sum(len(job["cells"]) * job["students"] for job in jobs)
+    return (
+        f"{len(config['experiments'])} pairs x {len(config['seeds'])} seeds, {len(columns(config))} columns: "
+        f"{trainings:,} trainings in {len(jobs):,} jobs"
+    )

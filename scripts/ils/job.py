@@ -1,5 +1,6 @@
 """What every rule's script shares: a log file and one-line errors."""
 
+import ctypes
 import logging
 import sys
 from pathlib import Path
@@ -7,6 +8,19 @@ from pathlib import Path
 from ils.errors import UserError
 
 log = logging.getLogger("ils")
+
+
+def keep_freed_memory():
+    """Let glibc keep what is freed instead of giving it back to the system.
+
+    Every mini-batch frees and asks for the same tensors; mapping them anew took a fifth of LeNet's training time.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):  # another C library
+        return
+    for option, value in ((-4, 0), (-1, 2**31 - 1), (-2, 2**26)):  # M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD
+        mallopt(option, value)
 
 
 def run(function, snakemake, **arguments):
@@ -22,6 +36,7 @@ def run(function, snakemake, **arguments):
     wildcards = " ".join(f"{key}={value}" for key, value in snakemake.wildcards.items())
     job = f"{snakemake.rule} {wildcards}".strip()
     log.info("start: %s", job)
+    keep_freed_memory()
     try:
         function(**arguments)
     except UserError as error:

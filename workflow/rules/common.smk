@@ -1,10 +1,12 @@
 # The checked config, its cells, and what several stages need.
+import functools
 import os
 import re
 import sys
 from pathlib import Path
 
 import yaml
+from snakemake.logging import logger
 
 REPOSITORY = Path(workflow.basedir).parent
 sys.path.insert(0, str(REPOSITORY / "scripts"))
@@ -12,6 +14,8 @@ sys.path.insert(0, str(REPOSITORY / "scripts"))
 from ils import config as study
 from ils.errors import UserError
 from ils.plugins import fingerprint, modules_of, plugins
+
+fingerprint = functools.cache(fingerprint)  # hundreds of jobs ask for the same few
 
 try:
     study.check(
@@ -34,6 +38,15 @@ BATCHES = study.batches(config)
 COLUMNS = study.columns(config)
 TARGETS = plugins("methods", "method")
 SYNTHETIC = config["synthetic"]
+# Datasets of the experiments whose sizes are not known before they are prepared.
+UNEXPECTED = [
+    name
+    for name in dict.fromkeys(cell["dataset"] for cell in CELLS)
+    if "expect" not in DATASETS[name]
+]
+
+if workflow.is_main_process:
+    logger.info(study.summary(config))
 
 CELL = "results/{dataset}/{network}/seed{seed}"
 DATA = "results/{dataset}/data.safetensors"
@@ -51,6 +64,7 @@ wildcard_constraints:
     shard=r"\d+",
 
 
+@functools.cache
 def code(script):
     """The library files that a script of scripts/ uses: an edit to one of them reruns the rule.
 
@@ -64,7 +78,9 @@ def code(script):
 def dataset_of(wildcards):
     """What decides a dataset's file, its source's code included."""
     dataset = DATASETS[wildcards.dataset]
-    kept = {key: dataset[key] for key in ("name", "source", "options")}
+    kept = {
+        k: dataset[k] for k in ("name", "source", "options", "expect") if k in dataset
+    }
     return kept | {"code": fingerprint("datasets", dataset["source"], "check")}
 
 
@@ -97,8 +113,8 @@ def where(cells):
 
 def shards(cells, method):
     """How many jobs train the grid of a method in each cell of a batch."""
-    per_job = NETWORKS[cells[0]["network"]]["students_per_job"]
-    return study.shards(METHODS[method], per_job)
+    experiment = EXPERIMENTS[cells[0]["dataset"], cells[0]["network"]]
+    return study.shards(METHODS[method], study.students_per_job(config, experiment))
 
 
 def shard_files(cells, method):
@@ -168,3 +184,34 @@ def learnt_from(cells, wildcards):
     teachers = files(SOFT_TARGETS, cells) if needs_teacher(wildcards.method) else []
     sources = METHODS[wildcards.method].get("inherit", {}).values()
     return teachers + [file for s in sources for file in shard_files(cells, s)]
+
+
+def replicate_files(setups, kind):
+    """The files of all jobs of some setups: {setup: [paths]}."""
+    step, count = SYNTHETIC["replicates_per_job"], SYNTHETIC["replicates"]
+    jobs = [(first, min(first + step, count) - 1) for first in range(0, count, step)]
+    return {
+        setup: [f"results/synthetic/{setup}/replicates{a}-{b}.{kind}" for a, b in jobs]
+        for setup in setups
+    }
+
+
+def setup_of(wildcards):
+    """A setup with its geometry in place of its name."""
+    setup = SETUPS[wildcards.setup]
+    return setup | {"geometry": GEOMETRIES[setup["geometry"]]}
+
+
+def methods_of_setup(wildcards):
+    names = SETUPS[wildcards.setup]["methods"]
+    return [method for method in SYNTHETIC["methods"] if method["name"] in names]
+
+
+def replicate_options(wildcards):
+    """What decides a replicate beside its setup and methods, the code of the targets included."""
+    keys = (*DRAWN, "temperature_bounds", "training")
+    options = {key: SYNTHETIC[key] for key in keys}
+    if SETUPS[wildcards.setup].get("long_grid"):
+        options["long_grid"] = SYNTHETIC["long_grid"]
+    used = {method["targets"] for method in methods_of_setup(wildcards)} | {"ils1"}
+    return options | {"code": fingerprint("methods", *sorted(used))}

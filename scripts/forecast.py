@@ -1,0 +1,61 @@
+"""Forecast what a study will cost on this machine's device: measure some training steps of every pair, and multiply."""
+
+import pandas as pd
+import torch
+
+from ils.files import load_arrays, write_csv
+from ils.forecast import forecast, sizes
+from ils.job import log, run
+from ils.training import choose_device
+
+
+def short(number):
+    """A number in three digits or whole, for reading."""
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
+
+
+def advice(table, hours_per_job):
+    """Say in one line whether the longest job keeps to `hours_per_job`, and what `hours` to give each experiment."""
+    longest, student = table["longest_job_hours"].max(), table["hours"].max()
+    verdict = "exceeds" if longest > hours_per_job else "keeps to"
+    line = f"The longest job takes {short(longest)} h, which {verdict} hours_per_job ({hours_per_job:g}). The column `hours` "
+    line += "is what to write into the config as `hours` of each experiment"
+    if student > hours_per_job:
+        line += f", after raising hours_per_job above {short(student)}: one student cannot be split"
+    return f"{line}."
+
+
+def write_forecast(config, data, output):
+    """Write the rows of `ils.forecast.forecast` and the device as a csv file to `output`, and print them.
+
+    config: the study's, without its synthetic section; data: the prepared files of the datasets that have no `expect`.
+    """
+    torch.set_num_threads(1)  # as the training jobs do: a device-hour on a CPU is one core's
+    device, known = choose_device(config["device"]), {}
+    for entry in config["datasets"]:
+        if "expect" in entry:
+            known[entry["name"]] = sizes(entry, **entry["expect"])
+    for name, path in data.items():
+        arrays, metadata = load_arrays(path)
+        entry = next(entry for entry in config["datasets"] if entry["name"] == name)
+        samples, *shape = arrays["inputs"].shape
+        official = int(arrays["official_test"].sum())
+        known[name] = sizes(entry, samples, official, shape, len(metadata["classes"]), arrays["inputs"].itemsize)
+    table = pd.DataFrame(forecast(config, known, device))
+    table["device"] = torch.cuda.get_device_name() if device.type == "cuda" else "cpu"
+    write_csv(output, table)
+    lines = table.drop(columns="device").to_string(index=False, na_rep="", float_format=short, formatters={"trainings": short})
+    where = "CPU core" if device.type == "cpu" else table["device"][0]
+    text = f"Measured on one {where}:\n{lines}\n{advice(table, config['hours_per_job'])}"
+    log.info("%s", text)
+    print(text, flush=True)
+
+
+if __name__ == "__main__":
+    run(
+        write_forecast,
+        snakemake,
+        config=snakemake.params.config,
+        data=dict(zip(snakemake.params.data, snakemake.input.data)),
+        output=snakemake.output[0],
+    )
