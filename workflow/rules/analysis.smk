@@ -22,11 +22,6 @@ DIAGRAMS = [
 RANKED = ["ranks", "average_ranks", "friedman", "pairwise"]
 
 
-def metric_of(study, metric):
-    """The paper's cwECE is not Eq. 2, and goes by another name."""
-    return "cwece_printed" if study and metric == "cwece" else metric
-
-
 wildcard_constraints:
     study="published/|",
 

@@ -215,3 +215,8 @@ def replicate_options(wildcards):
         options["long_grid"] = SYNTHETIC["long_grid"]
     used = {method["targets"] for method in methods_of_setup(wildcards)} | {"ils1"}
     return options | {"code": fingerprint("methods", *sorted(used))}
+
+
+def metric_of(study, metric):
+    """The paper's cwECE is not Eq. 2, and goes by another name."""
+    return "cwece_printed" if study and metric == "cwece" else metric
