@@ -52,6 +52,10 @@ CLAIMS = [
         each("cwece", ["no_ls", "no_ls+temps"], "ls+temps"),
     ),
     Claim(
+        "best_classwise", "No LS+TempS is the best classwise-calibrated model of Table I.", "Section IV-B", REPLICATES,
+        each("cwece", "no_ls+temps", ["no_ls", "ls", "ls+temps", "ls_0.2", "ls_0.2+temps"]),
+    ),
+    Claim(
         "dense_epsilon_lower", "The best smoothing factor is lower for the dense part than for the sparse part.", "Section III-c",
         REPLICATES, [("epsilon", "ls dense", "ls sparse")],
     ),
