@@ -72,8 +72,8 @@ def draw_bins(sheet, x, y, bins, shade):
         gap = {"facecolor": shade} if actual > predicted else BELOW
         sheet.rectangle(x0, y + low, x1, y + high, **gap, **EDGE)
         if len(bins.count) > 1:
-            middle, ends = (x0 + x1) / 2, np.clip([predicted - spread[n] * SIDE, predicted + spread[n] * SIDE], 0, SIDE)
-            sheet.line(*((middle, y + end) for end in ends), **SPREAD)
+            middle, end = (x0 + x1) / 2, predicted + math.copysign(spread[n] * SIDE, actual - predicted)
+            sheet.line((middle, y + predicted), (middle, y + np.clip(end, 0, SIDE)), **SPREAD)
 
 
 def height_of(count, most):
@@ -89,9 +89,9 @@ def draw_counts(sheet, x, y, counts, most):
 
 
 def count_ticks(most):
-    """Powers of ten up to `most`, at most four."""
+    """Powers of ten up to `most`, at most three."""
     powers = range(math.floor(math.log10(most)) + 1)
-    return powers[:: math.ceil(len(powers) / 4)]
+    return powers[:: math.ceil(len(powers) / 3)]
 
 
 def draw_panel(sheet, x, y, bins, shade, most, words, leftmost):
@@ -117,7 +117,7 @@ def legend(words, classwise):
     """The samples and texts of `Sheet.legend`."""
     light, dark = {"facecolor": style.tint(style.GREY, 0.6), "linewidth": 0}, {"facecolor": style.GREY} | EDGE
     entries = [({"patch": light}, words.y), ({"patch": BELOW | EDGE}, words.below), ({"patch": dark}, words.above)]
-    return entries + [({"line": DIAGONAL}, words.line)] + [({"line": SPREAD}, "± mean gap of single classes")] * classwise
+    return entries + [({"line": DIAGONAL}, words.line)] + [({"line": SPREAD}, "mean gap of single classes")] * classwise
 
 
 @mpl.rc_context(style.RC)

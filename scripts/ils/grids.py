@@ -33,13 +33,13 @@ def symbol(name):
     return SYMBOLS.get(name, name)
 
 
-def arrange(label, points):
+def arrange(label, hyperparameters, points):
     """Return the panels of a grid, given as the list of all its points, {hyperparameter: value}.
 
-    Hyperparameters with one value are left out. Of the others the first is x, the second y; a third gives one panel per
+    Hyperparameters with one value are left out. Of the others, in the given order, the first is x, the second y; a third gives one panel per
     value, and more than three are not shown: each cell then holds the students of all their values.
     """
-    names = [name for name in points[0] if len({point[name] for point in points}) > 1]
+    names = [name for name in hyperparameters if len({point[name] for point in points}) > 1]
     if not names:
         return []
     values = {name: sorted({point[name] for point in points}) for name in names}

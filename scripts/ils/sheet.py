@@ -97,10 +97,11 @@ class Sheet:
 
 def rows_of(widths, available, gap):
     """Break consecutive panels into rows no wider than `available`; return lists of indices."""
-    rows, used = [[]], 0.0
+    rows, used = [], available
     for index, width in enumerate(widths):
-        if rows[-1] and used + gap + width > available:
+        if used + gap + width > available:
             rows.append([])
-        used = width + (used + gap if rows[-1] else 0)
+            used = -gap
+        used += gap + width
         rows[-1].append(index)
     return rows

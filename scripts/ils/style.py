@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import logging
 
 import matplotlib as mpl
 from matplotlib.colors import to_hex, to_rgb
@@ -44,6 +45,8 @@ LINES = {
     "Beta": ("--", ">"),
 }
 SPARE_LINES = (("-", "*"), ("--", "p"), ("-.", "h"), (":", "d"))  # for methods without a colour, in turn
+
+logging.getLogger("fontTools").setLevel(logging.WARNING)  # else every PDF fills the log with the glyphs of its fonts
 
 RC = {"font.family": FONT, "font.size": SIZE, "pdf.fonttype": 42}  # 42: text in the PDF stays text
 

@@ -167,3 +167,42 @@ def learnt_from(cells, wildcards):
     teachers = files(SOFT_TARGETS, cells) if needs_teacher(wildcards.method) else []
     sources = METHODS[wildcards.method].get("inherit", {}).values()
     return teachers + [file for s in sources for file in shard_files(cells, s)]
+
+
+def figure_files(kind, dataset, network):
+    """The files of one figure."""
+    stem = f"results/figures/{kind}/{dataset}_{network}"
+    return [f"{stem}.pdf", f"{stem}.png"]
+
+
+def reported(file, kind, dataset, network):
+    """A file with its place in the report."""
+    category, subcategory = PAIR_FIGURES[kind]
+    labels = {"dataset": dataset, "network": network, "format": file[-3:]}
+    about = {"category": category, "subcategory": subcategory, "labels": labels}
+    return report(file, caption=f"../report/{kind}.rst", **about)
+
+
+def pair_figures(kind):
+    """The files of one kind of figure, of all pairs."""
+    return [
+        reported(file, kind, *pair)
+        for pair in EXPERIMENTS
+        for file in figure_files(kind, *pair)
+    ]
+
+
+def drawing_jobs(kinds, **common):
+    """What each pair's drawing is told."""
+    return [
+        common
+        | {
+            "pair": f"{dataset}, {network}",
+            "predictions": [
+                PREDICTIONS.format(dataset=dataset, network=network, seed=seed)
+                for seed in config["seeds"]
+            ],
+            "outputs": {kind: figure_files(kind, dataset, network) for kind in kinds},
+        }
+        for dataset, network in EXPERIMENTS
+    ]
