@@ -72,7 +72,8 @@ class Map:
             for place, count in places.items():
                 x0, y0 = self.corner(x, y, *place)
                 shift = 0 if len(chosen) == 1 else -4 if way == "none" else 4
-                middle = x0 + self.cell / 2 + shift, y0 + self.row / 2
+                right, up = (0, -shift) if self.row > self.cell else (shift, 0)
+                middle = x0 + self.cell / 2 + right, y0 + self.row / 2 + up
                 sheet.point(*middle, marker=SHAPES[way], **MARK)
                 if seeds > 1:
                     sheet.text(*middle, str(count), ha="center", va="center_baseline", size=5, zorder=5)
@@ -106,6 +107,18 @@ def rows_of_maps(groups):
     return rows
 
 
+def legend(maps, seeds, diverged):
+    """The samples and texts of `Sheet.legend`."""
+    point = {"color": "none", "linewidth": 0} | MARK
+    number = ", the number says by how many seeds" if seeds > 1 else ""
+    entries = [({"line": point | {"marker": SHAPES["none"]}}, f"selected{number}")]
+    if any("joint" in chosen for _, chosen in maps):
+        entries.append(({"line": point | {"marker": SHAPES["joint"]}}, "selected with a temperature"))
+    if diverged:
+        entries.append(({"patch": DIVERGED}, "diverged" + " with at least one seed" * (seeds > 1)))
+    return entries
+
+
 @mpl.rc_context(style.RC)
 def draw(methods, seeds, title):
     """Return the figure of all grids of a pair.
@@ -117,10 +130,13 @@ def draw(methods, seeds, title):
     sheet.heading(title)
     groups = [[(Map(panel, panel.values(ce)), chosen) for panel in panels] for panels, ce, chosen in methods if panels]
     maps = [drawn for group in groups for drawn in group]
+    y, width = -1.6 * ROW, 3.5 * SCALE
+    if not maps:
+        sheet.text(MARGIN, y - ROW / 2, "no method has a grid of two or more points", va="center_baseline")
+        return sheet.figure(max(width, style.text_width(title) + 2 * MARGIN), 3 * ROW)
     finite = [value for drawn, _ in maps for value in drawn.values.ravel() if math.isfinite(value)]
     low, high = min(finite, default=0), max(finite, default=0)
-    norm = PowerNorm(0.5, low, max(high, low + 1e-6))  # finer near the best, where students are chosen
-    y, width = -1.6 * ROW, 3.5 * SCALE
+    norm = PowerNorm(0.5, low, max(high, 1.01 * low, low + 1e-6))  # finer near the best, where students are chosen
     for row in rows_of_maps(groups):
         x = MARGIN
         for drawn, chosen in row:
@@ -129,14 +145,10 @@ def draw(methods, seeds, title):
             x += drawn.width + BETWEEN
             width = max(width, x - BETWEEN + MARGIN)
         y -= max(drawn.height for drawn, _ in row) + GAP
-    scale(sheet, MARGIN + 4 * GAP, y - GAP, norm)
-    number = ", the number says by how many seeds" if seeds > 1 else ""
-    point = {"color": "none", "linewidth": 0} | MARK
-    entries = [({"line": point | {"marker": "o"}}, f"selected{number}")]
-    if any("joint" in chosen for _, chosen in maps):
-        entries.append(({"line": point | {"marker": "s"}}, "selected with a temperature"))
-    if len(finite) < sum(drawn.values.size for drawn, _ in maps):
-        entries.append(({"patch": DIVERGED}, "diverged" + " with at least one seed" * (seeds > 1)))
+    if finite:
+        scale(sheet, MARGIN + 4 * GAP, y - GAP, norm)
+        y -= 2.6 * ROW
+    entries = legend(maps, seeds, len(finite) < sum(drawn.values.size for drawn, _ in maps))
     width = max([width, style.text_width(title) + 2 * MARGIN, *(Sheet.entry_width(text) + 4 * GAP for _, text in entries)])
-    bottom = sheet.legend(MARGIN + 4 * GAP, y - 2.6 * ROW, width - 6 * GAP, entries)
+    bottom = sheet.legend(MARGIN + 4 * GAP, y, width - 6 * GAP, entries)
     return sheet.figure(width, MARGIN - bottom)
