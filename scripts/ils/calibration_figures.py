@@ -21,6 +21,7 @@ LOWEST = -0.4  # log10 where the bars of counts start, below a count of 1
 EDGE = {"edgecolor": "black", "linewidth": 0.4, "zorder": 1.5}
 BELOW = {"facecolor": "white", "hatch": 6 * "/"}
 DIAGONAL = {"color": "black", "linewidth": 0.6, "linestyle": "--", "zorder": 2.5}
+BAR = {"facecolor": "#999999", "edgecolor": "white", "linewidth": 0.3}
 SPREAD = {"color": "black", "linewidth": 0.6, "zorder": 2}
 
 
@@ -57,7 +58,8 @@ EQUATIONS = {
 
 def superscript(power):
     """10 to a whole power as text."""
-    return "1" if power == 0 else "10" if power == 1 else "10" + str(power).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    raised = str(power).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"{10**power}" if power < 2 else f"10{raised}"
 
 
 def draw_bins(sheet, x, y, bins, shade):
@@ -85,7 +87,7 @@ def draw_counts(sheet, x, y, counts, most):
     """The number of predictions per bin; (x, y) is the bottom left corner."""
     for n in np.flatnonzero(counts):
         height = height_of(counts[n], most)
-        sheet.rectangle(x + SIDE * n / BINS, y, x + SIDE * (n + 1) / BINS, y + height, facecolor="#999999", edgecolor="white", linewidth=0.3)
+        sheet.rectangle(x + SIDE * n / BINS, y, x + SIDE * (n + 1) / BINS, y + height, **BAR)
 
 
 def count_ticks(most):

@@ -94,7 +94,8 @@ def scale(sheet, x, y, norm):
     shares = (0, 0.25, 0.5, 0.75, 1)
     for share, number in zip(shares, distinct([float(norm.inverse(share)) for share in shares])):
         sheet.tick_below(x + share * SCALE, y - 8, number)
-    sheet.text(x + SCALE + 3 * GAP, y - 4, "best validation cross-entropy: one scale for all panels, finer near the best", va="center_baseline")
+    words = "best validation cross-entropy: one scale for all panels, finer near the best"
+    sheet.text(x + SCALE + 3 * GAP, y - 4, words, va="center_baseline")
 
 
 def rows_of_maps(groups):

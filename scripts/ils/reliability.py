@@ -44,8 +44,8 @@ def tally(probability, hit, bins=BINS):
     rows, cells = len(probability), bin_index(probability, bins)
     cells += bins * np.arange(rows)[:, None]
     cells, size = cells.ravel(), bins * rows
-    sums = np.bincount(cells, minlength=size), np.bincount(cells, probability.ravel(), size), np.bincount(cells[hit.ravel()], minlength=size)
-    return Bins(*(values.reshape(rows, bins) for values in sums))
+    count, hits = (np.bincount(which, minlength=size) for which in (cells, cells[hit.ravel()]))
+    return Bins(*(sums.reshape(rows, bins) for sums in (count, np.bincount(cells, probability.ravel(), size), hits)))
 
 
 def confidence_bins(probabilities, labels, bins=BINS):
