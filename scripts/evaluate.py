@@ -16,7 +16,8 @@ def evaluate(data, split, shards, output, job, device, augmentation, network, co
 
     columns: mappings {column, method, scaling}; shards: method -> the files of its grid. `output` holds one array
     (N_test, K) a column, the test labels and ids, and per column as metadata: grid point, temperature, best epoch,
-    validation cross-entropy, number of students, and how many of them diverged.
+    validation cross-entropy, number of students, and how many of them diverged. The training curves of all students
+    go along, so that the analysis need not read the shards.
     """
     torch.set_num_threads(1)
     cell = Cell(load_arrays(data)[0], load_arrays(split)[0], augmentation, choose_device(device))
@@ -36,6 +37,7 @@ def evaluate(data, split, shards, output, job, device, augmentation, network, co
         selected.append(
             {
                 "method": column["column"],
+                "index": chosen.index,
                 "point": grid.points[chosen.index],
                 "temperature": chosen.temperature,
                 "best_epoch": int(grid.best_epoch[chosen.index]),
@@ -46,7 +48,8 @@ def evaluate(data, split, shards, output, job, device, augmentation, network, co
         )
         log.info("%s %s", job, selected[-1])
     arrays |= {"labels": cell.labels("test").cpu().numpy(), "ids": cell.ids("test")}
-    save_arrays(output, arrays, selected=selected)
+    arrays |= {name: array for method, grid in grids.items() for name, array in grid.curves(method).items()}
+    save_arrays(output, arrays, selected=selected, grids={method: grid.points for method, grid in grids.items()})
 
 
 if __name__ == "__main__":

@@ -63,6 +63,13 @@ class Shards:
         except UserError as error:
             raise UserError(f"{self.job}: {error}") from None
 
+    def curves(self, method):
+        """The history of all students under the names that the predictions file gives it; see the README."""
+        found = {f"curves/{method}/failed_epoch": self.failed_epoch}
+        for name in ("train_loss", "validation_ce"):
+            found[f"curves/{method}/{name}"] = getattr(self, name).astype(np.float32)
+        return found
+
     def weights(self, index):
         """The state dict, as arrays (1, ...), of the student at `index` of the whole grid."""
         for arrays in self._arrays:

@@ -1,6 +1,11 @@
 """How every figure looks: one font that comes with matplotlib, print sizes, one colour-blind-safe colour a method."""
 
+import functools
+import itertools
+import logging
+
 import matplotlib as mpl
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
@@ -11,6 +16,7 @@ FONT = "DejaVu Sans"
 SIZE = 7  # points, at the printed size
 SMALL = 6
 COLUMN = 252  # points: the width of one column of the paper
+PAGE = 516  # and of both
 GREY = "#666666"
 
 # Paul Tol's "muted" scheme. A temperature-scaled column keeps the colour of the method that it scales.
@@ -26,6 +32,22 @@ COLOURS = {
     "Beta": "#882255",
 }
 
+# What tells lines apart in grey: dashes and a marker a method.
+LINES = {
+    "No LS": ("-", "o"),
+    "LS": ("--", "s"),
+    "ILS1": ("-.", "^"),
+    "ILS2": (":", "v"),
+    "ILS": ("-", "D"),
+    "Dis": ("--", "P"),
+    "cLS": ("-.", "X"),
+    "BS_Soft": (":", "<"),
+    "Beta": ("--", ">"),
+}
+SPARE_LINES = (("-", "*"), ("--", "p"), ("-.", "h"), (":", "d"))  # for methods without a colour, in turn
+
+logging.getLogger("fontTools").setLevel(logging.WARNING)  # else every PDF fills the log with the glyphs of its fonts
+
 RC = {"font.family": FONT, "font.size": SIZE, "pdf.fonttype": 42}  # 42: text in the PDF stays text
 
 
@@ -34,6 +56,22 @@ def colour(method):
     return COLOURS.get(method.removesuffix("+TempS"), GREY)
 
 
+def tint(shade, share):
+    """Return the colour `shade` mixed with white, of which `share` (0 to 1) is white."""
+    return to_hex([share + (1 - share) * part for part in to_rgb(shade)])
+
+
+def line_looks(methods):
+    """Return {method: {color, linestyle, marker}}, such that no two lines of a plot look alike."""
+    spare = itertools.cycle(SPARE_LINES)
+    looks = {}
+    for method in methods:
+        linestyle, marker = LINES.get(method) or next(spare)
+        looks[method] = {"color": colour(method), "linestyle": linestyle, "marker": marker}
+    return looks
+
+
+@functools.cache
 def text_width(text, size=SIZE):
     """Return how wide `text` is printed, in points."""
     return TextPath((0, 0), text, prop=FontProperties(family=FONT, size=size)).get_extents().x1 if text.strip() else 0.0
@@ -47,9 +85,9 @@ def canvas(width, height):
     return figure, axes
 
 
-def save(figure, path):
+def save(figure, path, dpi=300):
     """Write a figure as its name's ending says; the same figure gives the same bytes, so no dates inside."""
     kind = str(path).rpartition(".")[2]
     metadata = {"pdf": {"CreationDate": None}, "png": {"Software": None}}[kind]
     with atomic(path) as temporary, mpl.rc_context(RC):
-        figure.savefig(temporary, format=kind, metadata=metadata, dpi=300)
+        figure.savefig(temporary, format=kind, metadata=metadata, dpi=dpi)
