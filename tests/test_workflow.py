@@ -55,6 +55,7 @@ def test_every_column_of_every_cell_is_in_the_metrics(finished):
         assert by_method.accuracy[dataset, "No LS"] == by_method.accuracy[dataset, "No LS+TempS"]
         assert by_method.temperature[dataset, "No LS"] == 1
         assert by_method.validation_ce[dataset, "No LS+TempS"] <= by_method.validation_ce[dataset, "No LS"]
+    assert "averages over 1 seed of small.yaml" in (finished.folder / "results/table3.tex").read_text()
     assert (metrics.accuracy > 0.5).all() and (metrics.students == [1, 1, 4, 4, 1, 4] * 2).all()
 
 

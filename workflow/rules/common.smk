@@ -38,6 +38,8 @@ BATCHES = study.batches(config)
 COLUMNS = study.columns(config)
 TARGETS = plugins("methods", "method")
 SYNTHETIC = config["synthetic"]
+# The last file of --configfile; Snakemake lists the default after those.
+CONFIG_FILE = Path((workflow.overwrite_configfiles or workflow.configfiles)[-1])
 # Datasets of the experiments whose sizes are not known before they are prepared.
 UNEXPECTED = [
     name
