@@ -22,11 +22,6 @@ DIAGRAMS = [
 RANKED = ["ranks", "average_ranks", "friedman", "pairwise"]
 
 
-def metric_of(study, metric):
-    """The paper's cwECE is not Eq. 2, and goes by another name."""
-    return "cwece_printed" if study and metric == "cwece" else metric
-
-
 wildcard_constraints:
     study="published/|",
 
@@ -53,7 +48,7 @@ rule metrics:
 
 rule published_metrics:
     input:
-        printed=REPOSITORY / "config/published/table3.csv",
+        printed=f"{PRINTED}/table3.csv",
         code=code("published_metrics.py"),
     output:
         "results/published/metrics.csv",
@@ -90,8 +85,8 @@ rule rank_methods:
 
 rule discrepancies:
     input:
-        printed=REPOSITORY / "config/published/table3.csv",
-        printed_averages=REPOSITORY / "config/published/table3_average_ranks.csv",
+        printed=f"{PRINTED}/table3.csv",
+        printed_averages=f"{PRINTED}/table3_average_ranks.csv",
         ranks="results/published/ranks.csv",
         average_ranks="results/published/average_ranks.csv",
         code=code("discrepancies.py"),
@@ -113,11 +108,7 @@ rule critical_difference:
         friedman="results/{study}friedman.csv",
         code=code("critical_difference.py"),
     output:
-        report(
-            [f"results/{{study}}figures/{name}.{kind}" for *_, name, kind in DIAGRAMS],
-            category="Table III",
-            caption="../report/critical_difference.rst",
-        ),
+        [diagram_file(*diagram) for diagram in DIAGRAMS],
     log:
         "results/logs/{study}critical_difference.log",
     conda:
@@ -162,8 +153,8 @@ rule claims:
         ),
         published=[f"results/published/{table}.csv" for table in RANKED],
         ranks=[f"results/{table}.csv" for table in RANKED],
-        printed=[REPOSITORY / f"config/published/table{n}.csv" for n in (1, 2, 5, 6)],
-        printed4=REPOSITORY / "config/published/table4.csv",
+        printed=[f"{PRINTED}/table{n}.csv" for n in (1, 2, 5, 6)],
+        printed4=f"{PRINTED}/table4.csv",
         code=code("claims.py"),
     output:
         csv="results/claims.csv",

@@ -54,6 +54,7 @@ SPLIT = "results/{dataset}/seed{seed}/split.safetensors"
 SHARD = f"{CELL}/{{method}}/shard{{shard}}.safetensors"
 SOFT_TARGETS = f"{CELL}/soft_targets.safetensors"
 PREDICTIONS = f"{CELL}/predictions.safetensors"
+PRINTED = os.path.relpath(REPOSITORY / "config/published")
 
 
 wildcard_constraints:

@@ -1,0 +1,67 @@
+"""Put all tables and figures into one LaTeX document in the paper's order, each with a sentence on what reproduced."""
+
+import json
+from pathlib import Path
+
+from ils import findings
+from ils.document import counts_table, document, drawings, prose
+from ils.files import read_csv, write_text
+from ils.job import run
+from ils.pages import counts
+
+HEADING = "Instance-based label smoothing: what this run reproduces"
+NOTE = "Each table and figure comes with one sentence computed from this run's numbers."
+
+
+def summary(claims, provenance):
+    """The first page: what ran, how many claims hold, and the ledger."""
+    packages = ", ".join(f"{name} {provenance['packages'][name]}" for name in ("torch", "numpy", "scipy", "scikit-learn"))
+    config = provenance["config"]
+    ran = (
+        f"This run: {provenance['config_file']}, {len(config['experiments'])} pairs of dataset and network, seeds "
+        f"{findings.listed(map(str, config['seeds']))}, methods {findings.listed(m['label'] for m in config['methods'])}. "
+        f"Python {provenance['python']}, {packages}; {provenance['processor']}; commit {(provenance['commit'] or 'unknown')[:12]}."
+    )
+    table = counts_table(counts(claims, "study", "verdict"))
+    return "\n\n".join([prose(ran), NOTE, prose(findings.verdicts(claims)), rf"\begin{{center}}{table}\end{{center}}", r"\artefact{claims}"])
+
+
+def reproduction(claims, ours, printed, discrepancies, provenance, synthetic, figures, captions, output):
+    """ours, printed: the csv files of average ranks and Friedman tests; synthetic: arguments of findings.synthetic_sentences or None.
+
+    figures: {artefact: [names under results/figures]}; captions: {artefact: file with its caption}.
+    """
+    found = read_csv(discrepancies)
+    sentences = findings.real_sentences([*map(read_csv, ours)], [*map(read_csv, printed)], found)
+    sentences |= findings.synthetic_sentences(**synthetic) if synthetic else {}
+    bodies = {name: drawings(names, Path(captions[name]).read_text(encoding="utf-8").strip()) for name, names in figures.items()}
+    artefacts = {name: (sentence, bodies.get(name, rf"\artefact{{{name}}}")) for name, sentence in sentences.items()}
+    appendix = rf"\part{{Contradictions in the printed Table III}}" + "\n\n" + counts_table(counts(found, "kind", "metric"))
+    known = json.loads(Path(provenance).read_text(encoding="utf-8"))
+    write_text(output, document(HEADING, summary(read_csv(claims), known), artefacts, appendix))
+
+
+if __name__ == "__main__":
+    given, params = snakemake.input, snakemake.params
+    synthetic = params.synthetic and {
+        "tables": dict(zip(params.synthetic["tables"], given.tables, strict=True)),
+        "differences": given.differences,
+        "models": given.models,
+        "arrays": {setup: given[f"arrays_{setup}"] for setup in params.synthetic["setups"]},
+        "curves": given.curves,
+        "shown": params.synthetic["shown"],
+        "long_grid": params.synthetic["long_grid"],
+    }
+    run(
+        reproduction,
+        snakemake,
+        claims=given.claims,
+        ours=given.ours,
+        printed=given.printed,
+        discrepancies=given.discrepancies,
+        provenance=given.provenance,
+        synthetic=synthetic,
+        figures=params.figures,
+        captions=dict(zip(params.figures, given.captions, strict=True)),
+        output=snakemake.output[0],
+    )
