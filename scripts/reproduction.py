@@ -8,9 +8,15 @@ from ils.document import counts_table, document, drawings, prose
 from ils.files import read_csv, write_text
 from ils.job import run
 from ils.pages import counts
+from ils.statistics import METRICS
 
 HEADING = "Instance-based label smoothing: what this run reproduces"
-NOTE = "Each table and figure comes with one sentence computed from this run's numbers."
+SIDES = " Left: this run; right: the printed values; below: without the +TempS columns."
+NOTE = (
+    "Each table and figure stands under one sentence computed from this run's numbers. Verdicts: a claim holds or fails where the "
+    "numbers decide it, on synthetic data beyond two standard errors; it is not significant where they neither bear it out nor "
+    "contradict it beyond chance, undecidable where this run is too small, not measured where it lacks what is compared."
+)
 
 
 def summary(claims, provenance):
@@ -23,7 +29,8 @@ def summary(claims, provenance):
         f"Python {provenance['python']}, {packages}; {provenance['processor']}; commit {(provenance['commit'] or 'unknown')[:12]}."
     )
     table = counts_table(counts(claims, "study", "verdict"))
-    return "\n\n".join([prose(ran), NOTE, prose(findings.verdicts(claims)), rf"\begin{{center}}{table}\end{{center}}", r"\artefact{claims}"])
+    ledger = r"\begin{block}{The ledger of claims}{}{}\artefact{claims}\end{block}"
+    return "\n\n".join([prose(ran), prose(findings.verdicts(claims)), rf"\begin{{center}}{table}\end{{center}}", prose(NOTE), r"\contents", ledger])
 
 
 def reproduction(claims, ours, printed, discrepancies, provenance, synthetic, figures, captions, output):
@@ -34,9 +41,12 @@ def reproduction(claims, ours, printed, discrepancies, provenance, synthetic, fi
     found = read_csv(discrepancies)
     sentences = findings.real_sentences([*map(read_csv, ours)], [*map(read_csv, printed)], found)
     sentences |= findings.synthetic_sentences(**synthetic) if synthetic else {}
-    bodies = {name: drawings(names, Path(captions[name]).read_text(encoding="utf-8").strip()) for name, names in figures.items()}
+    texts = {name: Path(path).read_text(encoding="utf-8").strip() for name, path in captions.items()}
+    bodies = {name: drawings(names, texts[name] + SIDES * (name in findings.DIAGRAMS)) for name, names in figures.items()}
     artefacts = {name: (sentence, bodies.get(name, rf"\artefact{{{name}}}")) for name, sentence in sentences.items()}
-    appendix = rf"\part{{Contradictions in the printed Table III}}" + "\n\n" + counts_table(counts(found, "kind", "metric"))
+    kinds = counts(found.assign(kind=found["kind"].map(findings.KINDS)), "kind", "metric")
+    kinds = kinds.rename(columns={name: metric.name for name, metric in METRICS.items()} | {"kind": ""})
+    appendix = r"\begin{block}{Contradictions in the printed Table III}{Their numbers by metric.}{}" + counts_table(kinds) + r"\end{block}"
     known = json.loads(Path(provenance).read_text(encoding="utf-8"))
     write_text(output, document(HEADING, summary(read_csv(claims), known), artefacts, appendix))
 

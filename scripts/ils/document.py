@@ -8,30 +8,35 @@ from ils.latex import escape, row
 PREAMBLE = r"""% Compile with pdflatex in this folder.
 \documentclass[a4paper,10pt]{article}
 \usepackage[margin=18mm,bottom=20mm]{geometry}
-\usepackage{amsmath,booktabs,graphicx,pdflscape}
+\usepackage{booktabs,graphicx,multicol,pdflscape}
 \usepackage[labelformat=empty,font=small,skip=4pt]{caption}
 \usepackage[hidelinks]{hyperref}
 % The same input gives the same bytes.
 \pdfinfoomitdate=1 \pdftrailerid{} \pdfsuppressptexinfo=-1
-\setlength{\parindent}{0pt}\setlength{\parskip}{4pt plus 2pt}\raggedbottom
+\setlength{\tabcolsep}{4pt}\setlength{\parindent}{0pt}\setlength{\parskip}{4pt plus 2pt}\raggedbottom
 \newsavebox{\artefactbox}
+\newcommand{\tallest}{\dimexpr\vsize-6\baselineskip\relax}
 % Not floating, as wide as the line, and no taller than a page less the title and the sentence above it.
 \newcommand{\artefact}[1]{\begingroup
   \renewenvironment{table*}[1][]
     {\begin{lrbox}{\artefactbox}\begin{minipage}{\linewidth}\captionsetup{type=table}}
-    {\end{minipage}\end{lrbox}}%
-  \input{#1}%
-  \ifdim\dimexpr\ht\artefactbox+\dp\artefactbox>\dimexpr\vsize-6\baselineskip
-    \centerline{\resizebox*{!}{\dimexpr\vsize-6\baselineskip}{\usebox{\artefactbox}}}%
-  \else\usebox{\artefactbox}\fi
-  \endgroup}
+    {\end{minipage}\end{lrbox}%
+     \ifdim\dimexpr\ht\artefactbox+\dp\artefactbox>\tallest
+       \centerline{\resizebox*{!}{\tallest}{\usebox{\artefactbox}}}%
+     \else\usebox{\artefactbox}\fi}%
+  \renewcommand{\label}[1]{}% nothing refers to them, and two tables may share one
+  \input{#1}\endgroup}
 \newcommand{\drawing}[2][\linewidth]{\sbox{\artefactbox}{\includegraphics{#2}}%
   \ifdim\wd\artefactbox>#1\resizebox{#1}{!}{\usebox{\artefactbox}}\else\usebox{\artefactbox}\fi}
-\newenvironment{block}[2]
-  {\par\addvspace{14pt}\begin{minipage}{\linewidth}\setlength{\parskip}{4pt}%
-   \phantomsection\pdfbookmark[2]{#1}{#1}\textbf{#1.} #2\par\medskip}
+\newenvironment{block}[3]
+  {\par\addvspace{18pt}\begin{minipage}{\linewidth}\setlength{\parskip}{4pt}#3%
+   \entry{subsection}{#1}\textbf{#1.} #2\par\medskip}
   {\end{minipage}\par}
-\newcommand{\place}[1]{\par\addvspace{18pt}\pdfbookmark[1]{#1}{place #1}{\large\textbf{#1}}\par}
+\newcommand{\entry}[2]{\phantomsection\addcontentsline{toc}{#1}{#2}}
+\newcommand{\place}[1]{\entry{section}{#1}{\large\textbf{#1}}\par\bigskip}
+\makeatletter
+\newcommand{\contents}{\begin{multicols}{2}\small\@starttoc{toc}\end{multicols}}
+\makeatother
 """
 
 SECTIONS = [  # the paper's, and what stands in each, in its order
@@ -67,12 +72,13 @@ def drawings(files, caption):
     width = r"\linewidth" if len(files) == 1 else r".49\linewidth"
     cells = [rf"\drawing[{width}]{{{file}}}" for file in files]
     rows = [r"\hfill ".join(cells[i : i + 2]) for i in range(0, len(cells), 2)]
-    return r"\begin{center}" + "\n" + "\\\\[6pt]\n".join(rows) + "\n" + rf"\captionsetup{{type=figure}}\caption{{{prose(caption)}}}" + "\n\\end{center}"
+    body = "\\\\[6pt]\n".join(rows)
+    return rf"{{\centering {body}\par}}" + "\n" + rf"\captionsetup{{type=figure}}\caption{{{prose(caption)}}}"
 
 
-def block(name, sentence, body):
-    """Return one artefact with its title and the sentence on what reproduced, on a landscape page if it is wide."""
-    text = rf"\begin{{block}}{{{title(name)}}}{{{prose(sentence)}}}" + f"\n{body}\n" + r"\end{block}"
+def block(name, sentence, body, above=""):
+    """Return one artefact under its title and the sentence on what reproduced, on a landscape page if it is wide."""
+    text = rf"\begin{{block}}{{{title(name)}}}{{{prose(sentence)}}}{{{above}}}" + f"\n{body}\n" + r"\end{block}"
     return "\\begin{landscape}\n" + text + "\n\\end{landscape}" if name in LANDSCAPE else text
 
 
@@ -85,13 +91,12 @@ def counts_table(counts):
 
 
 def document(heading, summary, artefacts, appendix):
-    """Return the whole document.
+    """Return the whole document: a first page with its contents, the artefacts in the order of SECTIONS, the rest.
 
-    summary and appendix: LaTeX before and after the artefacts; artefacts: {name: (sentence, LaTeX)}, of which those
-    that SECTIONS names come in its order.
+    summary and appendix: LaTeX before and after the artefacts; artefacts: {name: (sentence, LaTeX)}.
     """
-    parts = [PREAMBLE, rf"\title{{{heading}}}\author{{}}\date{{}}", r"\begin{document}", rf"{{\Large\textbf{{{heading}}}\par}}", summary]
+    parts = [PREAMBLE, r"\begin{document}", rf"{{\Large\textbf{{{heading}}}\par}}", summary]
     for section, names in SECTIONS:
-        found = [block(name, *artefacts[name]) for name in names if name in artefacts]
-        parts += [rf"\place{{{section}}}", *found] if found else []
+        present = [name for name in names if name in artefacts]
+        parts += [block(name, *artefacts[name], rf"\place{{{section}}}" * (name == present[0])) for name in present]
     return "\n\n".join([*parts, appendix, r"\end{document}"]) + "\n"

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from ils.files import load_arrays, read_csv
+from ils.pages import VERDICTS
 from ils.statistics import METRICS, cliques
 from ils.synthetic_curves import CURVE_EDGES, HISTOGRAM_KINDS, HISTOGRAM_MODELS, best_epsilon
 from ils.synthetic_figures import PRINTED_PARABOLA, stacked
@@ -11,6 +12,12 @@ from ils.synthetic_figures import PRINTED_PARABOLA, stacked
 MIDDLE = (CURVE_EDGES[0] + CURVE_EDGES[-1]) / 2  # of a best-epsilon curve
 NAMES = {"no_ls": "No LS", "no_ls+temps": "No LS+TempS", "ls+temps": "LS+TempS"}
 DIAGRAMS = {"fig12": "accuracy", "fig13": "cross_entropy", "fig14": "ece", "fig15": "cwece"}
+KINDS = {
+    "subscript": "subscripts that fit no rule for ties",
+    "average": "average ranks that no rule for ties can give",
+    "reversed": "columns ranked from the worst",
+    "tie rule": "average ranks by another rule for ties than mid-ranks",
+}
 LIKELY = 0.9  # Figure 10: a true class's probability that calls an instance easy
 
 
@@ -24,30 +31,28 @@ def verdicts(claims):
     """How many claims hold, fail, ... on the printed numbers and in each part of this run."""
     parts = []
     for study, rows in claims[~claims["study"].str.endswith("Eq. 2")].groupby("study", sort=False):
-        where = "the printed numbers" if study == "paper" else study
         counts = rows["verdict"].value_counts()
-        parts.append((study != "paper", f"on {where} {listed(f'{n} {verdict}' for verdict, n in counts.items())} of {len(rows)}"))
-    return f"Claims: {'; '.join(text for _, text in sorted(parts, key=lambda part: part[0]))}."
+        words = [f"{counts.get('holds', 0)} of {len(rows)} hold", f"{counts.get('fails', 0)} fail"]
+        words += [f"{counts[verdict]} {verdict}" for verdict in VERDICTS[2:] if verdict in counts]
+        parts.append(f"on {'the printed numbers' if study == 'paper' else study} {', '.join(words)}")
+    return f"Claims of the paper: {'; '.join(parts)}."
 
 
 def differing(compared):
     """How many cells of a table differ from the print, per setup."""
-    cells = compared[compared["printed"].notna()]
-    parts = [
-        f"{setup}: {rows['differs'].sum()} of {len(rows)} cells differ from the print by more than two standard errors, "
-        f"{rows['differs_clearly'].sum()} of them by more than two standard errors of a difference"
-        for setup, rows in cells.groupby("setup", sort=False)
+    counts = [
+        (setup, rows["differs"].sum(), len(rows), rows["differs_clearly"].sum())
+        for setup, rows in compared[compared["printed"].notna()].groupby("setup", sort=False)
     ]
-    return "; ".join(parts) + "."
+    parts = [f"{n} of {cells} cells, {clearly} clearly, under {setup}" for setup, n, cells, clearly in counts]
+    return f"Further than two standard errors from the print: {'; '.join(parts)}."
 
 
 def significant(differences):
     """How many differences between methods are further than two standard errors from 0, per setup."""
-    parts = [
-        f"{setup}: {rows['significant'].sum()} of {len(rows)} differences between methods exceed two standard errors"
-        for setup, rows in differences.groupby("setup", sort=False)
-    ]
-    return "; ".join(parts) + "."
+    groups = differences.groupby("setup", sort=False)["significant"]
+    parts = [f"{n} of {len(groups.get_group(setup))} under {setup}" for setup, n in groups.sum().items()]
+    return f"Differences between methods further than two standard errors from 0: {'; '.join(parts)}."
 
 
 def average_ranks(table, metric):
@@ -87,13 +92,14 @@ def clique(*studies):
         else:
             joined = f"the top clique is {listed([best, *others])}, {1 + len(others)} of {count} methods"
         parts.append(f"{name}: {joined} (Friedman p = {test['p']:.2g}, critical difference {test['critical_difference']:.2f})")
-    return "; ".join(parts) + "."
+    text = "; ".join(parts) + "."
+    return text[0].upper() + text[1:]
 
 
 def contradictions(found):
     """How many contradictions the printed Table III has, by kind."""
-    counts = found["kind"].value_counts()
-    return f"The printed table contradicts itself in {len(found)} places: {listed(f'{n} by {kind}' for kind, n in counts.items())}."
+    counts = found["kind"].value_counts().reindex(KINDS).dropna()
+    return f"In the printed table, {'; '.join(f'{KINDS[kind]}: {n:.0f}' for kind, n in counts.items())}."
 
 
 def bayes_optimal(table1):

@@ -6,13 +6,13 @@ from html import escape
 import pandas as pd
 
 STYLE = """
-body { font: 14px/1.45 system-ui, sans-serif; color: #1f2937; margin: 24px; }
+body { font: 13px/1.4 system-ui, sans-serif; color: #1f2937; margin: 24px; }
 h1 { font-size: 20px; margin: 0 0 4px; } p { margin: 0 0 12px; max-width: 80ch; } a { color: #1d4ed8; }
 table { border-collapse: collapse; margin: 0 0 20px; }
-th, td { padding: 3px 10px; text-align: left; vertical-align: top; border-bottom: 1px solid #e5e7eb; max-width: 52ch; }
+th, td { padding: 3px 8px; text-align: left; vertical-align: top; border-bottom: 1px solid #e5e7eb; max-width: 52ch; }
 th { background: #f3f4f6; border-bottom: 2px solid #9ca3af; } table.sorted th { position: sticky; top: 0; cursor: pointer; }
-td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; } sub { color: #6b7280; }
-td.holds { background: #d1fae5; } td.fails { background: #fecaca; } td.open { background: #f3f4f6; }
+td.long { min-width: 26ch; } td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; } sub { color: #6b7280; }
+td.holds { background: #d1fae5; } td.fails { background: #fecaca; } td.open { background: #f3f4f6; } td.true { background: #fef3c7; }
 input { font: inherit; padding: 4px 8px; margin: 0 0 10px; width: 30ch; } pre { background: #f3f4f6; padding: 12px; }
 """
 # Rows that hold every word typed; a click on a head sorts by its column, a second one the other way round.
@@ -22,10 +22,10 @@ box.oninput = () => { const words = box.value.toLowerCase().split(/\\s+/);
   for (const row of body.rows) row.hidden = !words.every(word => row.textContent.toLowerCase().includes(word)); };
 [...table.tHead.rows[0].cells].forEach((head, column) => { let sign = -1; head.onclick = () => { sign = -sign;
   const key = row => row.cells[column].dataset.value ?? row.cells[column].textContent;
-  body.append(...[...body.rows].sort((a, b) => sign * key(a).localeCompare(key(b), "en", {numeric: true})
-    || 0).sort((a, b) => isNaN(key(a)) || isNaN(key(b)) ? 0 : sign * (key(a) - key(b)))); }; });
+  const compare = (a, b) => isNaN(a) || isNaN(b) ? a.localeCompare(b) : a - b;
+  body.append(...[...body.rows].sort((a, b) => sign * compare(key(a), key(b)))); }; });
 """
-OPEN = ("not significant", "undecidable", "not measured")
+VERDICTS = ["holds", "fails", "not significant", "undecidable", "not measured"]
 
 
 def cell(value, rank=None, best=False):
@@ -33,7 +33,8 @@ def cell(value, rank=None, best=False):
     if pd.isna(value):
         return "<td></td>"
     if isinstance(value, (bool, str)) or not pd.api.types.is_number(value):
-        kind = "open" if value in OPEN else value if value in ("holds", "fails") else ""
+        kind = "open" if value in VERDICTS[2:] else value if value in VERDICTS else "true" if value is True else ""
+        kind = kind or "long" * (len(str(value)) > 50)
         return f'<td class="{kind}">{escape(str(value))}</td>' if kind else f"<td>{escape(str(value))}</td>"
     text = f"{value:.4g}" if isinstance(value, float) else str(value)
     text = (f"<b>{text}</b>" if best else text) + ("" if rank is None else f"<sub>{rank:g}</sub>")
@@ -52,14 +53,16 @@ def table(frame, kind="sorted"):
             rank = ranks[column].iloc[index] if column in ranks else None
             cells.append(cell(row[column], rank, rank is not None and rank == best.iloc[index]))
         lines.append("<tr>" + "".join(cells) + "</tr>")
-    head = "".join(f"<th>{escape(str(column).replace('_', ' '))}</th>" for column in shown)
+    heads = [column.replace("_", " ") if column.islower() else column for column in map(str, shown)]
+    head = "".join(f"<th>{escape(column)}</th>" for column in heads)
     return f'<table class="{kind}"><thead><tr>{head}</tr></thead><tbody>\n' + "\n".join(lines) + "\n</tbody></table>"
 
 
 def counts(frame, rows, columns):
-    """Return how often each pair of values of two columns occurs, in order of appearance, as a DataFrame."""
-    found = pd.crosstab(frame[rows], frame[columns])
-    return found.reindex(index=frame[rows].unique(), columns=sorted(frame[columns].unique())).reset_index()
+    """Return how often each pair of values of two columns occurs, rows in order of appearance, as a DataFrame."""
+    found, values = pd.crosstab(frame[rows], frame[columns]), frame[columns].unique()
+    ordered = [value for value in VERDICTS if value in values] or sorted(values)
+    return found.reindex(index=frame[rows].unique(), columns=ordered).reset_index()
 
 
 def page(title, sentence, body):

@@ -1,7 +1,7 @@
 # The same rules rank, test, typeset and draw this run's metrics and the paper's printed Table III (study "published/").
 SEEDS = f"{len(config['seeds'])} seed{'s' if len(config['seeds']) > 1 else ''}"
 SOURCES = {
-    "": f"averages over {SEEDS} of {Path(workflow.configfiles[-1]).name}",
+    "": f"averages over {SEEDS} of {CONFIG_FILE}",
     "published/": "the values that the paper prints, ranked again",
 }
 FIGURES = {

@@ -34,7 +34,7 @@ def diagram_file(metric, pool, name, kind):
         "Critical-difference diagrams",
         "critical_difference",
         figure=name[3:5],
-        metric=metric.replace("_", "-"),
+        metric=metric.replace("_", "-").replace("ece", "ECE"),
         columns={"all": "with TempS", "alone": "without TempS"}[pool],
     )
 

@@ -54,6 +54,8 @@ SPLIT = "results/{dataset}/seed{seed}/split.safetensors"
 SHARD = f"{CELL}/{{method}}/shard{{shard}}.safetensors"
 SOFT_TARGETS = f"{CELL}/soft_targets.safetensors"
 PREDICTIONS = f"{CELL}/predictions.safetensors"
+# The user's, before the one that the Snakefile names.
+CONFIG_FILE = Path((workflow.overwrite_configfiles or workflow.configfiles)[-1]).name
 PRINTED = os.path.relpath(REPOSITORY / "config/published")
 
 

@@ -1,7 +1,6 @@
 # What readers get: tables as pages, the document with everything in the paper's order, and what ran.
 import shutil
 
-CONFIG_FILE = Path(workflow.configfiles[-1]).name
 RANKINGS = {
     "average_ranks": "Average ranks",
     "friedman": "Friedman's tests",
@@ -71,7 +70,7 @@ rule pages:
         "../../envs/stats.yaml"
     params:
         titles=[
-            title + (", printed values" if name.startswith("published/") else "")
+            title + (" (printed values)" if name.startswith("published/") else "")
             for name, (_, title) in PAGES.items()
         ],
     message:
@@ -101,7 +100,7 @@ rule provenance:
         "../../envs/torch.yaml"
     params:
         config=config,
-        settings=yaml.safe_dump(config, width=110, allow_unicode=True),
+        settings=yaml.safe_dump(config, default_flow_style=None, width=110),
         config_file=CONFIG_FILE,
         repository=os.path.relpath(REPOSITORY),
     message:
