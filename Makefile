@@ -23,7 +23,7 @@ PARTIAL := -n% -pn% --dry% -t --touch --unlock --until -U --omit-from -O --list%
 
 results: $(STAMP)
 	$(VENV)/bin/snakemake all --cores $(CORES) $(ARGS)
-	$(if $(filter $(PARTIAL),$(ARGS)),,$(VENV)/bin/snakemake all --cores 1 --quiet --report results/report.html $(ARGS))
+	$(if $(filter $(PARTIAL),$(ARGS)),,$(VENV)/bin/snakemake all --cores 1 --report results/report.html $(ARGS))
 
 test: $(STAMP)
 	$(VENV)/bin/python -m pytest $(TESTS)

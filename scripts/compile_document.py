@@ -18,7 +18,8 @@ def compile_document(source, output):
     with tempfile.TemporaryDirectory() as folder:
         command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", f"-output-directory={folder}", source.name]
         for _ in range(2):
-            done = subprocess.run(command, cwd=source.parent, env=os.environ | dates, capture_output=True, text=True, errors="replace")
+            options = {"cwd": source.parent, "env": os.environ | dates, "text": True, "errors": "replace"}
+            done = subprocess.run(command, capture_output=True, **options)
             if done.returncode:
                 problem = next((line for line in done.stdout.splitlines() if line.startswith("!")), "see the log")
                 log.error("%s", done.stdout)

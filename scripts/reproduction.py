@@ -15,7 +15,8 @@ SIDES = " Left: this run; right: the printed values; below: without the +TempS c
 NOTE = (
     "Each table and figure stands under one sentence computed from this run's numbers. Verdicts: a claim holds or fails where the "
     "numbers decide it, on synthetic data beyond two standard errors; it is not significant where they neither bear it out nor "
-    "contradict it beyond chance, undecidable where this run is too small, not measured where it lacks what is compared."
+    "contradict it beyond chance, undecidable where this run is too small, not measured where it lacks what is compared. A cell "
+    "differs clearly if it does so by two standard errors of a difference of two such means, too."
 )
 
 
@@ -30,7 +31,8 @@ def summary(claims, provenance):
     )
     table = counts_table(counts(claims, "study", "verdict"))
     ledger = r"\begin{block}{The ledger of claims}{}{}\artefact{claims}\end{block}"
-    return "\n\n".join([prose(ran), prose(findings.verdicts(claims)), rf"\begin{{center}}{table}\end{{center}}", prose(NOTE), r"\contents", ledger])
+    centred = rf"\begin{{center}}{table}\end{{center}}"
+    return "\n\n".join([prose(ran), prose(findings.verdicts(claims)), centred, prose(NOTE), r"\contents", ledger])
 
 
 def reproduction(claims, ours, printed, discrepancies, provenance, synthetic, figures, captions, output):
@@ -46,7 +48,8 @@ def reproduction(claims, ours, printed, discrepancies, provenance, synthetic, fi
     artefacts = {name: (sentence, bodies.get(name, rf"\artefact{{{name}}}")) for name, sentence in sentences.items()}
     kinds = counts(found.assign(kind=found["kind"].map(findings.KINDS)), "kind", "metric")
     kinds = kinds.rename(columns={name: metric.name for name, metric in METRICS.items()} | {"kind": ""})
-    appendix = r"\begin{block}{Contradictions in the printed Table III}{Their numbers by metric.}{}" + counts_table(kinds) + r"\end{block}"
+    head = r"\begin{block}{Contradictions in the printed Table III}{Their numbers by metric.}{}"
+    appendix = head + counts_table(kinds) + r"\end{block}"
     known = json.loads(Path(provenance).read_text(encoding="utf-8"))
     write_text(output, document(HEADING, summary(read_csv(claims), known), artefacts, appendix))
 

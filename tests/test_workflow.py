@@ -128,8 +128,8 @@ def test_a_damaged_file_is_named_with_what_to_do(finished, tmp_path):
 def test_the_report_is_one_file_with_every_category(finished, tmp_path):
     finished.snakemake("all", "--report", str(tmp_path / "report.html"))
     text = (tmp_path / "report.html").read_text()
-    results, categories = (json.loads(re.search(rf"var {name} = (.*);\n", text)[1]) for name in ("results", "categories"))
-    assert set(categories) == {"1. Summary", "2. Table III", "3. Synthetic study", "4. Published numbers"}
+    results, categories = (json.loads(re.search(rf'id="{name}">\s+var {name} = (.*);\n', text)[1]) for name in ("results", "categories"))
+    assert {"1. Summary", "2. Table III", "3. Synthetic study", "4. Published numbers"} <= set(categories)
     shown = {"pages/claims.html", "pages/provenance.html", "pages/table5.html", "figures/fig01.png", "published/figures/fig12.png"}
     assert {f"results/{name}" for name in shown} <= set(results)
     for path, entry in results.items():
@@ -137,12 +137,14 @@ def test_the_report_is_one_file_with_every_category(finished, tmp_path):
     listed = [path for parts in categories.values() for paths in parts.values() for path in paths]
     assert sorted(listed) == sorted(results) and not any(path.startswith("results/figures") and path.endswith("pdf") for path in listed)
     assert str(finished.folder) not in text and not re.search(r'<(script|link|img)[^>]*(src|href)="?http', text)
-    assert "small.yaml" in text and "iris MLP, wine MLP" in text.replace("\\n", " ")
+    assert "small.yaml" in text and "iris MLP, wine MLP" in text
     assert len(text) < 15e6
 
 
-def test_without_latex_the_study_ends_with_the_documents_source(finished, monkeypatch):
-    monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
+def test_without_latex_the_study_ends_with_the_documents_source(finished, tmp_path, monkeypatch):
+    for tool in ("bash", "which"):  # that Snakemake itself looks for
+        (tmp_path / tool).symlink_to(shutil.which(tool))
+    monkeypatch.setenv("PATH", str(tmp_path))
     counts, _ = finished.planned("all", "--forceall")
     assert counts["reproduction"] == 1 and "reproduction_pdf" not in counts
 

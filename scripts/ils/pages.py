@@ -10,9 +10,12 @@ body { font: 13px/1.4 system-ui, sans-serif; color: #1f2937; margin: 24px; }
 h1 { font-size: 20px; margin: 0 0 4px; } p { margin: 0 0 12px; max-width: 80ch; } a { color: #1d4ed8; }
 table { border-collapse: collapse; margin: 0 0 20px; }
 th, td { padding: 3px 8px; text-align: left; vertical-align: top; border-bottom: 1px solid #e5e7eb; max-width: 52ch; }
-th { background: #f3f4f6; border-bottom: 2px solid #9ca3af; } table.sorted th { position: sticky; top: 0; cursor: pointer; }
-td.long { min-width: 26ch; } td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; } sub { color: #6b7280; }
-td.holds { background: #d1fae5; } td.fails { background: #fecaca; } td.open { background: #f3f4f6; } td.true { background: #fef3c7; }
+th { background: #f3f4f6; border-bottom: 2px solid #9ca3af; }
+table.sorted th { position: sticky; top: 0; cursor: pointer; }
+td.long { min-width: 26ch; }
+td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; } sub { color: #6b7280; }
+td.holds { background: #d1fae5; } td.fails { background: #fecaca; } td.open { background: #f3f4f6; }
+td.true { background: #fef3c7; }
 input { font: inherit; padding: 4px 8px; margin: 0 0 10px; width: 30ch; } pre { background: #f3f4f6; padding: 12px; }
 """
 # Rows that hold every word typed; a click on a head sorts by its column, a second one the other way round.
@@ -68,7 +71,8 @@ def counts(frame, rows, columns):
 def page(title, sentence, body):
     """Return a whole page."""
     head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{STYLE}</style>'
-    return f'<!doctype html><html lang="en"><head>{head}</head><body>\n<h1>{escape(title)}</h1>\n<p>{escape(sentence)}</p>\n{body}\n</body></html>\n'
+    body = f"<h1>{escape(title)}</h1>\n<p>{escape(sentence)}</p>\n{body}"
+    return f'<!doctype html><html lang="en"><head>{head}</head><body>\n{body}\n</body></html>\n'
 
 
 def browser(frame, name, counted=None):

@@ -44,7 +44,8 @@ else:
 
     onsuccess:
         logger.info(
-            "No pdflatex: install TeX Live (texlive-latex-recommended) and run again for results/reproduction.pdf; results/reproduction.tex is there."
+            "No pdflatex: results/reproduction.tex is there; install TeX Live "
+            "(texlive-latex-recommended) and run again for results/reproduction.pdf."
         )
 
 
