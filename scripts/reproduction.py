@@ -29,9 +29,8 @@ def summary(claims, provenance):
         f"{findings.listed(map(str, config['seeds']))}, methods {findings.listed(m['label'] for m in config['methods'])}. "
         f"Python {provenance['python']}, {packages}; {provenance['processor']}; commit {(provenance['commit'] or 'unknown')[:12]}."
     )
-    table = counts_table(counts(claims, "study", "verdict"))
     ledger = r"\begin{block}{The ledger of claims}{}{}\artefact{claims}\end{block}"
-    centred = rf"\begin{{center}}{table}\end{{center}}"
+    centred = r"\begin{center}" + counts_table(counts(claims, "study", "verdict")) + r"\end{center}"
     return "\n\n".join([prose(ran), prose(findings.verdicts(claims)), centred, prose(NOTE), r"\contents", ledger])
 
 
@@ -50,8 +49,8 @@ def reproduction(claims, ours, printed, discrepancies, provenance, synthetic, fi
     kinds = kinds.rename(columns={name: metric.name for name, metric in METRICS.items()} | {"kind": ""})
     head = r"\begin{block}{Contradictions in the printed Table III}{Their numbers by metric.}{}"
     appendix = head + counts_table(kinds) + r"\end{block}"
-    known = json.loads(Path(provenance).read_text(encoding="utf-8"))
-    write_text(output, document(HEADING, summary(read_csv(claims), known), artefacts, appendix))
+    first = summary(read_csv(claims), json.loads(Path(provenance).read_text(encoding="utf-8")))
+    write_text(output, document(HEADING, first, artefacts, appendix))
 
 
 if __name__ == "__main__":
