@@ -18,8 +18,12 @@ export OMP_NUM_THREADS ?= 1
 
 .PHONY: results test format lint requirements
 
+# Only a whole study has a report: none of a dry run, of a part, or beside a target of one's own.
+PARTIAL := -n% -pn% --dry% -t --touch --unlock --until -U --omit-from -O --list% --summary --dag --rulegraph --delete-% --conda-create% results/%
+
 results: $(STAMP)
 	$(VENV)/bin/snakemake all --cores $(CORES) $(ARGS)
+	$(if $(filter $(PARTIAL),$(ARGS)),,$(VENV)/bin/snakemake all --cores 1 --report results/report.html $(ARGS))
 
 test: $(STAMP)
 	$(VENV)/bin/python -m pytest $(TESTS)

@@ -3,20 +3,13 @@
 from pathlib import Path
 
 import matplotlib as mpl
-import numpy as np
 import pandas as pd
 
 from ils import synthetic_figures as draw
-from ils.files import load_arrays, read_csv
+from ils.files import read_csv
 from ils.job import run
 from ils.style import RC, save
 from ils.synthetic import replicate
-
-
-def stacked(paths):
-    """Return the arrays of several jobs, put together along replicates."""
-    parts = [load_arrays(path)[0] for path in paths]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def synthetic_figures(arrays, models, outputs, shown, geometry, other_geometry, long_grid, sizes):
@@ -24,7 +17,7 @@ def synthetic_figures(arrays, models, outputs, shown, geometry, other_geometry, 
 
     geometry is that of `shown`, other_geometry that of Figure 5; sizes: seed, training_per_class, ... of replicate 0.
     """
-    setups = {setup: stacked(paths) for setup, paths in arrays.items()}
+    setups = {setup: draw.stacked(paths) for setup, paths in arrays.items()}
     one = setups[shown]
     table = pd.concat([read_csv(path) for path in models])
     ils1 = table[table["model"] == "ils1"]

@@ -1,6 +1,8 @@
 """The workflow itself: run from scratch twice, rerun after edits, and fail as it should, on a copy of the repository."""
 
+import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -62,7 +64,9 @@ def test_every_column_of_every_cell_is_in_the_metrics(finished):
 def test_an_edit_to_the_analysis_reruns_the_analysis_only(unchanged):
     latex = unchanged.folder / "scripts/ils/latex.py"
     latex.write_text(latex.read_text() + "\n# edited\n")
-    assert unchanged.planned("all")[0].keys() == {"all", "table3", "synthetic_table", "synthetic_differences"}
+    typeset = {"table3", "synthetic_table", "synthetic_differences", "claims"}
+    gathered = {"pages", "provenance", "reproduction"} | ({"reproduction_pdf"} if shutil.which("pdflatex") else set())
+    assert unchanged.planned("all")[0].keys() == {"all"} | typeset | gathered
     statistics = unchanged.folder / "scripts/ils/statistics.py"
     statistics.write_text(statistics.read_text() + "\n# edited\n")
     rules = unchanged.planned("all")[0].keys()
@@ -122,6 +126,30 @@ def test_a_damaged_file_is_named_with_what_to_do(finished, tmp_path):
     assert "Traceback" not in output
 
 
+def test_the_report_is_one_file_with_every_category(finished, tmp_path):
+    finished.snakemake("all", "--report", str(tmp_path / "report.html"))
+    text = (tmp_path / "report.html").read_text()
+    results, categories = (json.loads(re.search(rf'id="{name}">\s+var {name} = (.*);\n', text)[1]) for name in ("results", "categories"))
+    assert {"1. Summary", "2. Table III", "3. Synthetic study", "4. Published numbers"} <= set(categories)
+    shown = {"pages/claims.html", "pages/provenance.html", "pages/table5.html", "figures/fig01.png", "published/figures/fig12.png"}
+    assert {f"results/{name}" for name in shown} <= set(results)
+    for path, entry in results.items():
+        assert entry["data_uri"].startswith("data:") and entry["caption"] and entry["labels"], path
+    listed = [path for parts in categories.values() for paths in parts.values() for path in paths]
+    assert sorted(listed) == sorted(results) and not any(path.startswith("results/figures") and path.endswith("pdf") for path in listed)
+    assert str(finished.folder) not in text and not re.search(r'<(script|link|img)[^>]*(src|href)="?http', text)
+    assert "small.yaml" in text and "iris MLP, wine MLP" in text
+    assert len(text) < 15e6
+
+
+def test_without_latex_the_study_ends_with_the_documents_source(finished, tmp_path, monkeypatch):
+    for tool in ("bash", "which"):  # that Snakemake itself looks for
+        (tmp_path / tool).symlink_to(shutil.which(tool))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    counts, _ = finished.planned("all", "--forceall")
+    assert counts["reproduction"] == 1 and "reproduction_pdf" not in counts
+
+
 def test_the_forecast_equals_the_plan_and_the_files(finished, tmp_path):
     import pandas as pd
 
@@ -160,3 +188,17 @@ def test_make_names_the_target_before_the_users_arguments():
     output = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     line = next(line for line in output.splitlines() if "bin/snakemake" in line)
     assert line.split().index("all") < line.split().index("--configfile")
+
+
+@pytest.mark.parametrize(
+    "arguments, reports",
+    [("", True), ("--configfile mine.yaml", True), ("--use-conda", True), ("-n", False), ("--configfile mine.yaml --dry-run", False)]
+    + [("-np", False), ("results/table3.tex", False), ("--until metrics", False), ("--unlock", False)],
+)
+def test_make_writes_the_report_of_a_whole_study_after_it(arguments, reports):
+    command = ["make", "--dry-run", "results", f"ARGS={arguments}"]
+    output = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    lines = [line.split() for line in output.splitlines() if "bin/snakemake" in line]
+    assert ["--report" in line for line in lines] == [False, True][: 1 + reports]
+    assert all(line[-len(arguments.split()) :] == arguments.split() or not arguments for line in lines)
+    assert all(line[1] == "all" for line in lines)

@@ -8,6 +8,7 @@ import math
 import numpy as np
 from matplotlib.figure import Figure
 
+from ils.files import load_arrays
 from ils.style import COLOURS, COLUMN, GREY
 from ils.synthetic import density
 from ils.synthetic_curves import CURVE_EDGES, HISTOGRAM_EDGES, HISTOGRAM_KINDS, HISTOGRAM_MODELS, best_epsilon
@@ -21,6 +22,12 @@ STYLES = {
     "ls+temps": {"color": COLOURS["LS"]},
 }
 PRINTED_PARABOLA = (0.8, 2.0)  # P1 and P2 of the paper's Figure 4
+
+
+def stacked(paths):
+    """Return the arrays of several jobs, put together along replicates."""
+    parts = [load_arrays(path)[0] for path in paths]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def panels(rows, columns, width, height, **options):

@@ -1,7 +1,7 @@
 # The same rules rank, test, typeset and draw this run's metrics and the paper's printed Table III (study "published/").
 SEEDS = f"{len(config['seeds'])} seed{'s' if len(config['seeds']) > 1 else ''}"
 SOURCES = {
-    "": f"averages over {SEEDS} of {CONFIG_FILE.name}",
+    "": f"averages over {SEEDS} of {CONFIG_FILE}",
     "published/": "the values that the paper prints, ranked again",
 }
 FIGURES = {
@@ -48,7 +48,7 @@ rule metrics:
 
 rule published_metrics:
     input:
-        printed=REPOSITORY / "config/published/table3.csv",
+        printed=f"{PRINTED}/table3.csv",
         code=code("published_metrics.py"),
     output:
         "results/published/metrics.csv",
@@ -85,8 +85,8 @@ rule rank_methods:
 
 rule discrepancies:
     input:
-        printed=REPOSITORY / "config/published/table3.csv",
-        printed_averages=REPOSITORY / "config/published/table3_average_ranks.csv",
+        printed=f"{PRINTED}/table3.csv",
+        printed_averages=f"{PRINTED}/table3_average_ranks.csv",
         ranks="results/published/ranks.csv",
         average_ranks="results/published/average_ranks.csv",
         code=code("discrepancies.py"),
@@ -108,11 +108,7 @@ rule critical_difference:
         friedman="results/{study}friedman.csv",
         code=code("critical_difference.py"),
     output:
-        report(
-            [f"results/{{study}}figures/{name}.{kind}" for *_, name, kind in DIAGRAMS],
-            category="Table III",
-            caption="../report/critical_difference.rst",
-        ),
+        [diagram_file(*diagram) for diagram in DIAGRAMS],
     log:
         "results/logs/{study}critical_difference.log",
     conda:
@@ -157,8 +153,8 @@ rule claims:
         ),
         published=[f"results/published/{table}.csv" for table in RANKED],
         ranks=[f"results/{table}.csv" for table in RANKED],
-        printed=[REPOSITORY / f"config/published/table{n}.csv" for n in (1, 2, 5, 6)],
-        printed4=REPOSITORY / "config/published/table4.csv",
+        printed=[f"{PRINTED}/table{n}.csv" for n in (1, 2, 5, 6)],
+        printed4=f"{PRINTED}/table4.csv",
         code=code("claims.py"),
     output:
         csv="results/claims.csv",

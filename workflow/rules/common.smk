@@ -38,8 +38,6 @@ BATCHES = study.batches(config)
 COLUMNS = study.columns(config)
 TARGETS = plugins("methods", "method")
 SYNTHETIC = config["synthetic"]
-# The last file of --configfile; Snakemake lists the default after those.
-CONFIG_FILE = Path((workflow.overwrite_configfiles or workflow.configfiles)[-1])
 # Datasets of the experiments whose sizes are not known before they are prepared.
 UNEXPECTED = [
     name
@@ -56,6 +54,9 @@ SPLIT = "results/{dataset}/seed{seed}/split.safetensors"
 SHARD = f"{CELL}/{{method}}/shard{{shard}}.safetensors"
 SOFT_TARGETS = f"{CELL}/soft_targets.safetensors"
 PREDICTIONS = f"{CELL}/predictions.safetensors"
+# The user's, before the one that the Snakefile names.
+CONFIG_FILE = Path((workflow.overwrite_configfiles or workflow.configfiles)[-1]).name
+PRINTED = os.path.relpath(REPOSITORY / "config/published")
 
 
 wildcard_constraints:
@@ -217,47 +218,3 @@ def replicate_options(wildcards):
         options["long_grid"] = SYNTHETIC["long_grid"]
     used = {method["targets"] for method in methods_of_setup(wildcards)} | {"ils1"}
     return options | {"code": fingerprint("methods", *sorted(used))}
-
-
-def metric_of(study, metric):
-    """The paper's cwECE is not Eq. 2, and goes by another name."""
-    return "cwece_printed" if study and metric == "cwece" else metric
-
-
-def figure_files(kind, dataset, network):
-    """The files of one figure."""
-    stem = f"results/figures/{kind}/{dataset}_{network}"
-    return [f"{stem}.pdf", f"{stem}.png"]
-
-
-def reported(file, kind, dataset, network):
-    """A file with its place in the report."""
-    category, subcategory = PAIR_FIGURES[kind]
-    labels = {"dataset": dataset, "network": network, "format": file[-3:]}
-    about = {"category": category, "subcategory": subcategory, "labels": labels}
-    return report(file, caption=f"../report/{kind}.rst", **about)
-
-
-def pair_figures(kind):
-    """The files of one kind of figure, of all pairs."""
-    return [
-        reported(file, kind, *pair)
-        for pair in EXPERIMENTS
-        for file in figure_files(kind, *pair)
-    ]
-
-
-def drawing_jobs(kinds, **common):
-    """What each pair's drawing is told."""
-    return [
-        common
-        | {
-            "pair": f"{dataset}, {network}",
-            "predictions": [
-                PREDICTIONS.format(dataset=dataset, network=network, seed=seed)
-                for seed in config["seeds"]
-            ],
-            "outputs": {kind: figure_files(kind, dataset, network) for kind in kinds},
-        }
-        for dataset, network in EXPERIMENTS
-    ]

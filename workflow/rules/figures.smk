@@ -1,9 +1,9 @@
 # Figures of each dataset x network pair, drawn from its predictions; one process draws those of all pairs.
 PAIR_FIGURES = {
-    "reliability": ("Calibration", "Confidence (Eq. 1)"),
-    "classwise": ("Calibration", "Classwise (Eq. 2)"),
-    "grids": ("Hyperparameters", "Grids"),
-    "training": ("Training", "Curves"),
+    "reliability": (CALIBRATION, "Confidence (Eq. 1)"),
+    "classwise": (CALIBRATION, "Classwise (Eq. 2)"),
+    "grids": (HYPERPARAMETERS, "Grids"),
+    "training": (TRAINING, "Curves"),
 }
 
 

@@ -2,16 +2,29 @@
 SETUPS = study.by_name(SYNTHETIC, "setups")
 GEOMETRIES = study.by_name(SYNTHETIC, "geometries")
 DRAWN = ("seed", "training_per_class", "validation_per_class", "test_per_class")
-SYNTHETIC_FIGURES = [
-    f"fig{number}"
-    for number in ("01", "02a", "02b", "02c", "02d", "04", "05", "06", "07", "08", "11")
-]
+SHOWN = {  # by each figure
+    "fig01": "density, a training sample",
+    "fig02a": "highest probability, No LS",
+    "fig02b": "highest probability, LS",
+    "fig02c": "other probabilities, No LS",
+    "fig02d": "other probabilities, LS",
+    "fig04": "best epsilon",
+    "fig05": "density, drawn apart",
+    "fig06": "best epsilon, Bayes-optimal",
+    "fig07": "best epsilon, No LS+TempS",
+    "fig08": "true class's probability",
+    "fig09": "best epsilon, real tables",
+    "fig10": "true class's probability, real tables",
+    "fig11": "loss over P1 and P2",
+}
+TABULAR_FIGURES = ["fig09", "fig10"]
+SYNTHETIC_FIGURES = [name for name in SHOWN if name not in TABULAR_FIGURES]
 SYNTHETIC_OUTPUTS = [
     *expand("results/table{table}.{kind}", table=[1, 2, 5, 6], kind=["tex", "csv"]),
     *multiext("results/synthetic_differences", ".tex", ".csv"),
     *expand(
         "results/figures/{figure}.{kind}",
-        figure=[*SYNTHETIC_FIGURES, "fig09", "fig10"],
+        figure=SHOWN,
         kind=["pdf", "png"],
     ),
 ]
@@ -46,7 +59,7 @@ rule synthetic_replicates:
 rule synthetic_table:
     input:
         unpack(lambda w: replicate_files(SYNTHETIC["tables"], "csv")),
-        printed=REPOSITORY / "config/published/table{table}.csv",
+        printed=f"{PRINTED}/table{{table}}.csv",
         code=code("synthetic_table.py"),
     output:
         tex="results/table{table}.tex",
@@ -92,11 +105,7 @@ rule synthetic_figures:
         models=replicate_files([SYNTHETIC["figures"]], "csv")[SYNTHETIC["figures"]],
         code=code("synthetic_figures.py"),
     output:
-        expand(
-            "results/figures/{figure}.{kind}",
-            figure=SYNTHETIC_FIGURES,
-            kind=["pdf", "png"],
-        ),
+        numbered_figures(SYNTHETIC_FIGURES),
     log:
         "results/logs/synthetic/figures.log",
     conda:
@@ -144,11 +153,7 @@ rule tabular_figures:
         ),
         code=code("tabular_figures.py"),
     output:
-        expand(
-            "results/figures/{figure}.{kind}",
-            figure=["fig09", "fig10"],
-            kind=["pdf", "png"],
-        ),
+        numbered_figures(TABULAR_FIGURES),
     log:
         "results/logs/tabular_curves/figures.log",
     conda:

@@ -1,0 +1,27 @@
+"""Write tables as HTML pages for the report: with a search box, sortable, and with the csv inside."""
+
+from pathlib import Path
+
+from ils.files import read_csv, write_text
+from ils.job import run
+from ils.pages import browser, page
+
+COUNTED = {"claims": ("study", "verdict"), "discrepancies": ("kind", "metric")}
+
+
+def pages(tables, captions, titles, outputs):
+    """tables: csv files; captions: the files with their sentences; titles; outputs: the pages, all in one order."""
+    for table, caption, title, output in zip(tables, captions, titles, outputs, strict=True):
+        name, sentence = Path(table).stem, Path(caption).read_text(encoding="utf-8").strip()
+        write_text(output, page(title, sentence, browser(read_csv(table), name, COUNTED.get(name))))
+
+
+if __name__ == "__main__":
+    run(
+        pages,
+        snakemake,
+        tables=snakemake.input.tables,
+        captions=snakemake.input.captions,
+        titles=snakemake.params.titles,
+        outputs=list(snakemake.output),
+    )
