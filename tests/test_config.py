@@ -220,3 +220,12 @@ def test_the_config_page_names_every_key_and_every_function():
             names |= plugin.required | plugin.optional | ({name} if kind != "target_input" else set())
     words = set(re.findall(r"[A-Za-z_0-9]+", " ".join(re.findall(r"`+([^`]+)`+", page))))
     assert not names - words
+
+
+def test_the_config_page_names_no_key_that_is_gone():
+    page = (ROOT / "config/README.md").read_text()
+    tables = re.findall(r"^\| key \| type \| meaning \|\n\|[-|]+\|\n((?:\|.*\n)+)", page, re.M)
+    cells = [line.split("|")[1] for table in tables for line in table.splitlines()]
+    named = {word for cell in cells for key in re.findall(r"`([^`]+)`", cell) for word in key.split(".") if word}
+    assert len(tables) >= 7 and len(named) > 50
+    assert not named - set(properties(SCHEMA))
