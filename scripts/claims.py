@@ -38,7 +38,7 @@ def verdicts(rows):
     """The verdicts of one claim on this run, LaTeX; an Eq. 2 that says the same is left out."""
     found = {row.study.removeprefix("this run").strip(", "): row.verdict for row in rows.itertuples()}
     kept = {s: v for s, v in found.items() if not s.endswith("Eq. 2") or v != found[s.removesuffix("Eq. 2").strip(", ")]}
-    return "; ".join(escape(f"{study}: {verdict}" if study else verdict) for study, verdict in kept.items())
+    return r" \newline ".join(escape(f"{study}: {verdict}" if study else verdict) for study, verdict in kept.items()) or "not measured"
 
 
 def claims(published, run_ranks, printed_tables, printed_table4, replicates, csv, tex):
@@ -61,7 +61,7 @@ def claims(published, run_ranks, printed_tables, printed_table4, replicates, csv
         paper_verdict = rows[rows["study"] == "paper"]["verdict"].item()
         cells = [escape(claim.statement), escape(claim.where), escape(paper_verdict), verdicts(rows[rows["study"] != "paper"])]
         blocks[RANKS if claim.kind == BEST else claim.kind].append(cells)
-    header = ["Claim", "Where", "Printed numbers", "This run"]
+    header = ["Claim", "Where", "Printed", "This run"]
     widths = r"p{.5\textwidth}p{.13\textwidth}p{.12\textwidth}p{.2\textwidth}"
     write_text(tex, wide_table(CAPTION, "tab:claims", header, [(TITLES[k], b) for k, b in blocks.items()], widths))
 

@@ -51,6 +51,9 @@ def test_a_run_is_not_said_to_fail_by_a_difference_within_the_critical_one(ranke
     claim = next(claim for claim in CLAIMS if claim.name == "real_ls_temps")
     assert paper(ranked).check(claim)[0] == "fails"
     assert Ranking("this run", *map(read_csv, ranked), "cwece_printed", False).check(claim)[0] == "not significant"
+    significant = next(claim for claim in CLAIMS if claim.name == "significant_ce")
+    swapped = significant._replace(comparisons=[("cross_entropy", "LS+TempS", "No LS+TempS")])
+    assert Ranking("this run", *map(read_csv, ranked), "cwece_printed", False).check(swapped)[0] == "not significant"
     reverse = claim._replace(comparisons=[("cross_entropy", "Beta", "ILS+TempS")])
     assert Ranking("this run", *map(read_csv, ranked), "cwece_printed", False).check(reverse)[0] == "fails"
 
@@ -99,4 +102,5 @@ def test_the_ledger_as_files(ranked, tmp_path):
     assert set(table["study"]) == {"paper", "this run", "this run, Eq. 2", "this run, best_fit", "this run, best_fit, Eq. 2"}
     assert table[table["study"] == "this run, Eq. 2"]["verdict"].eq("not measured").all()  # the printed table has no Eq. 2
     assert all(claim.kind in (RANKS, BEST, REPLICATES, DISTILLATION) for claim in CLAIMS)
+    assert "& holds & not measured" in text  # this run has no distillation
     assert r"best\_fit: not measured" in text and text.count(r"\\") >= len(CLAIMS)

@@ -62,10 +62,10 @@ class Ranking:
         right = [gain > 0 for gain in gains.values()]
         clear = [gain > cds[c[0]] for c, gain in gains.items()]
         opposed = [gain < -cds[c[0]] for c, gain in gains.items()]
-        if claim.significant:
-            verdict = "holds" if all(clear) else "not significant" if all(right) else "fails"
+        if all(clear if claim.significant else right):
+            verdict = "holds"
         else:
-            verdict = "holds" if all(right) else "fails" if self.printed or any(opposed) else "not significant"
+            verdict = "fails" if any(opposed) or self.printed and not all(right) else "not significant"
         if verdict == "not significant" and max(cds.values()) >= self.tests["k"].max() - 1:
             verdict = "undecidable"
         wilcoxon = sum(self.p_values[c] < 0.05 for c, gain in gains.items() if gain > 0)
