@@ -8,6 +8,7 @@ from ils.files import read_csv, write_csv, write_text
 from ils.job import log, run
 from ils.latex import escape, wide_table
 from ils.ledger import PrintedMeans, Ranking, Replicates, ledger
+from ils.paper import PRINTED
 
 CAPTION = (
     r"Claims of the paper, checked on its printed numbers and on this run. Ranks: by the average rank over dataset-network "
@@ -15,7 +16,7 @@ CAPTION = (
     r"cwECE is what the paper prints; where Eq.~2 gives another verdict, that follows. The numbers are in \texttt{claims.csv}."
 )
 TITLES = {REPLICATES: "Synthetic data", RANKS: "Real data", DISTILLATION: "Distillation"}
-CWECE = {"": "cwece_printed", ", Eq. 2": "cwece"}
+CWECE = {"": PRINTED["cwece"], ", Eq. 2": "cwece"}
 
 
 def printed_synthetic(tables):
@@ -46,7 +47,7 @@ def claims(published, run_ranks, printed_tables, printed_table4, replicates, csv
     paper, tables = [read_csv(path) for path in published], [read_csv(path) for path in run_ranks]
     models = {setup: pd.concat(map(read_csv, paths)) for setup, paths in replicates.items()}
     studies = {
-        RANKS: [Ranking("paper", *paper, "cwece_printed", True)]
+        RANKS: [Ranking("paper", *paper, PRINTED["cwece"], True)]
         + [Ranking(f"this run{ending}", *tables, cwece, False) for ending, cwece in CWECE.items()],
         REPLICATES: [PrintedMeans("paper", {"": printed_synthetic(printed_tables)})]
         + [Replicates(f"this run, {s}{ending}", m, cwece) for s, m in models.items() for ending, cwece in CWECE.items()],

@@ -3,6 +3,7 @@
 import pandas as pd
 import torch
 
+from ils.config import by_name
 from ils.files import load_arrays, write_csv
 from ils.forecast import forecast, sizes
 from ils.job import log, run
@@ -32,15 +33,15 @@ def write_forecast(config, data, output):
     """
     torch.set_num_threads(1)  # as the training jobs do: a device-hour on a CPU is one core's
     device, known = choose_device(config["device"]), {}
-    for entry in config["datasets"]:
+    entries = by_name(config, "datasets")
+    for name, entry in entries.items():
         if "expect" in entry:
-            known[entry["name"]] = sizes(entry, **entry["expect"])
+            known[name] = sizes(entry, **entry["expect"])
     for name, path in data.items():
         arrays, metadata = load_arrays(path)
-        entry = next(entry for entry in config["datasets"] if entry["name"] == name)
         samples, *shape = arrays["inputs"].shape
         official = int(arrays["official_test"].sum())
-        known[name] = sizes(entry, samples, official, shape, len(metadata["classes"]), arrays["inputs"].itemsize)
+        known[name] = sizes(entries[name], samples, official, shape, len(metadata["classes"]), arrays["inputs"].itemsize)
     table = pd.DataFrame(forecast(config, known, device))
     table["device"] = torch.cuda.get_device_name() if device.type == "cuda" else "cpu"
     write_csv(output, table)

@@ -8,6 +8,7 @@ from ils.document import counts_table, document, drawings, prose
 from ils.files import read_csv, write_text
 from ils.job import run
 from ils.pages import counts
+from ils.paper import DIAGRAMS
 from ils.statistics import METRICS
 
 HEADING = "Instance-based label smoothing: what this run reproduces"
@@ -43,7 +44,7 @@ def reproduction(claims, ours, printed, discrepancies, provenance, synthetic, fi
     sentences = findings.real_sentences([*map(read_csv, ours)], [*map(read_csv, printed)], found)
     sentences |= findings.synthetic_sentences(**synthetic) if synthetic else {}
     texts = {name: Path(path).read_text(encoding="utf-8").strip() for name, path in captions.items()}
-    bodies = {name: drawings(names, texts[name] + SIDES * (name in findings.DIAGRAMS)) for name, names in figures.items()}
+    bodies = {name: drawings(names, texts[name] + SIDES * (name in DIAGRAMS)) for name, names in figures.items()}
     artefacts = {name: (sentence, bodies.get(name, rf"\artefact{{{name}}}")) for name, sentence in sentences.items()}
     kinds = counts(found.assign(kind=found["kind"].map(findings.KINDS)), "kind", "metric")
     kinds = kinds.rename(columns={name: metric.name for name, metric in METRICS.items()} | {"kind": ""})

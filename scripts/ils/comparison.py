@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from ils import paper
 from ils.files import read_csv
 from ils.latex import escape, number, wide_table
 
@@ -37,7 +38,7 @@ COLUMNS = {  # of each of the paper's tables
     "6": DISTILLED,
 }
 # The paper's heads where ours differ. Its cwECE is not Eq. 2, and its Table V has P1 and P2 the wrong way round.
-PRINTED = {"cwece": "cwece_printed", "validation_loss": "validation_ce", "p1": "p2", "p2": "p1"}
+HEADS = paper.PRINTED | {"validation_loss": "validation_ce", "p1": "p2", "p2": "p1"}
 NOTE = (
     r"Mean $\pm$ standard error over {count} replicates; \textbf{{bold}}: further than two of our standard errors from the "
     r"printed value; $^\dagger$: also further than two standard errors of the difference, if the printed mean has the same error "
@@ -57,7 +58,7 @@ def read_printed(path, methods):
     """
     names = {"Bayes-Optimal": "bayes"} | {method["label"]: method["name"] for method in methods}
     rows = []
-    for _, printed in read_csv(path).rename(columns=PRINTED).iterrows():
+    for _, printed in read_csv(path).rename(columns=HEADS).iterrows():
         title = printed["teacher"] if "teacher" in printed else printed["method"]
         model = names.get(title)
         if "teacher" in printed:

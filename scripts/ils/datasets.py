@@ -209,9 +209,10 @@ def image_folder(*, train, test=None, size=None, mode="RGB"):
             shape = shape or pixels.shape[:2]
             if pixels.shape[:2] != shape:
                 raise UserError(f"{path}: is {pixels.shape[:2]} pixels and others are {shape}; set options.size")
+            channels_first = pixels.reshape(*shape, -1).transpose(2, 0, 1)
             if images is None:
-                images = np.empty((len(listed), *pixels.reshape(*shape, -1).transpose(2, 0, 1).shape), np.uint8)
-            images[row] = pixels.reshape(*shape, -1).transpose(2, 0, 1)
+                images = np.empty((len(listed), *channels_first.shape), np.uint8)
+            images[row] = channels_first
         return (images, np.array(listed.targets)), listed.classes
 
     training, classes = part(train)

@@ -5,13 +5,13 @@ import pandas as pd
 
 from ils.files import load_arrays, read_csv
 from ils.pages import VERDICTS
+from ils.paper import DIAGRAMS, PRINTED
 from ils.statistics import METRICS, cliques
 from ils.synthetic_curves import CURVE_EDGES, HISTOGRAM_KINDS, HISTOGRAM_MODELS, best_epsilon
 from ils.synthetic_figures import PRINTED_PARABOLA, stacked
 
 MIDDLE = (CURVE_EDGES[0] + CURVE_EDGES[-1]) / 2  # of a best-epsilon curve
 NAMES = {"no_ls": "No LS", "no_ls+temps": "No LS+TempS", "ls+temps": "LS+TempS"}
-DIAGRAMS = {"fig12": "accuracy", "fig13": "cross_entropy", "fig14": "ece", "fig15": "cwece"}
 KINDS = {
     "subscript": "subscripts that fit no rule for ties",
     "average": "average ranks that no rule for ties can give",
@@ -210,6 +210,5 @@ def real_sentences(ours, printed, discrepancies):
     """Sentences on Table III and its diagrams. ours, printed: (average ranks, Friedman tests); discrepancies: a table."""
     found = {"table3": ranking(ours[0], printed[0]), "published/table3": contradictions(discrepancies)}
     for figure, metric in DIAGRAMS.items():
-        theirs = "cwece_printed" if metric == "cwece" else metric
-        found[figure] = clique(("this run", *ours, metric), ("print", *printed, theirs))
+        found[figure] = clique(("this run", *ours, metric), ("print", *printed, PRINTED.get(metric, metric)))
     return found

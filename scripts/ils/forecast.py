@@ -19,6 +19,7 @@ from ils.errors import UserError
 from ils.job import log
 from ils.networks import build
 from ils.samples import view_count
+from ils.splits import count
 from ils.training import Cell, Recipe, train
 
 STEPS, ENOUGH = 50, 2  # so many steps are measured at most, and no more of them after so many seconds
@@ -41,15 +42,11 @@ def sizes(entry, samples, test, shape, classes, itemsize=None):
     `samples` are there in all, `test` of them in an official test split (0: there is none). `itemsize` is by default
     that of images as bytes and of tables as float32.
     """
-
-    def count(key, candidates):
-        return round(entry[key] * candidates) if entry[key] < 1 else int(entry[key])
-
-    test = test or count("test", samples)
-    validation = count("validation", samples - test)
+    test = test or count(entry["test"], samples)
+    validation = count(entry["validation"], samples - test)
     training = samples - test - validation
     if "train" in entry:
-        training = count("train", training)
+        training = count(entry["train"], training)
     return Sizes(training, validation, test, tuple(shape), classes, itemsize or (1 if len(shape) == 3 else 4))
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from ils.claims import BEST, CLAIMS, RANKS
 from ils.comparison import mean_and_error
+from ils.paper import PRINTED
 from ils.statistics import METRICS
 
 FEWEST = 10  # replicates from which a standard error is worth calling one
@@ -128,7 +129,7 @@ class PrintedMeans:
     """
 
     def __init__(self, name, groups):
-        self.name, self.groups, self.names = name, groups, {"cwece": "cwece_printed"}
+        self.name, self.groups, self.names = name, groups, PRINTED
 
     def measured(self, column, *models):
         column = self.names.get(column, column)

@@ -6,15 +6,15 @@ The printed cwECE is not Eq. 2 (see the README's readings), so it goes by the na
 import numpy as np
 import pandas as pd
 
+from ils.paper import PRINTED
 from ils.statistics import METRICS
 
 HALF_DIGIT = 0.00501  # averages are printed with two decimals
-NAMES = {"cwece": "cwece_printed"}  # the paper's name of a metric: ours
 
 
 def as_metrics(printed):
     """Return the printed cells (metric, network, dataset, method, value) as a run's metrics table, with one seed."""
-    cells = printed.assign(metric=printed["metric"].replace(NAMES))
+    cells = printed.assign(metric=printed["metric"].replace(PRINTED))
     order = list(dict.fromkeys(zip(cells["network"], cells["dataset"], cells["method"])))
     table = cells.pivot(index=["network", "dataset", "method"], columns="metric", values="value").loc[order]
     return table.assign(accuracy=table["accuracy"] / 100, seed=0).reset_index()
@@ -39,7 +39,7 @@ def discrepancies(printed, printed_averages, ranks, average_ranks):
     printed, printed_averages: the paper's; ranks, average_ranks: those of rank_methods.py on the same cells.
     """
     found, bounds = [], {}
-    printed = printed.assign(metric=printed["metric"].replace(NAMES))
+    printed = printed.assign(metric=printed["metric"].replace(PRINTED))
     for (metric, network, dataset), row in printed.groupby(["metric", "network", "dataset"], sort=False):
         lowest, highest = possible_ranks(row["value"], METRICS[metric].higher_is_better)
         for method, low, high in zip(row["method"], lowest, highest):
@@ -51,7 +51,7 @@ def discrepancies(printed, printed_averages, ranks, average_ranks):
             found.append(("subscript", metric, network, dataset, cell.method, f"{cell.printed_rank:g}", range_, note))
 
     recomputed = average_ranks.query("pool == 'all'").set_index(["metric", "method"])["average_rank"]
-    for cell in printed_averages.replace({"metric": NAMES}).itertuples():
+    for cell in printed_averages.replace({"metric": PRINTED}).itertuples():
         average, ours = cell.printed_average_rank, recomputed[cell.metric, cell.method]
         low, high = np.mean(bounds[cell.metric, cell.method], 0) + (-HALF_DIGIT, HALF_DIGIT)
         if abs(ours - average) > HALF_DIGIT:

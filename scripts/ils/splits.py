@@ -5,12 +5,17 @@ import numpy as np
 from ils.errors import UserError
 
 
+def count(size, total):
+    """How many of `total` samples a size of the config means: a fraction below 1, else a count."""
+    return round(size * total) if size < 1 else int(size)
+
+
 def stratified(labels, size, rng):
-    """Draw `size` samples (a fraction below 1, else a count), each class in proportion; returns a bool mask (N,).
+    """Draw `size` samples (see `count`), each class in proportion; returns a bool mask (N,).
 
     Class counts are rounded so that they add up: the classes with the largest remainders get one more.
     """
-    total = round(size * len(labels)) if size < 1 else int(size)
+    total = count(size, len(labels))
     counts = np.bincount(labels)
     exact = counts * (total / len(labels))
     take = np.floor(exact).astype(int)

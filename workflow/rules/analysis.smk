@@ -4,16 +4,10 @@ SOURCES = {
     "": f"averages over {SEEDS} of {CONFIG_FILE}",
     "published/": "the values that the paper prints, ranked again",
 }
-FIGURES = {
-    "fig12": "accuracy",
-    "fig13": "cross_entropy",
-    "fig14": "ece",
-    "fig15": "cwece",
-}
 POOLS = {"all": "", "alone": "_alone"}  # with, and without the +TempS columns
 DIAGRAMS = [
     (metric, pool, f"{figure}{ending}", kind)
-    for figure, metric in FIGURES.items()
+    for figure, metric in paper.DIAGRAMS.items()
     for pool, ending in POOLS.items()
     for kind in ("pdf", "png")
 ]

@@ -19,13 +19,13 @@ def in_report(path, category, part, caption, **labels):
 
 def caption_file(name):
     """The sentence that says what an artefact shows."""
-    name = "critical_difference" if name in FIGURES else name.rpartition("/")[2]
+    name = "critical_difference" if name in paper.DIAGRAMS else name.rpartition("/")[2]
     return os.path.relpath(Path(workflow.basedir, f"report/{name}.rst"))
 
 
 def metric_of(study, metric):
     """The paper's cwECE is not Eq. 2, and goes by another name."""
-    return "cwece_printed" if study and metric == "cwece" else metric
+    return paper.PRINTED.get(metric, metric) if study else metric
 
 
 def diagram_file(metric, pool, name, kind):

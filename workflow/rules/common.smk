@@ -12,6 +12,7 @@ REPOSITORY = Path(workflow.basedir).parent
 sys.path.insert(0, str(REPOSITORY / "scripts"))
 
 from ils import config as study
+from ils import paper
 from ils.errors import UserError
 from ils.plugins import fingerprint, modules_of, plugins
 

@@ -28,7 +28,7 @@ DRAWINGS = {
         for ending in POOLS.values()
         for study in SOURCES
     ]
-    for name in FIGURES
+    for name in paper.DIAGRAMS
 }
 if SYNTHETIC:
     for name in SHOWN:

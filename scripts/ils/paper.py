@@ -1,0 +1,4 @@
+"""What the paper calls things. It needs nothing else, so that the workflow itself can read it."""
+
+DIAGRAMS = {"fig12": "accuracy", "fig13": "cross_entropy", "fig14": "ece", "fig15": "cwece"}  # by which metric each ranks
+PRINTED = {"cwece": "cwece_printed"}  # the paper's name of a metric: ours, as its cwECE is not Eq. 2
