@@ -3,12 +3,13 @@
 import pandas as pd
 
 from ils.claims import BEST, CLAIMS, DISTILLATION, RANKS, REPLICATES
-from ils.comparison import read_printed
+from ils.comparison import with_figures
 from ils.files import read_csv, write_csv, write_text
 from ils.job import log, run
 from ils.latex import escape, wide_table
 from ils.ledger import PrintedMeans, Ranking, Replicates, ledger
 from ils.paper import PRINTED
+from ils.published import printed_distillation, printed_synthetic
 
 CAPTION = (
     r"Claims of the paper, checked on its printed numbers and on this run. Ranks: by the average rank over dataset-network "
@@ -19,22 +20,6 @@ TITLES = {REPLICATES: "Synthetic data", RANKS: "Real data", DISTILLATION: "Disti
 CWECE = {"": PRINTED["cwece"], ", Eq. 2": "cwece"}
 
 
-def printed_synthetic(tables):
-    """{model: {column: value}} of the printed Tables I, II, V and VI."""
-    names = {"No LS": "no_ls", "Standard LS": "ls", "Standard LS-0.2": "ls_0.2", "ILS1": "ils1", "ILS2": "ils2", "ILS": "ils"}
-    methods, values = [{"label": label, "name": name} for label, name in names.items()], {}
-    for _, model, printed in (row for table in tables for row in read_printed(table, methods)):
-        values.setdefault(model, {}).update({key: value for key, value in printed.items() if pd.notna(value)})
-    return values
-
-
-def printed_distillation(path):
-    """{teacher and dataset: {mode: {column: value}}} of the printed Table IV."""
-    rows = read_csv(path).set_index(["teacher", "dataset"]).iterrows()
-    modes = ("no_ls", "ls", "ils")
-    return {" ".join(row): {m: {"cross_entropy": v[f"ce_{m}"], "accuracy": v[f"acc_{m}"]} for m in modes} for row, v in rows}
-
-
 def verdicts(rows):
     """The verdicts of one claim on this run, LaTeX; an Eq. 2 that says the same is left out."""
     found = {row.study.removeprefix("this run").strip(", "): row.verdict for row in rows.itertuples()}
@@ -42,10 +27,11 @@ def verdicts(rows):
     return r" \newline ".join(escape(f"{study}: {verdict}" if study else verdict) for study, verdict in kept.items()) or "not measured"
 
 
-def claims(published, run_ranks, printed_tables, printed_table4, replicates, csv, tex):
-    """published, run_ranks: the four files of rank_methods.py; replicates: {setup: csv files}."""
+def claims(published, run_ranks, printed_tables, printed_table4, replicates, arrays, long_grid, csv, tex):
+    """published, run_ranks: the four files of rank_methods.py; replicates, arrays: {setup: files of its jobs}."""
     paper, tables = [read_csv(path) for path in published], [read_csv(path) for path in run_ranks]
-    models = {setup: pd.concat(map(read_csv, paths)) for setup, paths in replicates.items()}
+    models = {setup: pd.concat(map(read_csv, paths), ignore_index=True) for setup, paths in replicates.items()}
+    models = {setup: with_figures(table, arrays[setup], long_grid) for setup, table in models.items()}
     studies = {
         RANKS: [Ranking("paper", *paper, PRINTED["cwece"], True)]
         + [Ranking(f"this run{ending}", *tables, cwece, False) for ending, cwece in CWECE.items()],
@@ -76,6 +62,8 @@ if __name__ == "__main__":
         printed_tables=snakemake.input.printed,
         printed_table4=snakemake.input.printed4,
         replicates={setup: snakemake.input[setup] for setup in snakemake.params.setups},
+        arrays={setup: snakemake.input[f"arrays_{setup}"] for setup in snakemake.params.setups},
+        long_grid=snakemake.params.long_grid,
         csv=snakemake.output.csv,
         tex=snakemake.output.tex,
     )

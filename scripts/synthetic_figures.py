@@ -10,6 +10,7 @@ from ils.files import read_csv
 from ils.job import run
 from ils.style import RC, save
 from ils.synthetic import replicate
+from ils.synthetic_curves import stacked
 
 
 def synthetic_figures(arrays, models, outputs, shown, geometry, other_geometry, long_grid, sizes):
@@ -17,7 +18,7 @@ def synthetic_figures(arrays, models, outputs, shown, geometry, other_geometry, 
 
     geometry is that of `shown`, other_geometry that of Figure 5; sizes: seed, training_per_class, ... of replicate 0.
     """
-    setups = {setup: draw.stacked(paths) for setup, paths in arrays.items()}
+    setups = {setup: stacked(paths) for setup, paths in arrays.items()}
     one = setups[shown]
     table = pd.concat([read_csv(path) for path in models])
     ils1 = table[table["model"] == "ils1"]

@@ -4,11 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from claims import claims, printed_distillation, printed_synthetic
-from ils.claims import BEST, CLAIMS, DISTILLATION, RANKS, REPLICATES, Claim
-from ils.files import read_csv, write_csv
+from claims import claims
+from ils.claims import BEST, CLAIMS, DISTILLATION, LONG_GRID, RANKS, REPLICATES, Claim
+from ils.comparison import with_figures
+from ils.files import read_csv, save_arrays, write_csv
 from ils.ledger import PrintedMeans, Ranking, Replicates, ledger
-from ils.published import as_metrics
+from ils.published import as_metrics, printed_distillation, printed_synthetic
+from ils.synthetic_curves import HISTOGRAM_KINDS, HISTOGRAM_MODELS
 from rank_methods import rank_methods
 from test_published import PUBLISHED
 
@@ -41,7 +43,8 @@ def test_the_printed_numbers_bear_out_these_claims_and_not_those(ranked):
     assert {name for name, verdict in verdicts.items() if verdict == "fails"} == FAILS
     not_significant = {name for name, verdict in verdicts.items() if verdict == "not significant"}
     assert not_significant == {"significant_ce", "significant_accuracy"}
-    assert [name for name, verdict in verdicts.items() if verdict == "not measured"] == ["sinusoidal_between"]
+    drawn_only = {name for name, verdict in verdicts.items() if verdict == "not measured"}
+    assert drawn_only == {"sinusoidal_between", "ls_distorts", "best_parabola"}
     assert "No LS+TempS 5.32" in found.loc["outrank_ce", "numbers"] and "31 have" in found.loc["outrank_ce", "test"]
     assert found.loc["best_accuracy", "numbers"] == "not the best in 2 of 11: DenseNet40 CIFAR10, ResNet32W CIFAR100"
     assert "CD 5.02: 5 of 8 differences exceed it" in found.loc["significant_ce", "test"]
@@ -95,9 +98,40 @@ def test_one_part_that_fails_fails_a_claim_and_one_that_is_open_leaves_it_open()
     assert study.check(Claim("", "", "", REPLICATES, [both[0], ("accuracy", "a", "b")]))[0] == "not significant"
 
 
+LONG = {"p1": LONG_GRID[0], "p2": LONG_GRID[1]}
+BOTH = {claim.name: claim for claim in CLAIMS if claim.name in ("ls_distorts", "best_parabola")}
+
+
+def figures(tmp_path, far, best):
+    """40 replicates of the models of Figures 2 and 11: LS+TempS's bins lie `far` off, ILS1 is best at the point `best`."""
+    histogram = np.zeros((40, len(HISTOGRAM_MODELS), len(HISTOGRAM_KINDS), 2))
+    histogram[..., 0] = 4
+    histogram[:, HISTOGRAM_MODELS.index("no_ls"), :, 1] = np.random.default_rng(0).uniform(0.9, 1.1, (40, 1))
+    histogram[:, HISTOGRAM_MODELS.index("ls+temps"), :, 1] = far
+    losses = 0.5 + np.random.default_rng(1).normal(size=(40, 1, 1)) + np.random.default_rng(2).normal(0, 0.01, (40, 12, 10))
+    losses[:, best[0], best[1]] -= 0.1
+    save_arrays(tmp_path / "arrays", {"histogram": histogram, "long_grid": losses})
+    models = pd.DataFrame([(i, m, 0.5) for m in HISTOGRAM_MODELS for i in range(40)], columns=["replicate", "model", "cross_entropy"])
+    return Replicates("this run", with_figures(models, [tmp_path / "arrays"], LONG), "cwece")
+
+
+def test_claims_read_off_figures(tmp_path):
+    study = figures(tmp_path, 4, (4, 1))  # at P1 = 0.8, P2 = 2
+    verdict, numbers, test = study.check(BOTH["ls_distorts"])
+    assert verdict == "holds" and "distance highest no_ls - ls+temps -0.29" in numbers  # 0.2 against 0.5
+    verdict, numbers, test = study.check(BOTH["best_parabola"])
+    assert verdict == "holds" and test.endswith("20 as claimed, 0 opposite, of 20") and "ILS1 at 0.8, 2 - ILS1 at 0.7, 2" in numbers
+    study = figures(tmp_path, 0.1, (5, 1))
+    assert {study.check(claim)[0] for claim in BOTH.values()} == {"fails"}
+    apart = study.models.loc["ls+temps", "distance_true"].to_numpy()
+    assert np.allclose(apart, 0.1 / 4.1)
+
+
 def test_the_ledger_as_files(ranked, tmp_path):
     write_csv(tmp_path / "replicates.csv", replicates(0.1, 0.1).replace({"a": "ls", "b": "no_ls"}))
-    claims(ranked, ranked, TABLES, PUBLISHED / "table4.csv", {"best_fit": [tmp_path / "replicates.csv"]}, tmp_path / "c.csv", tmp_path / "c.tex")
+    save_arrays(tmp_path / "arrays", {"histogram": np.ones((40, len(HISTOGRAM_MODELS), len(HISTOGRAM_KINDS), 2))})
+    of_setup = {"best_fit": [tmp_path / "replicates.csv"]}, {"best_fit": [tmp_path / "arrays"]}
+    claims(ranked, ranked, TABLES, PUBLISHED / "table4.csv", *of_setup, LONG, tmp_path / "c.csv", tmp_path / "c.tex")
     table, text = read_csv(tmp_path / "c.csv"), (tmp_path / "c.tex").read_text()
     assert set(table["study"]) == {"paper", "this run", "this run, Eq. 2", "this run, best_fit", "this run, best_fit, Eq. 2"}
     assert table[table["study"] == "this run, Eq. 2"]["verdict"].eq("not measured").all()  # the printed table has no Eq. 2

@@ -117,7 +117,7 @@ def test_the_document_has_what_there_is_in_the_papers_order():
     marks = ["{Figure 1}{Sentence 1.}", "Sections III and IV", "{Table III, this run}", "Section VI", "{Figure 12}", "Appendix C", r"a\_b & 3"]
     assert sorted(marks, key=text.index) == marks
     assert "Appendix A" not in text and "Table V" not in text  # no empty sections
-    assert block("table3", "", "").startswith(r"\begin{landscape}") and block("table5", "", "").startswith(r"\begin{block}{Table V}")
+    assert block("table3", "", "").startswith(r"\begin{landscape}") and block("table6", "", "").startswith(r"\begin{block}{Table VI}")
     assert text.count(r"\drawing[.49\linewidth]{a}") == 2 and r"\drawing[\linewidth]{a}" in text
 
 
@@ -200,3 +200,8 @@ def test_the_machine(tmp_path):
     (tmp_path / "0000:01").mkdir()
     (tmp_path / "0000:01/information").write_text("Model: \t\t H100\nIRQ: 1\n")
     assert gpus(tmp_path) == ["H100"] and gpus(tmp_path / "none") == []
+
+
+def test_a_long_table_stands_after_its_title_and_may_take_two_pages():
+    text = block("table5", "Sentence.", r"\artefact{table5}")
+    assert text.index(r"\end{block}") < text.index(r"\artefact{table5}") < text.index(r"\end{landscape}")

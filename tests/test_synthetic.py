@@ -195,3 +195,13 @@ def test_a_comparison_table_marks_what_differs():
         mark = r"$^\dagger$" if printed == 87.0 else ""
         assert rf"as\_written & {text}\,{{\tiny$\pm$1.29}}{mark} \\" in table
         assert f"printed & {printed:.2f}" in table and table.count("as") >= 1 and "over 4 replicates" in table
+
+
+def test_a_comparison_table_too_long_for_a_page_becomes_two():
+    models = pd.DataFrame({"setup": "as_written", "replicate": [0, 1], "model": "ls", "accuracy": [0.80, 0.82]})
+    columns = [column for column in COLUMNS["1"] if column.name == "accuracy"]
+    rows = [(f"row {i}", "ls", {"accuracy": 80.0}) for i in range(19)]  # two lines each
+    table = comparison_table(compare(models, rows, columns), rows, columns, "Table IX: long.", "tab:x", 2)
+    first, second = table.split(r"\end{table*}")[:2]
+    assert "row 9}" in first and "row 10}" not in first and "row 10}" in second and "row 18}" in second
+    assert r"\caption{Table IX: long. Mean" in first and r"\caption{Table IX, continued.}" in second and r"\label{tab:xb}" in second

@@ -8,10 +8,14 @@ What it compares are methods' average ranks over dataset-network pairs (`RANKS`)
 from itertools import product
 from typing import NamedTuple
 
+from ils.comparison import on_grid
+from ils.paper import PARABOLA
+
 RANKS, REPLICATES, BEST, DISTILLATION = "ranks", "replicates", "best", "distillation"
 OURS = ["ILS1", "ILS2", "ILS", "ILS+TempS"]
 EXISTING = ["No LS", "No LS+TempS", "Dis", "cLS", "BS_Soft", "Beta", "LS", "LS+TempS"]
 ALL = ["accuracy", "cross_entropy", "ece", "cwece"]
+LONG_GRID = [0.7 + 0.025 * i for i in range(12)], list(range(1, 11))  # P1 and P2 of Figure 11
 
 
 class Claim(NamedTuple):
@@ -32,6 +36,12 @@ def each(columns, better, worse):
 
 def others(*methods):
     return [method for method in [*EXISTING, *OURS] if method not in methods]
+
+
+def neighbours(p1, p2):
+    """The points of Figure 11's grid that differ from (p1, p2) in one of the two."""
+    changed = [(other, p2) for other in LONG_GRID[0]] + [(p1, other) for other in LONG_GRID[1]]
+    return [on_grid(*point) for point in changed if on_grid(*point) != on_grid(p1, p2)]
 
 
 IN_RESULTS, APPENDIX_A, IN_III = "Section VI-b", "Appendix A", "Section III-b"
@@ -68,6 +78,11 @@ CLAIMS = [
         REPLICATES, each(ALL, "from no_ls", "from ls"),
     ),
     Claim(
+        "ls_distorts", "LS distorts the probabilities: even with temperature scaling their distributions are further from the "
+        "Bayes-optimal ones than without LS (highest probability, other probabilities).", "Section III-e, Figure 2", REPLICATES,
+        each(["distance_highest", "distance_others"], "no_ls", "ls+temps"),
+    ),
+    Claim(
         "ils1_beats_ls", "ILS1 improves accuracy, cross-entropy, ECE and cwECE over LS.", "Section IV-A", REPLICATES,
         each(ALL, "ils1", "ls"),
     ),
@@ -82,6 +97,10 @@ CLAIMS = [
     Claim(
         "ils_overfits", "ILS is slightly worse than ILS1 in accuracy, cross-entropy and ECE.", APPENDIX_A, REPLICATES,
         each(["accuracy", "cross_entropy", "ece"], "ils1", "ils"),
+    ),
+    Claim(
+        "best_parabola", "Changing P1 or P2 of ILS1 from 0.8 and 2 increases the test cross-entropy.", "Appendix B, Figure 11",
+        REPLICATES, each("cross_entropy", on_grid(*PARABOLA), neighbours(*PARABOLA)),
     ),
     Claim(
         "synthetic_ls_temps", "On synthetic data LS+TempS improves over No LS+TempS in accuracy, cross-entropy and ECE and is worse in cwECE.",

@@ -8,6 +8,7 @@ import pandas as pd
 from ils import paper
 from ils.files import read_csv
 from ils.latex import escape, number, wide_table
+from ils.synthetic_curves import HISTOGRAM_KINDS, HISTOGRAM_MODELS, distance_from_bayes, stacked
 
 
 class Column(NamedTuple):
@@ -31,6 +32,7 @@ METRICS = [
 DISTILLED = [column for column in METRICS if not column.name.startswith("accuracy_")]
 TUNED = [Column("temperature", "$T$", 3), Column("epsilon", r"$\epsilon$", 3)]
 TEACHER = [Column("teacher_temperature", "$T$ teacher", 2), Column("p1", "$P_1$", 3), Column("p2", "$P_2$", 2)]
+MOST_LINES = 36  # of a table that is legible on one page
 COLUMNS = {  # of each of the paper's tables
     "1": METRICS + TUNED,
     "2": DISTILLED,
@@ -49,6 +51,31 @@ NOTE = (
 def read_models(replicates):
     """Return the selected models of all replicates as one table; replicates: {setup: csv files}."""
     return pd.concat([read_csv(path).assign(setup=setup) for setup, paths in replicates.items() for path in paths])
+
+
+def on_grid(p1, p2):
+    """The name of an ILS1 student of Figure 11's grid among the models."""
+    return f"ILS1 at {p1:g}, {p2:g}"
+
+
+def with_figures(models, paths, long_grid):
+    """Return the models of one setup with what its figures show, from the files of arrays at `paths`.
+
+    Figure 2: how far the distributions of probabilities are from the Bayes-optimal ones, `distance_highest`, ... of the
+    models that it shows. Figure 11: the test cross-entropy of each point of `long_grid` as one more model.
+    """
+    arrays, numbers = stacked(paths), models["replicate"].unique()
+    for name in HISTOGRAM_MODELS:
+        for kind in HISTOGRAM_KINDS:
+            distances = dict(zip(numbers, distance_from_bayes(arrays["histogram"], kind, name)))
+            shown = models["model"] == name
+            models.loc[shown, f"distance_{kind}"] = models.loc[shown, "replicate"].map(distances)
+    if "long_grid" not in arrays:
+        return models
+    points = [on_grid(p1, p2) for p1 in long_grid["p1"] for p2 in long_grid["p2"]]
+    losses = pd.DataFrame(arrays["long_grid"].reshape(len(numbers), -1), numbers, points)
+    rows = losses.rename_axis("replicate").reset_index().melt("replicate", var_name="model", value_name="cross_entropy")
+    return pd.concat([models, rows], ignore_index=True)
 
 
 def read_printed(path, methods):
@@ -124,7 +151,16 @@ def comparison_table(compared, rows, columns, caption, label, replicates):
                 lines.append(line)
         blocks.append((escape(title), lines))
     header = ["", *(column.head for column in columns)]
-    return wide_table(f"{caption} {NOTE.format(count=replicates)}", label, header, blocks)
+    captions = [f"{caption} {NOTE.format(count=replicates)}", f"{caption.partition(':')[0]}, continued."]
+    parts = halves(blocks) if sum(len(lines) for _, lines in blocks) > MOST_LINES else [blocks]
+    return "\n".join(wide_table(*given, header, part) for *given, part in zip(captions, (label, f"{label}b"), parts))
+
+
+def halves(blocks):
+    """Split (title, lines) blocks into two lists of about as many lines."""
+    lines = np.cumsum([1 + len(lines) for _, lines in blocks])
+    middle = 1 + int(np.abs(lines - lines[-1] / 2).argmin())
+    return [blocks[:middle], blocks[middle:]]
 
 
 def paired_differences(models, pairs, columns):

@@ -23,7 +23,7 @@ PREAMBLE = r"""% Compile with pdflatex in this folder.
     {\end{minipage}\end{lrbox}%
      \ifdim\dimexpr\ht\artefactbox+\dp\artefactbox>\tallest
        \centerline{\resizebox*{!}{\tallest}{\usebox{\artefactbox}}}%
-     \else\usebox{\artefactbox}\fi}%
+     \else\usebox{\artefactbox}\fi\par}%
   \renewcommand{\label}[1]{}% nothing refers to them, and two tables may share one
   \input{#1}\endgroup}
 \newcommand{\drawing}[2][\linewidth]{\sbox{\artefactbox}{\includegraphics{#2}}%
@@ -50,7 +50,8 @@ TITLES = {
     "table1": "Table I", "table2": "Table II", "table3": "Table III, this run", "published/table3": "Table III, the printed values",
     "table4": "Table IV", "table5": "Table V", "table6": "Table VI", "synthetic_differences": "To Table V: paired differences",
 }  # fmt: skip
-LANDSCAPE = {"table3", "published/table3", "synthetic_differences"}
+LANDSCAPE = {"table3", "published/table3", "table5", "synthetic_differences"}
+LONG = {"table5"}  # several tables, each of which may take a page
 PROSE = {"±": r"$\pm$", "×": r"$\times$", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", r"p\_t": "$p_t$"}
 
 
@@ -78,7 +79,8 @@ def drawings(files, caption):
 
 def block(name, sentence, body, above=""):
     """Return one artefact under its title and the sentence on what reproduced, on a landscape page if it is wide."""
-    text = rf"\begin{{block}}{{{title(name)}}}{{{prose(sentence)}}}{{{above}}}" + f"\n{body}\n" + r"\end{block}"
+    inside, after = ("", rf"\nopagebreak {body}") if name in LONG else (f"{body}\n", "")
+    text = rf"\begin{{block}}{{{title(name)}}}{{{prose(sentence)}}}{{{above}}}" + f"\n{inside}" + r"\end{block}" + after
     return "\\begin{landscape}\n" + text + "\n\\end{landscape}" if name in LANDSCAPE else text
 
 

@@ -5,10 +5,9 @@ import pandas as pd
 
 from ils.files import load_arrays, read_csv
 from ils.pages import VERDICTS
-from ils.paper import DIAGRAMS, PRINTED
+from ils.paper import DIAGRAMS, PARABOLA, PRINTED
 from ils.statistics import METRICS, cliques
-from ils.synthetic_curves import CURVE_EDGES, HISTOGRAM_KINDS, HISTOGRAM_MODELS, best_epsilon
-from ils.synthetic_figures import PRINTED_PARABOLA, stacked
+from ils.synthetic_curves import CURVE_EDGES, best_epsilon, distance_from_bayes, stacked
 
 MIDDLE = (CURVE_EDGES[0] + CURVE_EDGES[-1]) / 2  # of a best-epsilon curve
 NAMES = {"no_ls": "No LS", "no_ls+temps": "No LS+TempS", "ls+temps": "LS+TempS"}
@@ -112,17 +111,11 @@ def bayes_optimal(table1):
     )
 
 
-def distance(histogram, kind, model):
-    """Total variation distance of a model's distribution from the Bayes-optimal; histogram (replicates, models, kinds, bins)."""
-    counts = histogram.sum(0)[:, HISTOGRAM_KINDS.index(kind)]
-    shares = counts / counts.sum(-1, keepdims=True)
-    return np.abs(shares[HISTOGRAM_MODELS.index(model)] - shares[HISTOGRAM_MODELS.index("bayes")]).sum() / 2
-
-
 def distributions(histogram):
     """Figure 2: how far the distributions are from the Bayes-optimal ones."""
+    total = histogram.sum(0)
     parts = [
-        f"{title} {', '.join(f'{label} {distance(histogram, kind, name):.3f}' for name, label in NAMES.items())}"
+        f"{title} {', '.join(f'{label} {distance_from_bayes(total, kind, name):.3f}' for name, label in NAMES.items())}"
         for kind, title in (("highest", "highest probabilities"), ("others", "the others"))
     ]
     return f"Total variation distance from the Bayes-optimal distribution: {'; '.join(parts)}."
@@ -130,7 +123,8 @@ def distributions(histogram):
 
 def true_class_distance(histogram):
     """Figure 8."""
-    return f"Total variation distance of No LS+TempS from the Bayes-optimal distribution: {distance(histogram, 'true', 'no_ls+temps'):.3f}."
+    distance = distance_from_bayes(histogram.sum(0), "true", "no_ls+temps")
+    return f"Total variation distance of No LS+TempS from the Bayes-optimal distribution: {distance:.3f}."
 
 
 def halves(arrays, teacher, parabola=None):
@@ -147,11 +141,11 @@ def halves(arrays, teacher, parabola=None):
 
 def best_curve(arrays, p1, p2):
     """Figure 4: the curve beside the paper's parabola, and what ILS1 selects on average."""
-    (low, high), (printed_low, printed_high) = halves(arrays, 0), halves(arrays, 0, PRINTED_PARABOLA)
+    (low, high), (printed_low, printed_high) = halves(arrays, 0), halves(arrays, 0, PARABOLA)
     return (
         f"Over training instances with p_t below {MIDDLE:g} the best epsilon averages {low:.3f}, above {high:.3f}, the paper's "
         f"parabola {printed_low:.3f} and {printed_high:.3f}; ILS1 selects P1 = {p1:.3f} and P2 = {p2:.2f} on average, the paper "
-        f"shows {PRINTED_PARABOLA[0]:g} and {PRINTED_PARABOLA[1]:g}."
+        f"shows {PARABOLA[0]:g} and {PARABOLA[1]:g}."
     )
 
 
@@ -178,11 +172,11 @@ def lowest(long_grid, p1, p2):
     mean = long_grid.mean(0)
     i, j = np.unravel_index(mean.argmin(), mean.shape)
     text = f"The lowest mean cross-entropy, {mean[i, j]:.4f}, is at P1 = {p1[i]:g}, P2 = {p2[j]:g}"
-    if PRINTED_PARABOLA[0] not in p1 or PRINTED_PARABOLA[1] not in p2:
+    if PARABOLA[0] not in p1 or PARABOLA[1] not in p2:
         return text + "."
-    above = long_grid[:, p1.index(PRINTED_PARABOLA[0]), p2.index(PRINTED_PARABOLA[1])] - long_grid[:, i, j]
+    above = long_grid[:, p1.index(PARABOLA[0]), p2.index(PARABOLA[1])] - long_grid[:, i, j]
     error = above.std(ddof=1) / len(above) ** 0.5
-    return f"{text}; the paper's {PRINTED_PARABOLA[0]:g} and {PRINTED_PARABOLA[1]:g} lies {above.mean():.4f} ± {error:.4f} above it."
+    return f"{text}; the paper's {PARABOLA[0]:g} and {PARABOLA[1]:g} lies {above.mean():.4f} ± {error:.4f} above it."
 
 
 def synthetic_sentences(tables, differences, models, arrays, curves, shown, long_grid):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ils.files import load_arrays
 from ils.metrics import true_class
 
 CURVE_EDGES = np.linspace(0.2, 1.0, 51)  # Section IV-A: 50 groups of instances by the teacher's p_t
@@ -10,11 +11,25 @@ HISTOGRAM_MODELS = ("bayes", "no_ls", "no_ls+temps", "ls+temps")
 HISTOGRAM_KINDS = ("highest", "others", "true")
 
 
+def stacked(paths):
+    """Return the arrays of several jobs, put together along replicates."""
+    parts = [load_arrays(path)[0] for path in paths]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
 def histograms(probabilities, labels):
     """Return counts (3, bins) of the highest of N samples' probabilities (N, K), of the others, and of the true class's."""
     ordered = np.sort(probabilities, -1)
     values = (ordered[:, -1], ordered[:, :-1], true_class(probabilities, labels))
     return np.stack([np.histogram(v, HISTOGRAM_EDGES)[0] for v in values])
+
+
+def distance_from_bayes(histogram, kind, model):
+    """Total variation distance of a model's distribution from the Bayes-optimal one; histogram (..., models, kinds, bins)."""
+    counts = histogram[..., HISTOGRAM_KINDS.index(kind), :]
+    shares = counts / counts.sum(-1, keepdims=True)
+    apart = shares[..., HISTOGRAM_MODELS.index(model), :] - shares[..., HISTOGRAM_MODELS.index("bayes"), :]
+    return np.abs(apart).sum(-1) / 2
 
 
 def group_sums(teacher, students, edges=CURVE_EDGES):

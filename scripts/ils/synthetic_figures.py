@@ -8,7 +8,7 @@ import math
 import numpy as np
 from matplotlib.figure import Figure
 
-from ils.files import load_arrays
+from ils.paper import PARABOLA
 from ils.style import COLOURS, COLUMN, GREY
 from ils.synthetic import density
 from ils.synthetic_curves import CURVE_EDGES, HISTOGRAM_EDGES, HISTOGRAM_KINDS, HISTOGRAM_MODELS, best_epsilon
@@ -21,13 +21,6 @@ STYLES = {
     "no_ls+temps": {"color": COLOURS["No LS"]},
     "ls+temps": {"color": COLOURS["LS"]},
 }
-PRINTED_PARABOLA = (0.8, 2.0)  # P1 and P2 of the paper's Figure 4
-
-
-def stacked(paths):
-    """Return the arrays of several jobs, put together along replicates."""
-    parts = [load_arrays(path)[0] for path in paths]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def panels(rows, columns, width, height, **options):
@@ -142,7 +135,7 @@ def figure_4(arrays, p1, p2):
     """The Bayes-optimal teacher's curve, with Eq. 3 at the paper's parameters and at the averages of our selected ILS1."""
     figure, axes = panels(1, 1, COLUMN, 190)
     draw_curve(axes[0, 0], arrays, 0)
-    draw_parabola(axes[0, 0], *PRINTED_PARABOLA, "paper", color="black")
+    draw_parabola(axes[0, 0], *PARABOLA, "paper", color="black")
     draw_parabola(axes[0, 0], p1, p2, "selected", color=GREY, linestyle="--")
     axes[0, 0].set(xlabel=r"Bayes-optimal $\hat p_t$", ylabel=r"smoothing factor $\epsilon$")
     figure.legend(frameon=False, ncols=2, handlelength=1.5, columnspacing=1, loc="outside lower center")

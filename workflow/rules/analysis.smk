@@ -142,9 +142,7 @@ rule table3:
 
 rule claims:
     input:
-        unpack(
-            lambda w: replicate_files(SYNTHETIC["tables"], "csv") if SYNTHETIC else {}
-        ),
+        unpack(claimed_about),
         published=[f"results/published/{table}.csv" for table in RANKED],
         ranks=[f"results/{table}.csv" for table in RANKED],
         printed=[f"{PRINTED}/table{n}.csv" for n in (1, 2, 5, 6)],
@@ -159,6 +157,7 @@ rule claims:
         "../../envs/stats.yaml"
     params:
         setups=SYNTHETIC["tables"] if SYNTHETIC else [],
+        long_grid=SYNTHETIC["long_grid"] if SYNTHETIC else None,
     message:
         "Checking the paper's claims"
     script:

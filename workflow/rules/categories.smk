@@ -62,6 +62,16 @@ def numbered_figures(names):
     ]
 
 
+def claimed_about(wildcards):
+    """The synthetic models and arrays that the paper's claims are checked on."""
+    if not SYNTHETIC:
+        return {}
+    arrays = replicate_files(SYNTHETIC["tables"], "safetensors")
+    return replicate_files(SYNTHETIC["tables"], "csv") | {
+        f"arrays_{setup}": paths for setup, paths in arrays.items()
+    }
+
+
 def synthetic_inputs(wildcards):
     """What the sentences on the synthetic study are computed from."""
     if not SYNTHETIC:
