@@ -203,5 +203,5 @@ def test_a_comparison_table_too_long_for_a_page_becomes_two():
     rows = [(f"row {i}", "ls", {"accuracy": 80.0}) for i in range(19)]  # two lines each
     table = comparison_table(compare(models, rows, columns), rows, columns, "Table IX: long.", "tab:x", 2)
     first, second = table.split(r"\end{table*}")[:2]
-    assert "row 9}" in first and "row 10}" not in first and "row 10}" in second and "row 18}" in second
+    assert "row 8}" in first and "row 9}" not in first and "row 9}" in second and "row 18}" in second
     assert r"\caption{Table IX: long. Mean" in first and r"\caption{Table IX, continued.}" in second and r"\label{tab:xb}" in second
