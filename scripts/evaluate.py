@@ -14,7 +14,8 @@ from ils.training import Cell, choose_device, predict
 def evaluate(data, split, shards, output, job, device, augmentation, network, columns, bounds):
     """Write the test logits of every column of Table III, divided by its temperature, and how each was selected.
 
-    columns: mappings {column, method, scaling}; shards: method -> the files of its grid. `output` holds one array
+    columns: mappings {column, method, scaling}, and `among` which points of the grid to select, if not all; shards:
+    method -> the files of its grid. `output` holds one array
     (N_test, K) a column, the test labels and ids, and per column as metadata: grid point, temperature, best epoch,
     validation cross-entropy, number of students, and how many of them diverged. The training curves of all students
     go along, so that the analysis need not read the shards.
@@ -32,7 +33,7 @@ def evaluate(data, split, shards, output, job, device, augmentation, network, co
 
     for column in columns:
         grid = grids[column["method"]]
-        chosen = grid.select(cell.validation_labels.cpu().numpy(), column["scaling"], bounds)
+        chosen = grid.select(cell.validation_labels.cpu().numpy(), column["scaling"], bounds, column.get("among"))
         arrays[f"logits/{column['column']}"] = test_logits(column["method"], chosen.index) / chosen.temperature
         selected.append(
             {

@@ -17,14 +17,14 @@ def train_students(
 ):
     """Train the grid points of `shard`, `students_at_once` of them in one network, and write them to `output`.
 
-    soft_targets: the teacher's file, or None for a method without a teacher. inherited: {hyperparameter: files of the
-    method whose selected student sets it}. method: its config entry with the number of `shards`; `bounds` of the
-    temperature.
+    soft_targets: the files of its teachers, one, several or none. inherited: {hyperparameter: files of the
+    method whose selected student sets it}. method: its config entry with the number of `shards`, and the hyperparameter
+    by which its students are selected `apart`, if any; `bounds` of the temperature.
     """
     torch.set_num_threads(1)  # several processes use the cores better than several threads
     device = choose_device(device)
-    teacher = load_arrays(soft_targets) if soft_targets else None
-    cell = Cell(load_arrays(data)[0], load_arrays(split)[0], augmentation, device, teacher)
+    teachers = [load_arrays(path) for path in soft_targets]
+    cell = Cell(load_arrays(data)[0], load_arrays(split)[0], augmentation, device, teachers)
     labels = cell.validation_labels.cpu().numpy()
     fixed = {}
     for name, files in inherited.items():
@@ -46,7 +46,8 @@ def train_students(
                 message = f"{job}: student {point} diverged in epoch {epoch} (its loss is not a finite number); left out"
                 log.error(message)
                 print(f"error: {message}", file=sys.stderr)
-    save_shard(output, results, points, labels, method["temperature_scaling"], bounds, device.type)
+    scaling, apart = method["temperature_scaling"], method.get("apart")
+    save_shard(output, results, points, labels, scaling, bounds, device.type, apart)
 
 
 if __name__ == "__main__":

@@ -38,11 +38,11 @@ def make_cell():
     def make(shape, pad=0, flip=False, teacher=False):
         data = made_up_data(shape)
         parts = split(data["inputs"], data["labels"], data["official_test"], 0, name="made up", test=0.2, validation=0.25)
-        soft_targets = None
+        soft_targets = []
         if teacher:
             views = (2 * pad + 1) ** 2 * (1 + flip)
             logits = np.random.default_rng(1).normal(size=(len(parts["train"]), views, 3))
-            soft_targets = {"logits": logits, "ids": data["ids"][parts["train"]]}, {"temperature": 1.5}
+            soft_targets = [({"logits": logits, "ids": data["ids"][parts["train"]]}, {"temperature": 1.5})]
         augmentation = {"pad": pad, "flip": flip}
         return Cell(data, parts, augmentation, torch.device("cpu"), soft_targets, torch.float64)
 

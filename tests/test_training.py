@@ -100,7 +100,7 @@ def test_students_see_the_teachers_logits_of_the_view_they_are_shown(make_cell):
     for (labels, logits), (indices, views) in zip(seen, plan, strict=True):
         assert torch.equal(labels, cell.onehot[indices].argmax(-1))
         for row, (index, view) in enumerate(zip(indices, views)):
-            assert torch.equal(logits[row], cell.teacher_logits[index, view])
+            assert torch.equal(logits[row], cell.teacher_logits[0][index, view])
 
 
 def test_class_distances_are_mean_euclidean_distances_of_training_inputs(make_cell):
@@ -256,7 +256,7 @@ def test_soft_targets_of_other_samples_are_refused(make_cell):
     parts = split(data["inputs"], data["labels"], data["official_test"], 0, name="made up", test=0.2, validation=0.25)
     teacher = {"logits": np.zeros((54, 1, 3)), "ids": np.arange(54)}, {"temperature": 1.0}
     with pytest.raises(UserError, match="other training samples"):
-        Cell(data, parts, {"pad": 0, "flip": False}, torch.device("cpu"), teacher)
+        Cell(data, parts, {"pad": 0, "flip": False}, torch.device("cpu"), [teacher])
 
 
 def test_a_missing_cuda_device_is_an_error_only_when_asked_for(monkeypatch):

@@ -4,13 +4,27 @@ A method's positional parameters name the inputs that it is given, one of those 
 parameters are its hyperparameters, searched over the config's grid. Shapes broadcast: B samples of K classes, G students
 trained side by side, hyperparameters (G, 1, 1) or plain numbers.
 
-It returns (B, K), or (G, B, K) when a hyperparameter made the students' targets differ. To add a method, write one
+It returns (B, K), or (G, B, K) when a hyperparameter made the students' targets differ; or, for a loss of several parts, a
+list of `Term`s, each with such targets. To add a method, write one
 such function under `@method` and name it in one entry of the config's `methods`.
 """
+
+from typing import Any, NamedTuple
 
 import torch
 
 METHODS = {}
+
+
+class Term(NamedTuple):
+    """A part of a loss: `weight` times the cross-entropy of softmax(student logits / temperature) to `targets`.
+
+    weight and temperature are (G, 1, 1) or plain numbers.
+    """
+
+    targets: torch.Tensor
+    weight: Any = 1.0
+    temperature: Any = 1.0
 
 
 def method(function):
@@ -79,6 +93,19 @@ def ils_one_temperature(onehot, teacher_logits, *, p1, p2, temperature):
 def dis(onehot, teacher_logits):
     """One-level self-distillation: the No-LS teacher's probabilities at temperature 1."""
     return teacher_logits.softmax(-1)
+
+
+@method
+def distil(onehot, teachers_logits, *, teacher, weight, teacher_temperature, student_temperature, times_t_squared):
+    """Distillation (Hinton et al. 2015; Appendix C-B): `weight` of the loss is to a teacher's softened probabilities.
+
+    The rest is to the labels, at temperature 1. teachers_logits (M, B, K); each student has its `teacher`, 0 to M - 1.
+    With `times_t_squared` 1 the soft part is also multiplied by teacher_temperature^2, Hinton's balance of gradients.
+    """
+    logits = teachers_logits[torch.as_tensor(teacher).long().flatten()]
+    scale = 1 + times_t_squared * (teacher_temperature**2 - 1)
+    soft = Term((logits / teacher_temperature).softmax(-1), weight * scale, student_temperature)
+    return [soft, Term(onehot, 1 - weight)]
 
 
 @method

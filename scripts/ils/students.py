@@ -26,17 +26,24 @@ def shard_points(grid, shard, shards):
     return [points.tolist() for points in np.array_split(np.array(grid_points(grid), object), shards)][shard]
 
 
-def save_shard(path, results, points, labels, scaling, bounds, device):
+def matching(points, among):
+    """Which of the points (G,) have all the values of the mapping `among`."""
+    return np.array([all(point[name] == value for name, value in among.items()) for point in points])
+
+
+def save_shard(path, results, points, labels, scaling, bounds, device, apart=None):
     """Write the `Students` of consecutive chunks as one shard, with the weights of those that may be selected.
 
-    Which these are follows from the validation labels (N,) and `scaling`, as in `selection.select`.
+    Which these are follows from the validation labels (N,) and `scaling`, as in `selection.select`; students that differ
+    in the hyperparameter `apart` do not compete.
     """
     arrays = {name: np.concatenate([getattr(result, name) for result in results]) for name in ARRAYS}
-    failed = arrays["failed_epoch"] > 0
-    kept = []
-    if not failed.all():
-        ways = {"none", scaling}
-        kept = sorted({select(arrays["validation_logits"], labels, failed, way, bounds).index for way in ways})
+    failed, kept = arrays["failed_epoch"] > 0, set()
+    for among in [{apart: value} for value in {point[apart] for point in points}] if apart else [{}]:
+        excluded = failed | ~matching(points, among)
+        if not excluded.all():
+            kept |= {select(arrays["validation_logits"], labels, excluded, way, bounds).index for way in {"none", scaling}}
+    kept = sorted(kept)
     arrays["kept"] = np.array(kept, np.int64)
     chunk, within = np.divmod(np.arange(len(points)), len(results[0].best_epoch))
     for name in results[0].weights if kept else ():
@@ -56,10 +63,10 @@ class Shards:
             setattr(self, name, np.concatenate([arrays[name] for arrays in self._arrays]))
         self.failed = self.failed_epoch > 0
 
-    def select(self, labels, scaling, bounds):
-        """Choose among all students; see `selection.select`."""
+    def select(self, labels, scaling, bounds, among=None):
+        """Choose among the students whose hyperparameters have the values of `among`; see `selection.select`."""
         try:
-            return select(self.validation_logits, labels, self.failed, scaling, bounds)
+            return select(self.validation_logits, labels, self.failed | ~matching(self.points, among or {}), scaling, bounds)
         except UserError as error:
             raise UserError(f"{self.job}: {error}") from None
 

@@ -9,6 +9,7 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
+from PIL import Image
 
 from ils.files import atomic
 
@@ -91,3 +92,6 @@ def save(figure, path, dpi=300):
     metadata = {"pdf": {"CreationDate": None}, "png": {"Software": None}}[kind]
     with atomic(path) as temporary, mpl.rc_context(RC):
         figure.savefig(temporary, format=kind, metadata=metadata, dpi=dpi)
+        if kind == "png":  # of 256 colours, a third of the size: the report holds all of them
+            image = Image.open(temporary).convert("RGB").quantize(256, dither=Image.Dither.NONE)
+            image.save(temporary, "PNG", dpi=(dpi, dpi))

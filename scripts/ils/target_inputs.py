@@ -47,7 +47,13 @@ def onehot(cell, network, batch, memory):
 @target_input
 def teacher_logits(cell, network, batch, memory):
     """The teacher's logits on the same views of the samples, (B, K)."""
-    return cell.teacher_logits[batch.indices, batch.views]
+    return cell.teacher_logits[0][batch.indices, batch.views]
+
+
+@target_input
+def teachers_logits(cell, network, batch, memory):
+    """The logits of several teachers on the same views of the samples, (M, B, K), in the order that they were given."""
+    return torch.stack([logits[batch.indices, batch.views] for logits in cell.teacher_logits])
 
 
 @target_input

@@ -60,11 +60,11 @@ class Recipe(NamedTuple):
 class Cell:
     """What all students of one dataset x network x seed share, on the device.
 
-    data: arrays of the prepared dataset; split: its index arrays and normalisation; teacher: None, or the arrays and
-    metadata of the soft targets, whose logits (N_train, views, K) are in the order of split["train"].
+    data: arrays of the prepared dataset; split: its index arrays and normalisation; teachers: the arrays and metadata
+    of each one's soft targets, whose logits (N_train, views, K) are in the order of split["train"].
     """
 
-    def __init__(self, data, split, augmentation, device, teacher=None, dtype=torch.float32):
+    def __init__(self, data, split, augmentation, device, teachers=(), dtype=torch.float32):
         self.device, self.dtype = device, dtype
         self.classes = int(data["labels"].max()) + 1
         self.shape = data["inputs"].shape[1:]
@@ -72,13 +72,13 @@ class Cell:
         self.train, self.validation = self.samples("train"), self.samples("validation")
         self.onehot = torch.nn.functional.one_hot(self.labels("train"), self.classes).to(dtype)
         self.validation_labels = self.labels("validation")
-        self.teacher_logits = self.teacher_temperature = None
-        if teacher is not None:
-            arrays, metadata = teacher
+        self.teacher_logits, self.teacher_temperature = [], None
+        for arrays, metadata in teachers:
             if not np.array_equal(arrays["ids"], self.ids("train")):
                 raise UserError("the soft targets are of other training samples than the split's; delete them and run again")
-            self.teacher_logits = torch.as_tensor(arrays["logits"], dtype=dtype, device=device)
-            self.teacher_temperature = metadata["temperature"]
+            self.teacher_logits.append(torch.as_tensor(arrays["logits"], dtype=dtype, device=device))
+        if teachers:
+            self.teacher_temperature = teachers[0][1]["temperature"]
 
     def class_distances(self, samples):
         """Mean Euclidean distance (K, K) between the normalised training inputs of each two classes.
@@ -112,7 +112,9 @@ def predict(network, samples, views=None, batch_size=1000):
 
 
 def losses(logits, targets):
-    """Cross-entropy of each student, (G,): logits (G, B, K); targets (G, B, K) or (B, K)."""
+    """Cross-entropy of each student, (G,): logits (G, B, K); targets (G, B, K) or (B, K), or a list of `methods.Term`s."""
+    if isinstance(targets, list):
+        return sum(losses(logits / part.temperature, part.weight * part.targets) for part in targets)
     return -(targets * logits.log_softmax(-1)).sum(-1).mean(-1)
 
 
