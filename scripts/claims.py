@@ -7,13 +7,13 @@ from ils.comparison import with_figures
 from ils.files import read_csv, write_csv, write_text
 from ils.job import log, run
 from ils.latex import escape, wide_table
-from ils.ledger import PrintedMeans, Ranking, Replicates, ledger
+from ils.ledger import Distilled, PrintedMeans, Ranking, Replicates, ledger
 from ils.paper import PRINTED
 from ils.published import printed_distillation, printed_synthetic
 
 CAPTION = (
     r"Claims of the paper, checked on its printed numbers and on this run. Ranks: by the average rank over dataset-network "
-    r"pairs; significant: by Nemenyi's test. Synthetic data: by paired differences over the replicates, two standard errors. "
+    r"pairs; significant: by Nemenyi's test. Synthetic data: by paired differences over the replicates, two standard errors; distillation: over seeds and pairs. "
     r"cwECE is what the paper prints; where Eq.~2 gives another verdict, that follows. The numbers are in \texttt{claims.csv}."
 )
 TITLES = {REPLICATES: "Synthetic data", RANKS: "Real data", DISTILLATION: "Distillation"}
@@ -27,8 +27,11 @@ def verdicts(rows):
     return r" \newline ".join(escape(f"{study}: {verdict}" if study else verdict) for study, verdict in kept.items()) or "not measured"
 
 
-def claims(published, run_ranks, printed_tables, printed_table4, replicates, arrays, long_grid, csv, tex):
-    """published, run_ranks: the four files of rank_methods.py; replicates, arrays: {setup: files of its jobs}."""
+def claims(published, run_ranks, printed_tables, printed_table4, replicates, arrays, long_grid, distillation, csv, tex):
+    """published, run_ranks: the four files of rank_methods.py; replicates, arrays: {setup: files of its jobs}.
+
+    distillation: metrics of distilled students, or None where the run has none.
+    """
     paper, tables = [read_csv(path) for path in published], [read_csv(path) for path in run_ranks]
     models = {setup: pd.concat(map(read_csv, paths), ignore_index=True) for setup, paths in replicates.items()}
     models = {setup: with_figures(table, arrays[setup], long_grid) for setup, table in models.items()}
@@ -37,7 +40,8 @@ def claims(published, run_ranks, printed_tables, printed_table4, replicates, arr
         + [Ranking(f"this run{ending}", *tables, cwece, False) for ending, cwece in CWECE.items()],
         REPLICATES: [PrintedMeans("paper", {"": printed_synthetic(printed_tables)})]
         + [Replicates(f"this run, {s}{ending}", m, cwece) for s, m in models.items() for ending, cwece in CWECE.items()],
-        DISTILLATION: [PrintedMeans("paper", printed_distillation(printed_table4))],
+        DISTILLATION: [PrintedMeans("paper", printed_distillation(printed_table4))]
+        + ([Distilled("this run", read_csv(distillation))] if distillation else []),
     }
     found = ledger(studies)
     write_csv(csv, found)
@@ -64,6 +68,7 @@ if __name__ == "__main__":
         replicates={setup: snakemake.input[setup] for setup in snakemake.params.setups},
         arrays={setup: snakemake.input[f"arrays_{setup}"] for setup in snakemake.params.setups},
         long_grid=snakemake.params.long_grid,
+        distillation=snakemake.input.get("distillation"),
         csv=snakemake.output.csv,
         tex=snakemake.output.tex,
     )

@@ -14,11 +14,10 @@ from ils.training import Cell, choose_device, predict
 def evaluate(data, split, shards, output, job, device, augmentation, network, columns, bounds):
     """Write the test logits of every column of Table III, divided by its temperature, and how each was selected.
 
-    columns: mappings {column, method, scaling}, and `among` which points of the grid to select, if not all; shards:
-    method -> the files of its grid. `output` holds one array
-    (N_test, K) a column, the test labels and ids, and per column as metadata: grid point, temperature, best epoch,
-    validation cross-entropy, number of students, and how many of them diverged. The training curves of all students
-    go along, so that the analysis need not read the shards.
+    columns: mappings {column, method, scaling}, and `among` which points of the grid, if not all; shards: method -> the
+    files of its grid. `output` holds one array (N_test, K) a column, the test labels and ids, and per column as metadata:
+    grid point, temperature, best epoch, validation cross-entropy, number of students, and how many of them diverged.
+    The training curves of all students go along, so that the analysis need not read the shards.
     """
     torch.set_num_threads(1)
     cell = Cell(load_arrays(data)[0], load_arrays(split)[0], augmentation, choose_device(device))

@@ -17,9 +17,9 @@ def train_students(
 ):
     """Train the grid points of `shard`, `students_at_once` of them in one network, and write them to `output`.
 
-    soft_targets: the files of its teachers, one, several or none. inherited: {hyperparameter: files of the
-    method whose selected student sets it}. method: its config entry with the number of `shards`, and the hyperparameter
-    by which its students are selected `apart`, if any; `bounds` of the temperature.
+    soft_targets: the files of the teachers, one, several or none. inherited: {hyperparameter: files of the method whose
+    selected student sets it}. method: its config entry with the number of `shards`, and the hyperparameter by which its
+    students are selected `apart`, if any; `bounds` of the temperature.
     """
     torch.set_num_threads(1)  # several processes use the cores better than several threads
     device = choose_device(device)

@@ -131,7 +131,7 @@ def test_the_ledger_as_files(ranked, tmp_path):
     write_csv(tmp_path / "replicates.csv", replicates(0.1, 0.1).replace({"a": "ls", "b": "no_ls"}))
     save_arrays(tmp_path / "arrays", {"histogram": np.ones((40, len(HISTOGRAM_MODELS), len(HISTOGRAM_KINDS), 2))})
     of_setup = {"best_fit": [tmp_path / "replicates.csv"]}, {"best_fit": [tmp_path / "arrays"]}
-    claims(ranked, ranked, TABLES, PUBLISHED / "table4.csv", *of_setup, LONG, tmp_path / "c.csv", tmp_path / "c.tex")
+    claims(ranked, ranked, TABLES, PUBLISHED / "table4.csv", *of_setup, LONG, None, tmp_path / "c.csv", tmp_path / "c.tex")
     table, text = read_csv(tmp_path / "c.csv"), (tmp_path / "c.tex").read_text()
     assert set(table["study"]) == {"paper", "this run", "this run, Eq. 2", "this run, best_fit", "this run, best_fit, Eq. 2"}
     assert table[table["study"] == "this run, Eq. 2"]["verdict"].eq("not measured").all()  # the printed table has no Eq. 2

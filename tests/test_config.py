@@ -93,6 +93,16 @@ def test_committed_configs_are_valid(path):
         (["synthetic", "figures"], "as_written", "setup 'as_written' needs method ils1 .* and long_grid: true"),
         (["synthetic", "methods", 1, "grid", "epsilon"], [2], r"synthetic.methods\[1\].grid.epsilon\[0\]: 2 must be from 0 to 1"),
         (["synthetic", "tabular", "datasets"], ["volcano"], "synthetic.tabular.datasets: 'volcano' is none of"),
+        (["distillation", "teachers"], ["no_ls", "lss"], "distillation.teachers: 'lss' .*did you mean 'ls'"),
+        (["distillation", "targets"], "ls", "distillation.grid.weight: 'weight' is none of epsilon"),
+        (["distillation", "grid", "weight"], [1.5], r"distillation.grid.weight\[0\]: 1.5 must be from 0 to 1"),
+        (["distillation", "grid", "teacher"], [0], "distillation.grid.teacher: say in distillation.teachers"),
+        (["distillation", "grids"], {"lss": {}}, "distillation.grids.lss: .*did you mean 'ls'"),
+        (["distillation", "grids"], {"ls": {"epsilon": [2]}}, r"distillation.grids.ls.grid.epsilon\[0\]: 2 must be from 0 to 1"),
+        (["distillation", "inputs"], {"onehott": {}}, "distillation.inputs.onehott: .*did you mean 'onehot'"),
+        (["distillation", "pairs", 0, "student"], "Alexnet", r"distillation.pairs\[0\].student: .*did you mean 'AlexNet'"),
+        (["distillation", "pairs", 0, "recipe"], "tables", r"distillation.pairs\[0\]: digits with ResNet8 .* the same recipe and hours"),
+        (["distillation", "pairs", 0, "hours"], 99, r"distillation.pairs\[0\].hours: 99 is more than hours_per_job"),
         (["temperature_bounds"], [5, 0.5], "temperature_bounds: the lower bound 5 is not below"),
     ],
 )
@@ -109,11 +119,12 @@ def test_columns_and_shards_follow_the_config():
     ]
     assert len(study.cells(DEFAULT)) == len(DEFAULT["experiments"]) * len(DEFAULT["seeds"])
     batches = study.batches(DEFAULT)
-    assert sorted(sum(batches.values(), []), key=str) == sorted(study.cells(DEFAULT), key=str)
-    assert {len(cells) for cells in batches.values()} == {5, 4}
+    teach = [{"dataset": d, "network": n, "seed": 2} for d, n in (("digits", "ResNet8"), ("breast_cancer", "MLP"))]
+    assert sorted(sum(batches.values(), []), key=str) == sorted(study.cells(DEFAULT) + teach, key=str)
+    assert sorted(len(cells) for cells in batches.values()) == [2, 4, 4, 5, 5] and teach in batches.values()
     assert all(len({cell["seed"] for cell in cells}) == 1 for cells in batches.values())
     alone = study.batches(DEFAULT | {"cells_per_job": 1})
-    assert alone["wine_MLP_seed1"] == [{"dataset": "wine", "network": "MLP", "seed": 1}] and len(alone) == 18
+    assert alone["wine_MLP_seed1"] == [{"dataset": "wine", "network": "MLP", "seed": 1}] and len(alone) == 20
 
 
 def test_a_grid_is_split_by_device_hours():
@@ -121,25 +132,42 @@ def test_a_grid_is_split_by_device_hours():
     for hours, students, jobs in ((24, 1, 6), (13, 1, 6), (6, 4, 2), (4.8, 5, 2), (4, 6, 1), (3.4, 7, 1), (None, math.inf, 1)):
         experiment = {} if hours is None else {"hours": hours}
         assert study.students_per_job({"hours_per_job": 24}, experiment) == students
-        assert study.shards(method, students) == jobs
+        assert study.shards(method["grid"], students) == jobs
     assert study.students_per_job({"hours_per_job": 0.3}, {"hours": 0.1}) == 3  # 0.3 / 0.1 is a little less
-    assert study.shards({"grid": {}}, 5) == study.shards({"grid": {}}, math.inf) == 1
+    assert study.shards({}, 5) == study.shards({}, math.inf) == 1
 
 
 def test_cells_of_one_job_share_their_students_per_job():
-    config = copy.deepcopy(DEFAULT)
+    config = copy.deepcopy(DEFAULT) | {"distillation": None}
     for experiment, hours in zip(config["experiments"], (24, 24, 8)):
         experiment["hours"] = hours
     sizes = sorted(len(cells) for cells in study.batches(config).values())
     assert sizes == [1, 1, 1, 1, 2, 2, 5, 5]  # of each seed: one with 3 students a job, 2 with 1, 6 with all
 
 
+def test_who_only_teaches_trains_the_methods_that_teach_and_their_teachers():
+    config = copy.deepcopy(DEFAULT)
+    config["distillation"]["teachers"] = ["beta", "ils1"]
+    assert study.teaching_methods(config) == {"no_ls", "beta", "ls", "ils1"}
+    extra = [job for job in study.training_jobs(config) if job["cells"][0]["seed"] == 2]
+    assert [(job["method"], job["students"]) for job in extra] == [("no_ls", 1), ("beta", 1), ("ls", 4), ("ils1", 4)]
+    config["distillation"]["grids"] = {"ils1": {"p1": [0.9], "p2": [1.0]}}
+    sizes = {job["students"] for job in study.training_jobs(config) if job["method"] == "ils1" and job["cells"][0]["seed"] == 2}
+    assert sizes == {1} and sum(job["method"] == "ils1" and job["students"] == 4 for job in study.training_jobs(config)) == 4
+    assert study.teaching_methods(config | {"distillation": None}) == set()
+    assert study.distillation_method(config)["grid"]["teacher"] == [0, 1]
+    assert [(len(job["cells"]), job["students"]) for job in study.distillation_jobs(config)] == [(3, 2), (3, 2)]
+
+
 def test_the_jobs_of_a_study_add_up_to_its_grids():
     config = copy.deepcopy(DEFAULT)
     for experiment in config["experiments"]:
         experiment["hours"] = 8
-    assert study.summary(DEFAULT) == "9 pairs x 2 seeds, 12 columns: 504 trainings in 36 jobs"
-    assert study.summary(config) == "9 pairs x 2 seeds, 12 columns: 504 trainings in 60 jobs"
+    summary = "9 pairs x 2 seeds, 12 columns: 504 trainings in 36 jobs"
+    distillation = "26 trainings in 3 jobs of further teachers, 18 trainings in 2 jobs of students"
+    assert study.summary(DEFAULT) == f"{summary}; distillation: {distillation}"
+    config["distillation"] = None
+    assert study.summary(config) == summary.replace("36", "60")
     sizes = [job["students"] for job in study.training_jobs(config) if job["method"] == "ils"]
     assert sizes == [3, 3, 2] * 4  # as `students.shard_points` splits a grid of 8
 

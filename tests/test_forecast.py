@@ -68,15 +68,17 @@ def test_the_papers_config_is_the_papers_size():
     networks = ("LeNet", "ResNet110", "ResNet110SD", "DenseNet40", "ResNet32W")
     assert pairs == [*itertools.product(("CIFAR10", "CIFAR100"), networks), ("SVHN", "ResNet152SD")]
     assert [column["column"] for column in study.columns(PAPER)] == [column["column"] for column in study.columns(DEFAULT)]
-    assert {m["name"]: study.points(m) for m in PAPER["methods"]} == {
+    assert {m["name"]: study.points(m["grid"]) for m in PAPER["methods"]} == {
         **{"no_ls": 1, "dis": 1, "cls": 5, "bs_soft": 1, "beta": 1, "ls": 5, "ils1": 25, "ils2": 25, "ils": 125},
     }
-    trained = {}
+    trained = Counter()
     for job in study.training_jobs(PAPER):
         for cell in job["cells"]:
-            key = tuple(cell.values())
-            trained[key] = trained.get(key, 0) + job["students"]
-    assert len(trained) == 22 and set(trained.values()) == {189} and sum(trained.values()) == 4158
+            trained[tuple(cell.values())] += job["students"]
+    compared = [trained.pop(tuple(cell.values())) for cell in study.cells(PAPER)]
+    assert len(compared) == 22 and set(compared) == {189} and sum(compared) == 4158
+    teachers = itertools.product((("CIFAR10", "ResNet18"), ("CIFAR10", "InceptionV4"), ("CIFAR100", "ResNet50"), ("FashionMNIST", "DenseNet40")), range(3))
+    assert trained == {(*pair, seed): 1 + 5 + 8 for pair, seed in teachers}  # Table IV: No LS, LS, ILS
     assert study.summary(PAPER).startswith("11 pairs x 2 seeds, 12 columns: 4,158 trainings in ")
 
 
@@ -108,13 +110,18 @@ def test_the_papers_splits_are_the_appendixs():
 
 def test_the_papers_operations_are_near_those_modelled_beforehand():
     """496 EFLOP in all, 178 of them SVHN, 0.36 for one WRN-34-10."""
-    *rows, total = forecast(PAPER, sizes_of_paper(), torch.device("cuda"), measure=lambda *_: 1.0)
+    alone = PAPER | {"distillation": None}
+    *rows, total = forecast(alone, sizes_of_paper(), torch.device("cuda"), measure=lambda *_: 1.0)
     by_pair = {(row["dataset"], row["network"]): row for row in rows}
-    assert total["trainings"] == 4158 and total["jobs"] == len(study.training_jobs(PAPER))
+    assert total["trainings"] == 4158 and total["jobs"] == len(study.training_jobs(alone))
     assert 1 / 2 < total["eflop"] / 496 < 2
     assert 1 / 2 < by_pair["SVHN", "ResNet152SD"]["eflop"] / 178 < 2
     assert 1 / 2 < by_pair["CIFAR10", "ResNet32W"]["eflop"] / 378 / 0.36 < 2
-    hours = {(e["dataset"], e["network"]): e["hours"] for e in PAPER["experiments"]}
+    *rows, whole = forecast(PAPER, sizes_of_paper(), torch.device("cuda"), measure=lambda *_: 1.0)
+    assert whole["trainings"] == 4158 + 168 + 36 and total["eflop"] < whole["eflop"] < 1.5 * total["eflop"]
+    assert [(row["trainings"], row["jobs"]) for row in rows if row["network"] == "AlexNet"] == [(18, 2), (9, 1), (9, 1)]
+    by_pair = {(row["dataset"], row["network"]): row for row in rows if row["network"] != "AlexNet"}
+    hours = {(e["dataset"], e["network"]): e["hours"] for e in PAPER["experiments"] + PAPER["distillation"]["pairs"]}
     for pair, row in by_pair.items():  # as config/paper.yaml says of its `hours`
         assert hours[pair] == pytest.approx(row["eflop"] / row["trainings"] * 1e18 / 57e12 / 3600, rel=0.15, abs=0.001)
 
@@ -161,8 +168,8 @@ def test_times_and_bytes_follow_from_the_measured_steps():
     assert pair.training(9) == 10 * (2 * 27.5 + 11)
     assert pair.training(4) == 10 * 27.5 and pair.training(2) == 10 * 11 * 1.5
     assert pair.training_flops() == 10 * (3 * 950 + 300) * 10
-    assert pair.predictions(3) == 950 * 2 + 60 * 3
-    assert pair.cell_bytes(3) == 950 * (2 * 2 * 4 + 8) + 60 * (3 * 2 * 4 + 16)
+    assert pair.predictions(1, 3) == 950 * 2 + 60 * 3
+    assert pair.predictions_bytes(2, 6, 2) == 2 * (950 * (2 * 2 * 4 + 8) + 60 * (3 * 2 * 4 + 16))
     assert pair.shard_bytes(5, 2) == 5 * (300 * 2 * 4 + 10 * 16 + 16) + 2 * 400
     assert pair.shard_bytes(1, 2) == 300 * 2 * 4 + 10 * 16 + 16 + 400
 

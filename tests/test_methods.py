@@ -132,6 +132,7 @@ def test_targets_are_distributions_for_every_student(name):
     given = {
         "onehot": onehot,
         "teacher_logits": torch.randn(50, 4, dtype=torch.float64) * 5,
+        "teachers_logits": torch.randn(2, 50, 4, dtype=torch.float64) * 5,
         "teacher_temperature": 1.3,
         "class_distances": torch.rand(4, 4, dtype=torch.float64),
         "student_logits": torch.randn(2, 50, 4, dtype=torch.float64),
@@ -144,8 +145,47 @@ def test_targets_are_distributions_for_every_student(name):
     grid = {"epsilon": [0.01, 0.2], "temperature": [0.5, 8.0], "p1": [0.7, 1.0], "p2": [0.0, 6.0]}
     grid |= {"beta": [0.95, 1.0], "alpha": [0.4, 0.1]}
     grid |= {"shift": [0.5, 0.7], "rate": [-4.0, 3.0]}
+    grid |= {"teacher": [1.0, 0.0], "weight": [0.9, 0.5], "teacher_temperature": [20.0, 1.0], "student_temperature": [1.0, 4.0]}
+    grid |= {"times_t_squared": [0.0, 1.0]}
     grid = {key: torch.tensor(grid[key]).double().view(-1, 1, 1) for key in plugin.required}
     targets = METHODS[name](*(given[key] for key in plugin.inputs), **grid)
+    if isinstance(targets, list):
+        assert name == "distil"  # its parts are looked at below
+        return
     assert targets.shape in ((2, 50, 4), (50, 4)) and (targets.ndim == 3 or not grid)
     torch.testing.assert_close(targets.sum(-1), torch.ones(targets.shape[:-1], dtype=torch.float64))
     assert targets.min() >= 0
+
+
+def test_distillation_weighs_the_softened_teacher_and_the_labels():
+    """By hand: teacher (ln 4, 0) at temperature 2 is (2/3, 1/3); the student (ln 9, 0) is (.9, .1), at temperature 2 (.75, .25)."""
+    onehot = torch.tensor([[0.0, 1.0]], dtype=torch.float64)
+    teachers = torch.tensor([[[4.0, 1.0]], [[1.0, 1.0]]], dtype=torch.float64).log()
+    students = torch.tensor([9.0, 1.0], dtype=torch.float64).log().expand(4, 1, 2).clone().requires_grad_()
+    grid = {"teacher": [0, 1, 0, 0], "weight": [0.9, 0.9, 0.5, 0.9], "teacher_temperature": [2, 2, 2, 2]}
+    grid |= {"student_temperature": [1, 1, 2, 1], "times_t_squared": [0, 0, 0, 1]}
+    columns = {name: torch.tensor(values, dtype=torch.float64).view(-1, 1, 1) for name, values in grid.items()}
+    found = losses(students, METHODS["distil"](onehot, teachers, **columns))
+
+    def soft(p, q):
+        return -(p * math.log(q) + (1 - p) * math.log(1 - q))
+
+    hard = -math.log(0.1)
+    expected = [
+        0.9 * soft(2 / 3, 0.9) + 0.1 * hard,
+        0.9 * soft(1 / 2, 0.9) + 0.1 * hard,
+        0.5 * soft(2 / 3, 0.75) + 0.5 * hard,
+        4 * 0.9 * soft(2 / 3, 0.9) + 0.1 * hard,
+    ]
+    assert found.tolist() == pytest.approx(expected)
+    found.sum().backward()  # d/dz of a cross-entropy at temperature t is (q - p) / t
+    gradient = [0.9 * (0.9 - 2 / 3) + 0.1 * 0.9, 0.9 * (0.9 - 1 / 2) + 0.1 * 0.9, 0.5 * (0.75 - 2 / 3) / 2 + 0.5 * 0.9]
+    assert students.grad[:3, 0, 0].tolist() == pytest.approx(gradient)
+
+
+def test_a_distillation_at_temperature_one_is_one_cross_entropy_to_mixed_targets():
+    torch.manual_seed(0)
+    onehot, teachers, students = torch.eye(3)[torch.arange(12) % 3], torch.randn(1, 12, 3), torch.randn(1, 12, 3)
+    parts = METHODS["distil"](onehot, teachers, teacher=0, weight=0.9, teacher_temperature=20, student_temperature=1, times_t_squared=0)
+    mixed = 0.9 * (teachers[0] / 20).softmax(-1) + 0.1 * onehot
+    torch.testing.assert_close(losses(students, parts), losses(students, mixed))

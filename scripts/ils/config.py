@@ -14,6 +14,10 @@ RANGES = {
     "beta": (0, math.inf, "0 or more"),
     "p1": (0, 1, "from 0 to 1"),
     "p2": (0, math.inf, "0 or more"),
+    "weight": (0, 1, "from 0 to 1"),
+    "teacher_temperature": (math.ulp(0), math.inf, "above 0"),
+    "student_temperature": (math.ulp(0), math.inf, "above 0"),
+    "times_t_squared": (0, 1, "0 or 1"),
 }
 
 
@@ -59,10 +63,9 @@ def check_schema(config, schema):
     raise UserError(f"config: {key}: {error.message}")
 
 
-def check_grids(entries, section, known):
-    """Check each method's target function, one of the plugins `known`, its hyperparameters and their ranges."""
-    for i, entry in enumerate(entries):
-        key = f"{section}[{i}]"
+def check_grids(entries, known):
+    """Check the target functions of {key: entry}, of the plugins `known`, their hyperparameters and their ranges."""
+    for key, entry in entries.items():
         one_of(f"{key}.targets", entry["targets"], set(known))
         given = entry["grid"] | entry.get("inherit", {})
         check_options(f"{key}.grid", given, known[entry["targets"]], f"targets {entry['targets']!r}")
@@ -71,6 +74,11 @@ def check_grids(entries, section, known):
             for j, value in enumerate(values):
                 if not (low <= value <= high and math.isfinite(value)):
                     raise UserError(f"config: {key}.grid.{name}[{j}]: {value} must be {words}")
+
+
+def listed(entries, section):
+    """Return {key: entry} of a list in the config, by which a message names an entry."""
+    return {f"{section}[{i}]": entry for i, entry in enumerate(entries)}
 
 
 def check_inputs(options, looked_at, key):
@@ -94,7 +102,7 @@ def check_beta(entry, methods, key):
 def check_methods(config):
     """Check the methods, and that the teacher is one that needs none itself."""
     known = plugins("methods", "method")
-    check_grids(config["methods"], "methods", known)
+    check_grids(listed(config["methods"], "methods"), known)
     methods = by_name(config, "methods")
     for i, entry in enumerate(config["methods"]):
         for name, source in entry.get("inherit", {}).items():
@@ -109,12 +117,38 @@ def check_methods(config):
         raise UserError(f"config: teacher: the targets of {config['teacher']!r} need a teacher themselves; choose another")
 
 
+def check_distillation(config):
+    """Check what the distillation's entries say of each other and of the rest of the config."""
+    section = config["distillation"]
+    known, methods = plugins("methods", "method"), by_name(config, "methods")
+    for name in section["teachers"]:
+        one_of("distillation.teachers", name, set(methods))
+    check_grids({"distillation": section | {"inherit": {"teacher": None}}}, known)
+    if "teacher" in section["grid"]:
+        raise UserError("config: distillation.grid.teacher: say in distillation.teachers which methods teach, not here")
+    if "teachers_logits" not in known[section["targets"]].inputs:
+        raise UserError(f"config: distillation.targets: {section['targets']!r} looks at no teachers_logits; use distil")
+    for name, grid in section.get("grids", {}).items():
+        one_of(f"distillation.grids.{name}", name, teaching_methods(config))
+        check_grids({f"distillation.grids.{name}": methods[name] | {"grid": grid}}, known)
+    check_inputs(section.get("inputs", {}), known[section["targets"]].inputs, "distillation.inputs")
+    check_pairs(config, section["pairs"], "distillation.pairs", {"student": "networks", "student_recipe": "recipes"})
+    recipes = {(e["dataset"], e["network"]): (e["recipe"], e.get("hours")) for e in config["experiments"]}
+    for i, pair in enumerate(section["pairs"]):
+        theirs = recipes.get((pair["dataset"], pair["network"]), (pair["recipe"], pair.get("hours")))
+        if theirs != (pair["recipe"], pair.get("hours")):
+            raise UserError(
+                f"config: distillation.pairs[{i}]: {pair['dataset']} with {pair['network']} is one of the experiments, too; "
+                "give both the same recipe and hours"
+            )
+
+
 def check_synthetic(config):
     """Check what the synthetic study's entries say of each other."""
     section = config["synthetic"]
     given = {"onehot", "teacher_logits", "teacher_temperature"}  # what a target may look at there
     usable = {name: plugin for name, plugin in plugins("methods", "method").items() if given.issuperset(plugin.inputs)}
-    check_grids(section["methods"], "synthetic.methods", usable)
+    check_grids(listed(section["methods"], "synthetic.methods"), usable)
     known = {kind: set(by_name(section, kind)) for kind in ("geometries", "methods", "setups")}
     for i, geometry in enumerate(section["geometries"]):
         for j, parts in enumerate(geometry["classes"]):
@@ -156,27 +190,35 @@ def check(config, schema):
         for i, entry in enumerate(config[section]):
             one_of(f"{section}[{i}].{kind}", entry[kind], set(known))
             check_options(f"{section}[{i}].options", entry["options"], known[entry[kind]], f"{kind} {entry[kind]!r}")
-    names = {section: by_name(config, section) for section in ("datasets", "networks", "recipes")}
-    pairs = set()
-    for i, experiment in enumerate(config["experiments"]):
-        for section, entries in names.items():
-            one_of(f"experiments[{i}].{section[:-1]}", experiment[section[:-1]], set(entries))
-        pair = experiment["dataset"], experiment["network"]
-        if pair in pairs:
-            raise UserError(f"config: experiments[{i}]: {pair[0]} with {pair[1]} is listed twice")
-        pairs.add(pair)
-        if experiment.get("hours", 0) > config["hours_per_job"]:
-            raise UserError(
-                f"config: experiments[{i}].hours: {experiment['hours']} is more than hours_per_job "
-                f"({config['hours_per_job']}), but one student cannot be split over jobs; raise hours_per_job"
-            )
+    check_pairs(config, config["experiments"], "experiments")
     labels = [column["column"] for column in columns(config)]
     for label in labels:
         if labels.count(label) > 1:
             raise UserError(f"config: methods: {label!r} is the label of two columns; labels must differ")
     check_bounds(config["temperature_bounds"], "temperature_bounds")
+    if config["distillation"]:
+        check_distillation(config)
     if config["synthetic"]:
         check_synthetic(config)
+
+
+def check_pairs(config, entries, key, more={}):
+    """Check entries that train a network on a dataset: what they name, `more` keys included, and their hours."""
+    named = {"dataset": "datasets", "network": "networks", "recipe": "recipes"} | more
+    names = {section: by_name(config, section) for section in named.values()}
+    pairs = set()
+    for i, entry in enumerate(entries):
+        for name, section in named.items():
+            one_of(f"{key}[{i}].{name}", entry[name], set(names[section]))
+        pair = entry["dataset"], entry["network"]
+        if pair in pairs:
+            raise UserError(f"config: {key}[{i}]: {pair[0]} with {pair[1]} is listed twice")
+        pairs.add(pair)
+        if entry.get("hours", 0) > config["hours_per_job"]:
+            raise UserError(
+                f"config: {key}[{i}].hours: {entry['hours']} is more than hours_per_job "
+                f"({config['hours_per_job']}), but one student cannot be split over jobs; raise hours_per_job"
+            )
 
 
 def ordered(value):
@@ -186,13 +228,21 @@ def ordered(value):
     return [ordered(item) for item in value] if isinstance(value, list) else value
 
 
-def cells(config):
-    """List the cells, {dataset, network, seed}: what is trained once for each method."""
-    return [
-        {"dataset": experiment["dataset"], "network": experiment["network"], "seed": seed}
-        for experiment in config["experiments"]
-        for seed in config["seeds"]
-    ]
+def cells(config, section="experiments"):
+    """List the cells, {dataset, network, seed}: what is trained once for each method; those of "distillation" teach."""
+    entries, seeds = config["experiments"], config["seeds"]
+    if section == "distillation":
+        entries, seeds = (config["distillation"][key] for key in ("pairs", "seeds")) if config["distillation"] else ([], [])
+    return [{"dataset": e["dataset"], "network": e["network"], "seed": seed} for e in entries for seed in seeds]
+
+
+def trained(config):
+    """Return {(dataset, network): entry} of all pairs whose networks are trained, those that only teach included."""
+    found = {}
+    for entry in (config["distillation"] or {"pairs": []})["pairs"] + config["experiments"]:
+        pair = entry["dataset"], entry["network"]
+        found[pair] = found.get(pair, {}) | entry
+    return found
 
 
 def students_per_job(config, experiment):
@@ -205,14 +255,16 @@ def students_per_job(config, experiment):
 def batches(config):
     """Return {name: cells} of the cells that one job trains after another; see `cells_per_job`.
 
-    Cells of one job share their seed and their students per job. The name of a batch of one cell is the cell's.
+    Cells of one job share their seed and their students per job, and either all or none of them only teach. The name of a
+    batch of one cell is the cell's.
     """
-    per_job = {(e["dataset"], e["network"]): students_per_job(config, e) for e in config["experiments"]}
-    groups = {}
-    for cell in cells(config):
-        groups.setdefault((cell["seed"], per_job[cell["dataset"], cell["network"]]), []).append(cell)
+    per_job = {pair: students_per_job(config, entry) for pair, entry in trained(config).items()}
+    compared, groups = cells(config), {}
+    for cell in compared + [cell for cell in cells(config, "distillation") if cell not in compared]:
+        kind = cell["seed"], per_job[cell["dataset"], cell["network"]], cell in compared
+        groups.setdefault(kind, []).append(cell)
     found = {}
-    for (seed, _), group in groups.items():
+    for (seed, *_), group in groups.items():
         for start in range(0, len(group), config["cells_per_job"]):
             batch = group[start : start + config["cells_per_job"]]
             words = list(batch[0].values())[:2] if len(batch) == 1 else ["cells", len(found)]
@@ -231,36 +283,90 @@ def columns(config):
     return found
 
 
-def points(method):
-    """The number of students in a method's grid."""
-    return math.prod(len(values) for values in method["grid"].values())
+def points(grid):
+    """The number of students in a grid."""
+    return math.prod(len(values) for values in grid.values())
 
 
-def shards(method, students_per_job):
-    """The number of jobs that train a method's grid."""
-    return max(1, math.ceil(points(method) / students_per_job))
+def shards(grid, students_per_job):
+    """The number of jobs that train a grid."""
+    return max(1, math.ceil(points(grid) / students_per_job))
+
+
+def teaching_methods(config):
+    """The names of the methods that cells which only teach must train: the distillation's teachers, and theirs."""
+    if not config["distillation"]:
+        return set()
+    methods, known = by_name(config, "methods"), plugins("methods", "method")
+    found, todo = set(), set(config["distillation"]["teachers"])
+    while todo:
+        found |= todo
+        entries = [methods[name] for name in todo]
+        todo = {source for entry in entries for source in entry.get("inherit", {}).values()} - found
+        if any(known[entry["targets"]].needs_teacher for entry in entries):
+            todo |= {config["teacher"]} - found
+    return found
+
+
+def distillation_method(config):
+    """The distillation as a method whose grid goes over the teachers, too; {} where it is left out."""
+    section = config["distillation"]
+    if not section:
+        return {}
+    grid = {"teacher": list(range(len(section["teachers"])))} | section["grid"]
+    return {"name": "distilled", "targets": section["targets"], "grid": grid, "inputs": section.get("inputs", {})}
+
+
+def grid_of(config, cell, method):
+    """The grid of a method, by its name, in a cell: those that only teach may have grids of their own."""
+    own = (config["distillation"] or {}).get("grids", {})
+    if method in own and cell not in cells(config):
+        return own[method]
+    return by_name(config, "methods")[method]["grid"]
 
 
 def training_jobs(config):
     """List the jobs that train, {cells, method, students}: so many students of the method in each of the cells."""
-    experiments = {(e["dataset"], e["network"]): e for e in config["experiments"]}
+    pairs, compared, teaching = trained(config), cells(config), teaching_methods(config)
     found = []
     for batch in batches(config).values():
-        per_job = students_per_job(config, experiments[batch[0]["dataset"], batch[0]["network"]])
+        per_job = students_per_job(config, pairs[batch[0]["dataset"], batch[0]["network"]])
         for method in config["methods"]:
-            jobs = shards(method, per_job)
-            small, larger = divmod(points(method), jobs)  # the sizes of shards differ by at most one
+            if batch[0] not in compared and method["name"] not in teaching:
+                continue
+            grid = grid_of(config, batch[0], method["name"])
+            jobs = shards(grid, per_job)
+            small, larger = divmod(points(grid), jobs)  # the sizes of shards differ by at most one
             found += [
                 {"cells": batch, "method": method["name"], "students": small + (shard < larger)} for shard in range(jobs)
             ]
     return found
 
 
+def distillation_jobs(config):
+    """List the jobs that train distilled students, as `training_jobs` does: one a pair, all its seeds in it.
+
+    Their cells name the student's network, and its recipe.
+    """
+    section, method, found = config["distillation"], distillation_method(config), []
+    for pair in section["pairs"] if section else []:
+        cell = {"dataset": pair["dataset"], "network": pair["student"], "recipe": pair["student_recipe"]}
+        taught = [cell | {"seed": seed} for seed in section["seeds"]]
+        found.append({"cells": taught, "method": method["name"], "students": points(method["grid"])})
+    return found
+
+
 def summary(config):
     """The size of the study in one line."""
+    compared = cells(config)
+
+    def size(jobs):
+        return f"{sum(len(job['cells']) * job['students'] for job in jobs):,} trainings in {len(jobs):,} jobs"
+
     jobs = training_jobs(config)
-    trainings = sum(len(job["cells"]) * job["students"] for job in jobs)
-    return (
-        f"{len(config['experiments'])} pairs x {len(config['seeds'])} seeds, {len(columns(config))} columns: "
-        f"{trainings:,} trainings in {len(jobs):,} jobs"
-    )
+    text = f"{len(config['experiments'])} pairs x {len(config['seeds'])} seeds, {len(columns(config))} columns: "
+    text += size([job for job in jobs if job["cells"][0] in compared])
+    if config["distillation"]:
+        extra = [job for job in jobs if job["cells"][0] not in compared]
+        text += f"; distillation: {size(extra)} of further teachers, {size(distillation_jobs(config))} of students"
+    return text

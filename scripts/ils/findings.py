@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from ils.distillation import difference
 from ils.files import load_arrays, read_csv
 from ils.pages import VERDICTS
 from ils.paper import DIAGRAMS, PARABOLA, PRINTED
@@ -93,6 +94,19 @@ def clique(*studies):
         parts.append(f"{name}: {joined} (Friedman p = {test['p']:.2g}, critical difference {test['critical_difference']:.2f})")
     text = "; ".join(parts) + "."
     return text[0].upper() + text[1:]
+
+
+def distilled(table):
+    """Table IV: how students of ILS teachers differ from those of the others; table: their metrics."""
+    parts = []
+    for column, name, scale, digits in (("cross_entropy", "cross-entropy", 1, 4), ("accuracy", "accuracy (in %)", 100, 2)):
+        for other in ("no_ls", "ls"):
+            if {"ils", other} <= set(table["method"]):
+                found = difference(table, column, "ils", other)
+                than = f"{name} from ils less from {other} {scale * found.mean:+.{digits}f} ± {scale * found.error:.{digits}f}"
+                parts.append(f"{than}, p = {found.p:.2g}")
+    pairs = len(table.groupby(["network", "dataset"]))
+    return f"Students by teacher, paired within a seed, mean over {pairs} pair{'s' * (pairs > 1)}: {'; '.join(parts)}."
 
 
 def contradictions(found):

@@ -150,19 +150,19 @@ class Costs(NamedTuple):
         full, rest = divmod(students, self.at_once)
         return self.recipe.epochs * (full * self.epoch(self.at_once) + (self.epoch(rest) if rest else 0))
 
-    def predictions(self, columns):
-        """Samples of a cell that are predicted once: training views by the teacher, test samples for each column."""
-        return self.sizes.train * self.views + self.sizes.test * columns
+    def predictions(self, teachers, columns):
+        """Samples that are predicted once: training views by so many teachers, test samples for so many columns."""
+        return self.sizes.train * self.views * teachers + self.sizes.test * columns
 
     def training_flops(self):
         """Floating-point operations of training one student."""
         evaluation, training = self.flops
         return self.recipe.epochs * (3 * training * self.sizes.train + evaluation * self.sizes.validation)
 
-    def cell_bytes(self, columns):
-        """Bytes of a cell's soft targets and predictions."""
+    def predictions_bytes(self, teachers, columns, cells):
+        """Bytes of the soft targets of so many teachers and of the predictions of so many columns in so many cells."""
         s = self.sizes
-        return s.train * (self.views * s.classes * 4 + 8) + s.test * (columns * s.classes * 4 + 16)
+        return teachers * s.train * (self.views * s.classes * 4 + 8) + s.test * (columns * s.classes * 4 + cells * 16)
 
     def shard_bytes(self, students, kept):
         """Bytes of the file of so many students, the weights of `kept` of them included."""
@@ -184,10 +184,41 @@ def costs(config, experiment, sizes, jobs, device, measure):
     return Costs(sizes, recipe, views, at_once, alone, together, forward_flops(built, sizes.shape), weights)
 
 
+def key_of(entry):
+    """What is measured once: a dataset, a network and a recipe."""
+    return entry["dataset"], entry["network"], entry["recipe"]
+
+
+def plan(config):
+    """Return (pairs, jobs): {key: (entry, teachers, columns, cells)} and the jobs that train, whose cells name their recipe.
+
+    So many teachers predict the training views of a pair and so many columns its test samples, in all seeds; the
+    distillation's students are pairs as well.
+    """
+    recipes = {pair: entry["recipe"] for pair, entry in study.trained(config).items()}
+    jobs = study.training_jobs(config) + study.distillation_jobs(config)
+    jobs = [job | {"cells": [{"recipe": recipes.get((c["dataset"], c["network"]))} | c for c in job["cells"]]} for job in jobs]
+    pairs, seeds, columns = {}, len(config["seeds"]), len(study.columns(config))
+
+    def add(entry, teachers, columns, cells):
+        _, *before = pairs.get(key_of(entry), (entry, 0, 0, 0))
+        pairs[key_of(entry)] = entry, *(a + b for a, b in zip(before, (teachers, columns, cells)))
+
+    for entry in config["experiments"]:
+        add(entry, seeds, seeds * columns, seeds)
+    section = config["distillation"] or {"pairs": []}
+    for entry in section["pairs"]:
+        seeds, teachers = len(section["seeds"]), len(section["teachers"])
+        add(entry, seeds * teachers, 0, 0)
+        student = {"dataset": entry["dataset"], "network": entry["student"], "recipe": entry["student_recipe"]}
+        add(student, 0, seeds * teachers, seeds)
+    return pairs, jobs
+
+
 def forecast(config, sizes, device, measure=step_seconds):
     """Forecast a study from its config and the `Sizes` of each dataset; returns one mapping a pair, and one in total.
 
-    dataset, network; trainings; jobs that train; device_hours; longest_job_hours; hours, of one student among others,
+    dataset, network, recipe; trainings; jobs that train; device_hours; longest_job_hours; hours, of one student among others,
     and seconds_per_student_epoch; eflop, 10^18 floating-point operations; disk_gb, in 10^9 bytes, to which the total
     adds the prepared data and its splits. A job of several pairs counts for each of them, and once in the total.
     Pairs whose steps differ in the number of classes alone are measured once.
@@ -201,36 +232,33 @@ def forecast(config, sizes, device, measure=step_seconds):
             measured[key] = measure(network, sizes, augmentation, recipe, students, device)
         return measured[key]
 
-    columns, seeds = len(study.columns(config)), len(config["seeds"])
+    planned, jobs = plan(config)
     kept = {method["name"]: 1 if method["temperature_scaling"] == "none" else 2 for method in config["methods"]}
-    jobs, of_pair = study.training_jobs(config), {}
-    for job in jobs:
-        for cell in job["cells"]:
-            of_pair.setdefault((cell["dataset"], cell["network"]), []).append(job)
+    if config["distillation"]:
+        kept["distilled"] = len(config["distillation"]["teachers"])
+    own = {key: [(number, job) for number, job in enumerate(jobs) for cell in job["cells"] if key_of(cell) == key] for key in planned}
     pairs = {}
-    for experiment in tqdm(config["experiments"], desc="measuring", unit="pair", leave=False, disable=None):
-        pair = experiment["dataset"], experiment["network"]
-        pairs[pair] = costs(config, experiment, sizes[pair[0]], of_pair[pair], device, measure_once)
-        log.info("%s %s: %d students together take %.4f s a step", *pair, pairs[pair].at_once, pairs[pair].together)
+    for key, (entry, *_) in tqdm(planned.items(), desc="measuring", unit="pair", leave=False, disable=None):
+        pairs[key] = costs(config, entry, sizes[key[0]], [job for _, job in own[key]], device, measure_once)
+        log.info("%s %s %s: %d students together take %.4f s a step", *key, pairs[key].at_once, pairs[key].together)
 
     rows = []
-    for (dataset, network), pair in pairs.items():
-        own = of_pair[dataset, network]
-        trainings = sum(job["students"] for job in own)
-        seconds = sum(pair.training(job["students"]) for job in own)
-        seconds += seeds * pair.steps(pair.predictions(columns)) * pair.alone
-        flops = trainings * pair.training_flops() + seeds * pair.predictions(columns) * pair.flops[0]
-        stored = seeds * pair.cell_bytes(columns) + sum(pair.shard_bytes(job["students"], kept[job["method"]]) for job in own)
-        longest = max(
-            sum(pairs[cell["dataset"], cell["network"]].training(job["students"]) for cell in job["cells"]) for job in own
-        )
+    for key, pair in pairs.items():
+        students = [job["students"] for _, job in own[key]]
+        _, *predicted, cells = planned[key]
+        samples = pair.predictions(*predicted)
+        seconds = sum(map(pair.training, students)) + pair.steps(samples) * pair.alone
+        flops = sum(students) * pair.training_flops() + samples * pair.flops[0]
+        stored = pair.predictions_bytes(*predicted, cells) + sum(pair.shard_bytes(job["students"], kept[job["method"]]) for _, job in own[key])
+        longest = max(sum(pairs[key_of(cell)].training(job["students"]) for cell in job["cells"]) for _, job in own[key])
         per_epoch = pair.epoch(pair.at_once) / pair.at_once
         rows.append(
             {
-                "dataset": dataset,
-                "network": network,
-                "trainings": trainings,
-                "jobs": len(own),
+                "dataset": key[0],
+                "network": key[1],
+                "recipe": key[2],
+                "trainings": sum(students),
+                "jobs": len({number for number, _ in own[key]}),
                 "device_hours": seconds / 3600,
                 "longest_job_hours": longest / 3600,
                 "hours": per_epoch * pair.recipe.epochs / 3600,
@@ -240,7 +268,8 @@ def forecast(config, sizes, device, measure=step_seconds):
             }
         )
     total = {key: sum(row[key] for row in rows) for key in ("trainings", "device_hours", "eflop", "disk_gb")}
-    for dataset in {dataset for dataset, _ in pairs}:
+    seeds = len({cell["seed"] for job in jobs for cell in job["cells"]})
+    for dataset in {dataset for dataset, *_ in pairs}:
         s = sizes[dataset]
         of_sample = math.prod(s.shape) * s.itemsize + 17 + 8 * seeds  # the input, its label, id and mark; the splits
         total["disk_gb"] += (s.train + s.validation + s.test) * of_sample / 1e9

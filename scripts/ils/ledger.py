@@ -11,6 +11,7 @@ import pandas as pd
 
 from ils.claims import BEST, CLAIMS, RANKS
 from ils.comparison import mean_and_error
+from ils.distillation import difference
 from ils.paper import PRINTED
 from ils.statistics import METRICS
 
@@ -120,6 +121,34 @@ class Replicates:
             verdict = "undecidable"
         test = f"paired over {self.count} replicates, two standard errors: {signs.count(1)} as claimed, {signs.count(-1)} opposite, of {len(signs)}"
         return verdict, "; ".join(numbers), test
+
+
+class Distilled:
+    """Students of Table IV, one row a pair of network and dataset, seed and `method` that trained their teacher."""
+
+    def __init__(self, name, table):
+        self.name, self.table = name, table
+
+    def measured(self, column, *teachers):
+        return column in self.table and set(teachers) <= set(self.table["method"])
+
+    def check(self, claim):
+        """Verdict by Student's t test of the mean difference over pairs, 5 %; it holds if each pair has its sign, too."""
+        signs, numbers, tests = [], [], []
+        for column, a, b in claim.comparisons:
+            found = difference(self.table, column, a, b)
+            up = 1 if higher_is_better(column) else -1
+            scale = 100 if column.startswith("accuracy") else 1
+            own = ", ".join(f"{pair} {scale * mean:+.4f}" for pair, mean in found.pairs.items())
+            numbers.append(f"{label(column)} {a} - {b} {scale * found.mean:+.4f} ± {scale * found.error:.4f} ({own})")
+            significant = found.p < 0.05
+            everywhere = all(up * mean > 0 for mean in found.pairs.values())
+            signs.append(0 if not significant else -1 if up * found.mean < 0 else int(everywhere))
+            tests.append(f"p = {found.p:.2g}, {found.freedom} degrees of freedom")
+        verdict = "fails" if -1 in signs else "holds" if set(signs) == {1} else "not significant"
+        if not found.freedom:
+            verdict = "undecidable"
+        return verdict, "; ".join(numbers), f"paired t test within pairs and seeds: {'; '.join(tests)}"
 
 
 class PrintedMeans:

@@ -1,11 +1,8 @@
 # Where results/report.html shows what. It lists categories by name.
 SUMMARY, TABLE_III = "1. Summary", "2. Table III"
-SYNTHETIC_STUDY, PUBLISHED = "3. Synthetic study", "4. Published numbers"
-CALIBRATION, HYPERPARAMETERS, TRAINING = (
-    "5. Calibration",
-    "6. Hyperparameters",
-    "7. Training",
-)
+SYNTHETIC_STUDY, TABLE_IV = "3. Synthetic study", "4. Distillation"
+PUBLISHED, CALIBRATION = "5. Published numbers", "6. Calibration"
+HYPERPARAMETERS, TRAINING = "7. Hyperparameters", "8. Training"
 
 
 def in_report(path, category, part, caption, **labels):
@@ -63,13 +60,13 @@ def numbered_figures(names):
 
 
 def claimed_about(wildcards):
-    """The synthetic models and arrays that the paper's claims are checked on."""
-    if not SYNTHETIC:
-        return {}
-    arrays = replicate_files(SYNTHETIC["tables"], "safetensors")
-    return replicate_files(SYNTHETIC["tables"], "csv") | {
-        f"arrays_{setup}": paths for setup, paths in arrays.items()
-    }
+    """What the paper's claims are checked on beside ranks: synthetic models and arrays, and distilled students."""
+    found = {"distillation": "results/distillation.csv"} if DISTILLATION else {}
+    if SYNTHETIC:
+        arrays = replicate_files(SYNTHETIC["tables"], "safetensors")
+        found |= replicate_files(SYNTHETIC["tables"], "csv")
+        found |= {f"arrays_{setup}": paths for setup, paths in arrays.items()}
+    return found
 
 
 def synthetic_inputs(wildcards):

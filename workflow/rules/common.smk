@@ -35,14 +35,16 @@ RECIPES = study.by_name(config, "recipes")
 METHODS = study.by_name(config, "methods")
 EXPERIMENTS = {(e["dataset"], e["network"]): e for e in config["experiments"]}
 CELLS = study.cells(config)
+TAUGHT = study.cells(config, "distillation")
+TRAINED = study.trained(config)
 BATCHES = study.batches(config)
 COLUMNS = study.columns(config)
 TARGETS = plugins("methods", "method")
-SYNTHETIC = config["synthetic"]
-# Datasets of the experiments whose sizes are not known before they are prepared.
+SYNTHETIC, DISTILLATION = config["synthetic"], config["distillation"]
+# Datasets whose networks are trained and whose sizes are not known before they are prepared.
 UNEXPECTED = [
     name
-    for name in dict.fromkeys(cell["dataset"] for cell in CELLS)
+    for name in dict.fromkeys(cell["dataset"] for cell in CELLS + TAUGHT)
     if "expect" not in DATASETS[name]
 ]
 
@@ -53,7 +55,7 @@ CELL = "results/{dataset}/{network}/seed{seed}"
 DATA = "results/{dataset}/data.safetensors"
 SPLIT = "results/{dataset}/seed{seed}/split.safetensors"
 SHARD = f"{CELL}/{{method}}/shard{{shard}}.safetensors"
-SOFT_TARGETS = f"{CELL}/soft_targets.safetensors"
+SOFT_TARGETS = f"{CELL}/{{method}}/soft_targets.safetensors"
 PREDICTIONS = f"{CELL}/predictions.safetensors"
 # The user's, before the one that the Snakefile names.
 CONFIG_FILE = Path((workflow.overwrite_configfiles or workflow.configfiles)[-1]).name
@@ -117,8 +119,9 @@ def where(cells):
 
 def shards(cells, method):
     """How many jobs train the grid of a method in each cell of a batch."""
-    experiment = EXPERIMENTS[cells[0]["dataset"], cells[0]["network"]]
-    return study.shards(METHODS[method], study.students_per_job(config, experiment))
+    pair = TRAINED[cells[0]["dataset"], cells[0]["network"]]
+    grid = study.grid_of(config, cells[0], method)
+    return study.shards(grid, study.students_per_job(config, pair))
 
 
 def shard_files(cells, method):
@@ -146,23 +149,24 @@ def of_cell(cell):
     }
 
 
-def recipe_of(cell):
-    """The cell's training recipe, without its name: renaming one retrains nothing."""
-    recipe = RECIPES[EXPERIMENTS[cell["dataset"], cell["network"]]["recipe"]]
+def recipe_of(cell, key="recipe"):
+    """The training recipe that a cell's pair names under `key`, without its name: renaming one retrains nothing."""
+    recipe = RECIPES[TRAINED[cell["dataset"], cell["network"]][key]]
     return {key: value for key, value in recipe.items() if key != "name"}
 
 
-def needs_teacher(method):
-    """Whether the targets of a method look at the teacher."""
-    return TARGETS[METHODS[method]["targets"]].needs_teacher
+def teachers_of(cells, method):
+    """The files of the soft targets that a method's targets look at, if any."""
+    if not TARGETS[METHODS[method]["targets"]].needs_teacher:
+        return []
+    return [SOFT_TARGETS.format(**cell, method=config["teacher"]) for cell in cells]
 
 
 def training_of(cell, wildcards):
     """One training on a cell: a shard of a method's grid, the code of its targets, and whom it learns from."""
     method = METHODS[wildcards.method]
     inherited = method.get("inherit", {})
-    soft_targets = SOFT_TARGETS.format(**cell)
-    kept = {key: method[key] for key in ("targets", "grid", "temperature_scaling")}
+    kept = {key: method[key] for key in ("targets", "temperature_scaling")}
     common = of_cell(cell)
     return common | {
         "job": f"{common['job']} {method['name']}",
@@ -170,12 +174,13 @@ def training_of(cell, wildcards):
         "seed": cell["seed"],
         "method": kept
         | {
+            "grid": study.grid_of(config, cell, method["name"]),
             "inputs": method.get("inputs", {}),
             "shards": shards([cell], method["name"]),
             "code": fingerprint("methods", method["targets"]),
         },
         "shard": int(wildcards.shard),
-        "soft_targets": soft_targets if needs_teacher(method["name"]) else None,
+        "soft_targets": teachers_of([cell], method["name"]),
         "inherited": {
             name: shard_files([cell], source) for name, source in inherited.items()
         },
@@ -185,9 +190,64 @@ def training_of(cell, wildcards):
 
 def learnt_from(cells, wildcards):
     """The soft targets of a method with a teacher, and the students that it inherits from."""
-    teachers = files(SOFT_TARGETS, cells) if needs_teacher(wildcards.method) else []
     sources = METHODS[wildcards.method].get("inherit", {}).values()
-    return teachers + [file for s in sources for file in shard_files(cells, s)]
+    inherited = [file for source in sources for file in shard_files(cells, source)]
+    return teachers_of(cells, wildcards.method) + inherited
+
+
+def of_every_seed(pattern, **fields):
+    """The files of a pair in every seed of the distillation, dataset and network left open."""
+    fields = {"dataset": "{dataset}", "network": "{network}"} | fields
+    return [pattern.format(seed=seed, **fields) for seed in DISTILLATION["seeds"]]
+
+
+def taught(wildcards):
+    """The cells of a pair that teaches."""
+    pair = wildcards.dataset, wildcards.network
+    return [cell for cell in TAUGHT if (cell["dataset"], cell["network"]) == pair]
+
+
+def student_of(cell):
+    """The network that learns from a cell's."""
+    return TRAINED[cell["dataset"], cell["network"]]["student"]
+
+
+def of_student(cell):
+    """What jobs on the distilled students of a cell are told."""
+    common = of_cell(cell | {"network": student_of(cell)})
+    return common | {"job": f"{common['job']} taught by {cell['network']}"}
+
+
+def distilling(cell):
+    """The training of a cell's students, which share all but their teachers."""
+    method = study.distillation_method(config)
+    kept = {key: method[key] for key in ("targets", "grid", "inputs")}
+    of_targets = fingerprint("methods", method["targets"])
+    return of_student(cell) | {
+        "recipe": recipe_of(cell, "student_recipe"),
+        "seed": cell["seed"],
+        "method": kept
+        | {"temperature_scaling": "none", "shards": 1, "apart": "teacher"}
+        | {"code": of_targets},
+        "shard": 0,
+        "soft_targets": [SOFT_TARGETS.format(**cell, method=m) for m in TEACHERS],
+        "inherited": {},
+        "output": DISTILLED.format(**cell),
+    }
+
+
+def testing_distilled(cell):
+    """The test of a cell's students: of each teacher the best by validation cross-entropy."""
+    columns = [
+        {"column": teacher, "method": "distilled", "scaling": "none"}
+        | {"among": {"teacher": number}}
+        for number, teacher in enumerate(TEACHERS)
+    ]
+    return of_student(cell) | {
+        "shards": {"distilled": [DISTILLED.format(**cell)]},
+        "columns": columns,
+        "output": DISTILLED_PREDICTIONS.format(**cell),
+    }
 
 
 def replicate_files(setups, kind):

@@ -16,6 +16,10 @@ PAGES = {
     "published/table3": (PUBLISHED, "Table III, ranked again"),
     "published/discrepancies": (PUBLISHED, "Contradictions"),
 }
+if DISTILLATION:
+    PAGES["table4"] = TABLE_IV, "Table IV"
+    PAGES["distillation"] = TABLE_IV, "Metrics of every student"
+    PAGES["distillation_intervals"] = TABLE_IV, "Errors and intervals"
 PAGES |= {name: (TABLE_III, title) for name, title in RANKINGS.items()}
 PAGES |= {f"published/{name}": (PUBLISHED, title) for name, title in RANKINGS.items()}
 if SYNTHETIC:
@@ -36,6 +40,8 @@ if SYNTHETIC:
 TYPESET = ["claims", "table3", "published/table3"]  # the document's tables
 if SYNTHETIC:
     TYPESET += [*(f"table{n}" for n in NUMERALS), "synthetic_differences"]
+if DISTILLATION:
+    TYPESET.append("table4")
 REPORT_OUTPUTS = ["results/provenance.json", "results/reproduction.tex"]
 REPORT_OUTPUTS += [f"results/pages/{name}.html" for name in [*PAGES, "provenance"]]
 if shutil.which("pdflatex"):
@@ -122,6 +128,7 @@ rule reproduction:
             "results/published/friedman.csv",
         ],
         discrepancies="results/published/discrepancies.csv",
+        distillation=["results/distillation.csv"] if DISTILLATION else [],
         provenance="results/provenance.json",
         captions=[caption_file(name) for name in DRAWINGS],
         code=code("reproduction.py"),

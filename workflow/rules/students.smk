@@ -22,6 +22,9 @@ for batch, cells in BATCHES.items():
         script:
             "../../scripts/train_students.py"
 
+    if cells[0] not in CELLS:
+        continue  # its networks only teach
+
     rule:
         name:
             f"evaluate_{batch}"

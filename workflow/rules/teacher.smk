@@ -6,22 +6,22 @@ for batch, cells in BATCHES.items():
         input:
             data=files(DATA, cells),
             split=files(SPLIT, cells),
-            shards=shard_files(cells, config["teacher"]),
+            shards=lambda w, cells=cells: shard_files(cells, w.method),
             code=code("soft_targets.py"),
         output:
-            files(SOFT_TARGETS, cells),
+            [SOFT_TARGETS.format(**cell, method="{method}") for cell in cells],
         log:
-            f"results/logs/soft_targets/{batch}.log",
+            f"results/logs/soft_targets/{batch}-{{method}}.log",
         conda:
             "../../envs/torch.yaml"
         params:
-            jobs=[
+            jobs=lambda w, cells=cells: [
                 of_cell(cell)
-                | {"shards": shard_files([cell], config["teacher"])}
-                | {"output": SOFT_TARGETS.format(**cell)}
+                | {"shards": shard_files([cell], w.method)}
+                | {"output": SOFT_TARGETS.format(**cell, method=w.method)}
                 for cell in cells
             ],
         message:
-            f"Making soft targets: {where(cells)}"
+            f"Making soft targets of {{wildcards.method}} teachers: {where(cells)}"
         script:
             "../../scripts/soft_targets.py"

@@ -1,0 +1,31 @@
+"""Table IV: students by how their teachers were trained, beside the printed numbers, as LaTeX and as csv."""
+
+from ils.distillation import compared, table4
+from ils.files import read_csv, write_csv, write_text
+from ils.job import run
+from ils.published import printed_distillation
+
+CAPTION = (
+    r"Table IV: a student distilled from teachers trained without label smoothing, with LS and with ILS. Mean $\pm$ standard "
+    r"error over {seeds} seeds; the paper prints the mean of three."
+)
+
+
+def write_table4(metrics, printed, labels, tex, csv):
+    """metrics: csv of the students, one row a pair, seed and teacher; labels: {method that trained the teacher: its head}."""
+    table = read_csv(metrics)
+    rows = compared(table, printed_distillation(printed), list(labels))
+    write_csv(csv, rows)
+    write_text(tex, table4(rows, labels, CAPTION.format(seeds=table["seed"].nunique())))
+
+
+if __name__ == "__main__":
+    run(
+        write_table4,
+        snakemake,
+        metrics=snakemake.input.metrics,
+        printed=snakemake.input.printed,
+        labels=snakemake.params.labels,
+        tex=snakemake.output.tex,
+        csv=snakemake.output.csv,
+    )
