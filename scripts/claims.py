@@ -3,13 +3,12 @@
 import pandas as pd
 
 from ils.claims import BEST, CLAIMS, DISTILLATION, RANKS, REPLICATES
-from ils.comparison import with_figures
+from ils.comparison import printed_distillation, printed_synthetic, with_figures
 from ils.files import read_csv, write_csv, write_text
 from ils.job import log, run
 from ils.latex import escape, wide_table
 from ils.ledger import Distilled, PrintedMeans, Ranking, Replicates, ledger
 from ils.paper import PRINTED
-from ils.published import printed_distillation, printed_synthetic
 
 CAPTION = (
     r"Claims of the paper, checked on its printed numbers and on this run. Ranks: by the average rank over dataset-network "

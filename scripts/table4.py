@@ -1,9 +1,9 @@
 """Table IV: students by how their teachers were trained, beside the printed numbers, as LaTeX and as csv."""
 
+from ils.comparison import printed_distillation
 from ils.distillation import compared, table4
 from ils.files import read_csv, write_csv, write_text
 from ils.job import run
-from ils.published import printed_distillation
 
 CAPTION = (
     r"Table IV: a student distilled from teachers trained without label smoothing, with LS and with ILS. Mean $\pm$ standard "

@@ -73,7 +73,7 @@ class Clone:
         counts = collections.Counter()
         for line in stats[1].splitlines() if stats else []:
             rule, count = line.split()
-            counts[re.sub("_cells_.*", "", rule)] += int(count)
+            counts[re.sub("^(students|soft_targets|evaluate)_(?!distilled).*", r"\1", rule)] += int(count)
         return counts, set(re.findall(r"Training (\w+) students", output))
 
     def edit_config(self, change):

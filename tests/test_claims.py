@@ -6,10 +6,10 @@ import pytest
 
 from claims import claims
 from ils.claims import BEST, CLAIMS, DISTILLATION, LONG_GRID, RANKS, REPLICATES, Claim
-from ils.comparison import with_figures
+from ils.comparison import printed_distillation, printed_synthetic, with_figures
 from ils.files import read_csv, save_arrays, write_csv
 from ils.ledger import PrintedMeans, Ranking, Replicates, ledger
-from ils.published import as_metrics, printed_distillation, printed_synthetic
+from ils.published import as_metrics
 from ils.synthetic_curves import HISTOGRAM_KINDS, HISTOGRAM_MODELS
 from rank_methods import rank_methods
 from test_published import PUBLISHED

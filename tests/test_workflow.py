@@ -64,7 +64,7 @@ def test_every_column_of_every_cell_is_in_the_metrics(finished):
 def test_an_edit_to_the_analysis_reruns_the_analysis_only(unchanged):
     latex = unchanged.folder / "scripts/ils/latex.py"
     latex.write_text(latex.read_text() + "\n# edited\n")
-    typeset = {"table3", "synthetic_table", "synthetic_differences", "claims"}
+    typeset = {"table3", "table4", "synthetic_table", "synthetic_differences", "claims"}
     gathered = {"pages", "provenance", "reproduction"} | ({"reproduction_pdf"} if shutil.which("pdflatex") else set())
     assert unchanged.planned("all")[0].keys() == {"all"} | typeset | gathered
     statistics = unchanged.folder / "scripts/ils/statistics.py"
@@ -77,19 +77,19 @@ def test_an_edit_to_a_grid_retrains_that_method_only(unchanged):
     unchanged.edit_config(lambda config: config["methods"][1]["grid"]["epsilon"].append(0.3))
     counts, methods = unchanged.planned("all")
     assert methods == {"ls", "beta"}
-    assert counts["students"] == 3 and "soft_targets" not in counts and counts["evaluate"] == 1
+    assert counts["students"] == 5 and counts["soft_targets"] == 2 and counts["evaluate"] == counts["distil"] == 1  # LS teaches
 
 
 def test_an_edit_to_the_teachers_recipe_retrains_everything_after_it(unchanged):
     unchanged.edit_config(lambda config: config["recipes"][0].update(epochs=9))
     counts, methods = unchanged.planned("all")
-    assert methods == {"no_ls", "ls", "beta", "ils2"} and counts["soft_targets"] == 1 and "split" not in counts
+    assert methods == {"no_ls", "ls", "beta", "ils2"} and counts["soft_targets"] == 4 and "split" not in counts
 
 
 def test_one_more_seed_leaves_the_first_alone(unchanged):
     unchanged.edit_config(lambda config: config["seeds"].append(1))
     counts, _ = unchanged.planned("all")
-    assert counts["split"] == 2 and counts["evaluate"] == 1 and counts["students"] == 6 and "dataset" not in counts
+    assert counts["split"] == 1 and counts["evaluate"] == 1 and counts["students"] == 6 and "dataset" not in counts  # iris has one
 
 
 def test_another_method_is_one_function_and_one_config_entry(unchanged):
@@ -121,7 +121,7 @@ def test_a_damaged_file_is_named_with_what_to_do(finished, tmp_path):
     clone = Clone(tmp_path, finished.folder, [path.name for path in finished.folder.iterdir()])
     split = tmp_path / "results/iris/seed0/split.safetensors"
     split.write_bytes(split.read_bytes()[:100])
-    output = clone.snakemake("results/iris/MLP/seed0/soft_targets.safetensors", "--cores", "1", check=False)
+    output = clone.snakemake("results/iris/MLP/seed0/no_ls/soft_targets.safetensors", "--cores", "1", check=False)
     assert re.search(r"error in students_.*split.safetensors: damaged .*; delete the file and run again", output)
     assert "Traceback" not in output
 
@@ -130,7 +130,7 @@ def test_the_report_is_one_file_with_every_category(finished, tmp_path):
     finished.snakemake("all", "--report", str(tmp_path / "report.html"))
     text = (tmp_path / "report.html").read_text()
     results, categories = (json.loads(re.search(rf'id="{name}">\s+var {name} = (.*);\n', text)[1]) for name in ("results", "categories"))
-    assert {"1. Summary", "2. Table III", "3. Synthetic study", "4. Published numbers"} <= set(categories)
+    assert [name[:2] for name in sorted(categories)] == [f"{n}." for n in range(1, 9)]
     shown = {"pages/claims.html", "pages/provenance.html", "pages/table5.html", "figures/fig01.png", "published/figures/fig12.png"}
     assert {f"results/{name}" for name in shown} <= set(results)
     for path, entry in results.items():
@@ -155,17 +155,18 @@ def test_the_forecast_equals_the_plan_and_the_files(finished, tmp_path):
 
     clone = Clone(tmp_path, finished.folder, [path.name for path in finished.folder.iterdir()])
     output = clone.snakemake("results/forecast.csv", "--cores", "1")
-    assert output.count("2 pairs x 1 seeds, 6 columns: 20 trainings in 6 jobs") == 1  # not once more in the job itself
+    assert output.count("2 pairs x 1 seeds, 6 columns: 20 trainings in 6 jobs; distillation: 5 trainings in 3 jobs") == 1  # not once more in the job itself
     assert "The longest job takes" in output and "hours_per_job (3)" in output
     *pairs, total = pd.read_csv(tmp_path / "results/forecast.csv").to_dict("records")
-    assert [(row["dataset"], row["trainings"], row["jobs"]) for row in pairs] == [("iris", 10, 6), ("wine", 10, 6)]
-    assert total["trainings"] == 20 and total["jobs"] == clone.planned("all", "--forceall")[0]["students"] == 6
+    assert [(row["dataset"], row["trainings"], row["jobs"]) for row in pairs] == [("iris", 15, 9), ("wine", 10, 6), ("iris", 8, 1)]
+    planned = clone.planned("all", "--forceall")[0]
+    assert total["trainings"] == 33 and total["jobs"] == planned["students"] + planned["distil"] == 10
     for row in (*pairs, total):
         assert 0 < row["longest_job_hours"] <= row["device_hours"] and row["device"] == "cpu"
-    arrays = [*tmp_path.glob("results/*/MLP/**/*.safetensors"), *tmp_path.glob("results/*/seed0/split.safetensors")]
+    arrays = [*tmp_path.glob("results/*/MLP/**/*.safetensors"), *tmp_path.glob("results/*/seed*/split.safetensors")]
     arrays += [tmp_path / f"results/{dataset}/data.safetensors" for dataset in ("iris", "wine")]
     # These files are so small that their headers weigh as much as a quarter of what is in them.
-    assert len(arrays) == 20 and 0.7 < total["disk_gb"] * 1e9 / sum(path.stat().st_size for path in arrays) < 1
+    assert len(arrays) == 32 and 0.7 < total["disk_gb"] * 1e9 / sum(path.stat().st_size for path in arrays) < 1
 
 
 def test_lint_and_format_are_clean():

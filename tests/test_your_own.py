@@ -30,6 +30,7 @@ def test_the_pages_examples_work_as_they_stand(tmp_path):
         del config["methods"][1:], config["experiments"][:]  # the teacher is enough beside what the page adds
         for section, entries in added.items():
             config[section] += entries
+        config["distillation"] = None
         config["cells_per_job"] = len(config["experiments"])
 
     clone.edit_config(extend)

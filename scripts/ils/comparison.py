@@ -99,6 +99,22 @@ def read_printed(path, methods):
     return rows
 
 
+def printed_synthetic(tables):
+    """{model: {column: value}} of the printed Tables I, II, V and VI."""
+    names = {"No LS": "no_ls", "Standard LS": "ls", "Standard LS-0.2": "ls_0.2", "ILS1": "ils1", "ILS2": "ils2", "ILS": "ils"}
+    methods, values = [{"label": label, "name": name} for label, name in names.items()], {}
+    for _, model, printed in (row for table in tables for row in read_printed(table, methods)):
+        values.setdefault(model, {}).update({key: value for key, value in printed.items() if pd.notna(value)})
+    return values
+
+
+def printed_distillation(path):
+    """{teacher and dataset: {mode: {column: value}}} of the printed Table IV."""
+    rows = read_csv(path).set_index(["teacher", "dataset"]).iterrows()
+    modes = ("no_ls", "ls", "ils")
+    return {" ".join(row): {m: {"cross_entropy": v[f"ce_{m}"], "accuracy": v[f"acc_{m}"]} for m in modes} for row, v in rows}
+
+
 def mean_and_error(values):
     """Return the mean and its standard error over replicates (standard deviation with n - 1, over the root of n)."""
     return np.mean(values), np.std(values, ddof=1) / np.sqrt(len(values))

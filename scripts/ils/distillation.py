@@ -48,7 +48,7 @@ def compared(table, printed, teachers):
     """Return one row a pair, teacher and column: mean and standard_error over seeds, and the printed value, nan if none.
 
     table: metrics of the students, one row a network, dataset, seed and teacher (`method`); printed: those of
-    `published.printed_distillation`. The paper's pairs come first; its student is AlexNet. The standard error of one seed is nan.
+    `comparison.printed_distillation`. The paper's pairs come first; its student is AlexNet. The standard error of one seed is nan.
     """
     ours = {pair: rows for pair, rows in table.groupby(PAIR, sort=False)}
     students = {pair: rows["student"].iloc[0] for pair, rows in ours.items()}

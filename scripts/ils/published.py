@@ -1,4 +1,4 @@
-"""The paper's printed numbers as the claims take them, Table III as a metrics table, and what in it cannot be.
+"""The paper's printed Table III as a metrics table, and what in it cannot be.
 
 The printed cwECE is not Eq. 2 (see the README's readings), so it goes by the name of what it is, `cwece_printed`.
 """
@@ -6,8 +6,6 @@ The printed cwECE is not Eq. 2 (see the README's readings), so it goes by the na
 import numpy as np
 import pandas as pd
 
-from ils.comparison import read_printed
-from ils.files import read_csv
 from ils.paper import PRINTED
 from ils.statistics import METRICS
 
@@ -72,19 +70,3 @@ def discrepancies(printed, printed_averages, ranks, average_ranks):
             found.append(("reversed", metric, "", "", method, *texts, note))
     columns = ["kind", "metric", "network", "dataset", "method", "printed", "recomputed", "note"]
     return pd.DataFrame(found, columns=columns)
-
-
-def printed_synthetic(tables):
-    """{model: {column: value}} of the printed Tables I, II, V and VI."""
-    names = {"No LS": "no_ls", "Standard LS": "ls", "Standard LS-0.2": "ls_0.2", "ILS1": "ils1", "ILS2": "ils2", "ILS": "ils"}
-    methods, values = [{"label": label, "name": name} for label, name in names.items()], {}
-    for _, model, printed in (row for table in tables for row in read_printed(table, methods)):
-        values.setdefault(model, {}).update({key: value for key, value in printed.items() if pd.notna(value)})
-    return values
-
-
-def printed_distillation(path):
-    """{teacher and dataset: {mode: {column: value}}} of the printed Table IV."""
-    rows = read_csv(path).set_index(["teacher", "dataset"]).iterrows()
-    modes = ("no_ls", "ls", "ils")
-    return {" ".join(row): {m: {"cross_entropy": v[f"ce_{m}"], "accuracy": v[f"acc_{m}"]} for m in modes} for row, v in rows}
