@@ -1,25 +1,29 @@
 """Train one shard of a method's grid of students on one dataset, network and seed; the teacher is a grid of one."""
 
+import functools
 import sys
 
 import torch
 
+from ils.checkpoints import Checkpoints, digest
 from ils.files import load_arrays
 from ils.job import log, run_each
 from ils.methods import METHODS
 from ils.networks import build
 from ils.students import Shards, save_shard, shard_points
-from ils.training import INITIALISATION, Cell, Recipe, choose_device, stream, train
+from ils.training import INITIALISATION, Cell, Recipe, choose_device, stream, train_chunks
 
 
 def train_students(
-    data, split, soft_targets, inherited, output, job, seed, shard, device, augmentation, network, recipe, method, bounds
-):
+    data, split, soft_targets, inherited, output, job, seed, shard, device, augmentation, network, recipe, method, bounds,
+    *, code, minutes,
+):  # fmt: skip
     """Train the grid points of `shard`, `students_at_once` of them in one network, and write them to `output`.
 
     soft_targets: the files of the teachers, one, several or none. inherited: {hyperparameter: files of the method whose
     selected student sets it}. method: its config entry with the number of `shards`, and the hyperparameter by which its
-    students are selected `apart`, if any; `bounds` of the temperature.
+    students are selected `apart`, if any; `bounds` of the temperature. A checkpoint is kept every so many `minutes`, and
+    a killed job goes on from it unless its arguments, files or `code` (files, too) changed.
     """
     torch.set_num_threads(1)  # several processes use the cores better than several threads
     device = choose_device(device)
@@ -31,24 +35,24 @@ def train_students(
         students = Shards(files, job)
         fixed[name] = students.points[students.select(labels, "none", bounds).index][name]
     points = [point | fixed for point in shard_points(method["grid"], shard, method["shards"])]
-    at_once, results = network["students_at_once"][device.type], []
-    for start in range(0, len(points), at_once):
-        chunk = points[start : start + at_once]
-        students = build(
-            network["family"], network["options"], cell.shape, cell.classes, len(chunk), stream(seed, INITIALISATION)
-        )
-        hyperparameters = {name: [point[name] for point in chunk] for name in points[0]}
-        title = f"{job} {start + 1}-{start + len(chunk)}/{len(points)}"
-        targets, options = METHODS[method["targets"]], method["inputs"]
-        results.append(train(students, cell, targets, hyperparameters, Recipe(**recipe), seed, title, options))
-        for point, epoch in zip(chunk, results[-1].failed_epoch):
-            if epoch:
-                message = f"{job}: student {point} diverged in epoch {epoch} (its loss is not a finite number); left out"
-                log.error(message)
-                print(f"error: {message}", file=sys.stderr)
+
+    identity = [points, seed, device.type, augmentation, network, recipe, method]
+    checkpoints = Checkpoints(output, digest(identity, [data, split, *soft_targets, *code]), minutes)
+    checkpoints.listen()
+    at_once, targets, initial = network["students_at_once"][device.type], METHODS[method["targets"]], stream(seed, INITIALISATION)
+    make = functools.partial(build, network["family"], network["options"], cell.shape, cell.classes, seed=initial)
+    given = make, cell, targets, Recipe(**recipe), seed, job, method["inputs"]
+    results = train_chunks(points, at_once, *given, checkpoints)
+    for point, epoch in zip(points, (epoch for result in results for epoch in result.failed_epoch)):
+        if epoch:
+            message = f"{job}: student {point} diverged in epoch {epoch} (its loss is not a finite number); left out"
+            log.error(message)
+            print(f"error: {message}", file=sys.stderr)
     scaling, apart = method["temperature_scaling"], method.get("apart")
     save_shard(output, results, points, labels, scaling, bounds, device.type, apart)
+    checkpoints.remove()
 
 
 if __name__ == "__main__":
-    run_each(train_students, snakemake)
+    kept = {"code": list(snakemake.input.code), "minutes": snakemake.config["checkpoint_minutes"]}
+    run_each(functools.partial(train_students, **kept), snakemake)

@@ -165,8 +165,8 @@ def test_the_forecast_equals_the_plan_and_the_files(finished, tmp_path):
         assert 0 < row["longest_job_hours"] <= row["device_hours"] and row["device"] == "cpu"
     arrays = [*tmp_path.glob("results/*/MLP/**/*.safetensors"), *tmp_path.glob("results/*/seed*/split.safetensors")]
     arrays += [tmp_path / f"results/{dataset}/data.safetensors" for dataset in ("iris", "wine")]
-    # These files are so small that their headers weigh as much as a quarter of what is in them.
-    assert len(arrays) == 32 and 0.7 < total["disk_gb"] * 1e9 / sum(path.stat().st_size for path in arrays) < 1
+    # These files are so small that their headers weigh as much as a third of what is in them.
+    assert len(arrays) == 32 and 0.6 < total["disk_gb"] * 1e9 / sum(path.stat().st_size for path in arrays) < 1
 
 
 def test_lint_and_format_are_clean():

@@ -6,6 +6,7 @@ Every file is written under a temporary name beside its own and renamed when com
 import contextlib
 import json
 import os
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -34,30 +35,41 @@ def save_arrays(path, arrays, **metadata):
     """Write a mapping of name to numpy array, and JSON-serialisable metadata, as one safetensors file.
 
     The same arrays and metadata give the same bytes: safetensors orders the arrays itself but not its metadata, so
-    all of it goes under one key as sorted JSON.
+    all of it goes under one key as sorted JSON, with a checksum of each array.
     """
     from safetensors.numpy import save
 
     arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    content = {"metadata": metadata, "crc32": {name: crc32(array) for name, array in arrays.items()}}
     with atomic(path) as temporary:
-        temporary.write_bytes(save(arrays, metadata={"json": json.dumps(metadata, sort_keys=True)}))
+        temporary.write_bytes(save(arrays, metadata={"json": json.dumps(content, sort_keys=True)}))
+
+
+def crc32(array):
+    """The checksum of an array's bytes."""
+    return zlib.crc32(array.reshape(-1).view(np.uint8))
 
 
 def load_arrays(path, names=None):
     """Return (arrays, metadata) of a file written by `save_arrays`; `names` limits what is read.
 
-    Raises UserError when the file is missing, is no safetensors file, or lacks one of `names`.
+    Raises UserError when the file is missing, is no safetensors file, lacks one of `names`, or differs from what was
+    written.
     """
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="numpy") as file:
-            metadata = json.loads(file.metadata()["json"])
+            content = json.loads(file.metadata()["json"])
             present = set(file.keys())
             if missing := set(names or ()) - present:
                 lacking = ", ".join(sorted(missing))
                 raise UserError(f"{path}: lacks the array(s) {lacking}; delete the file and run again")
-            return {name: file.get_tensor(name) for name in (names or sorted(present))}, metadata
+            arrays = {name: file.get_tensor(name) for name in (names or sorted(present))}
+        for name, array in arrays.items():
+            if crc32(array) != content["crc32"][name]:
+                raise UserError(f"{path}: damaged (the checksum of {name} is another); delete the file and run again")
+        return arrays, content["metadata"]
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run the rule that makes it") from None
     except (SafetensorError, KeyError, TypeError, ValueError) as error:

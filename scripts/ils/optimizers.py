@@ -15,6 +15,11 @@ def gradients_of(parameters, weight_decay):
     return gradients
 
 
+def named(**lists):
+    """The tensors of some lists under names of their own."""
+    return {f"{name}/{i}": tensor for name, tensors in lists.items() for i, tensor in enumerate(tensors)}
+
+
 class SGD:
     """SGD with momentum (optionally Nesterov) and L2 weight decay added to the gradient, as torch.optim.SGD."""
 
@@ -22,9 +27,15 @@ class SGD:
         self.parameters, self.learning_rate = list(parameters), learning_rate
         self.momentum, self.nesterov, self.weight_decay = momentum, nesterov, weight_decay
         self.velocity = [torch.zeros_like(p) for p in self.parameters]
+        self.steps = 0
+
+    def tensors(self):
+        """What is remembered between steps, {name: tensor}."""
+        return named(velocity=self.velocity)
 
     @torch.no_grad()
     def step(self):
+        self.steps += 1
         gradients = gradients_of(self.parameters, self.weight_decay)
         if self.momentum:
             torch._foreach_mul_(self.velocity, self.momentum)
@@ -44,6 +55,10 @@ class Adam:
         self.weight_decay, self.betas, self.eps, self.steps = weight_decay, betas, eps, 0
         self.mean = [torch.zeros_like(p) for p in self.parameters]
         self.square = [torch.zeros_like(p) for p in self.parameters]
+
+    def tensors(self):
+        """What is remembered between steps, {name: tensor}."""
+        return named(mean=self.mean, square=self.square)
 
     @torch.no_grad()
     def step(self):

@@ -45,9 +45,9 @@ def save_shard(path, results, points, labels, scaling, bounds, device, apart=Non
             kept |= {select(arrays["validation_logits"], labels, excluded, way, bounds).index for way in {"none", scaling}}
     kept = sorted(kept)
     arrays["kept"] = np.array(kept, np.int64)
-    chunk, within = np.divmod(np.arange(len(points)), len(results[0].best_epoch))
+    places = [(result, row) for result in results for row in range(len(result.best_epoch))]
     for name in results[0].weights if kept else ():
-        rows = [results[chunk[i]].weights[name][within[i]].cpu().numpy() for i in kept]
+        rows = [places[i][0].weights[name][places[i][1]].cpu().numpy() for i in kept]
         arrays[f"weights/{name}"] = np.stack(rows)
     save_arrays(path, arrays, points=points, device=device)
 

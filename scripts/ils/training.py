@@ -5,12 +5,14 @@ masks, all drawn from the cell's seed; only their targets differ. So a student's
 it trains with, except for floating-point rounding.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
+from ils.checkpoints import State
 from ils.errors import UserError
 from ils.job import log
 from ils.optimizers import SGD, Adam
@@ -132,6 +134,17 @@ class Students(NamedTuple):
     validation_ce: np.ndarray
     weights: dict
 
+    def arrays(self):
+        """All of it as arrays by name."""
+        weights = {f"weights/{name}": tensor.cpu().numpy() for name, tensor in self.weights.items()}
+        return {name: getattr(self, name) for name in self._fields[:-1]} | weights
+
+    @classmethod
+    def of(cls, arrays):
+        """The students whose `arrays` these are."""
+        weights = {name.removeprefix("weights/"): torch.from_numpy(a) for name, a in arrays.items() if name.startswith("weights/")}
+        return cls(*(arrays[name] for name in cls._fields[:-1]), weights)
+
 
 def shuffled_batches(cell, batch_size, generator):
     """Yield (indices, views) of one epoch on the device; a last batch of one sample joins the batch before it."""
@@ -142,11 +155,12 @@ def shuffled_batches(cell, batch_size, generator):
     yield from zip(order.tensor_split(cuts), views.tensor_split(cuts))
 
 
-def train(network, cell, method, hyperparameters, recipe, seed, title, options=None):
+def train(network, cell, method, hyperparameters, recipe, seed, title, options=None, checkpoint=None):
     """Train the G students of `network` on the targets of `method`; returns `Students`.
 
-    hyperparameters: name -> list of G values. options: {input: its options}, of `ils.target_inputs`. `title` names the job in progress bar and log. A student whose loss stops
-    being finite is marked as failed; the others go on undisturbed.
+    hyperparameters: name -> list of G values. options: {input: its options}, of `ils.target_inputs`. `title` names the job
+    in progress bar and log. A student whose loss stops being finite is marked as failed; the others go on undisturbed.
+    checkpoint: the `checkpoints.Checkpoint` to go on from and to keep, if any.
     """
     network = network.to(cell.device, cell.dtype)
     generator = torch.Generator().manual_seed(stream(seed, BATCHES))
@@ -164,8 +178,14 @@ def train(network, cell, method, hyperparameters, recipe, seed, title, options=N
     best_ce, best_epoch = np.full(students, np.inf), np.zeros(students, np.int64)
     failed_epoch, active = np.zeros(students, np.int64), np.ones(students, bool)
     history = np.full((2, students, recipe.epochs), np.nan)
+    tensors = {f"weights/{name}": tensor for name, tensor in state.items()} | {f"best/{name}": tensor for name, tensor in best.items()}
+    records = {"best_ce": best_ce, "best_epoch": best_epoch, "failed_epoch": failed_epoch, "active": active, "history": history}
+    generators = {"batches": generator, "noise": noise}
+    whole = State(title, tensors | optimizer.tensors(), records, generators, memory, network, optimizer)
+    done = checkpoint.resume(whole) if checkpoint else 0
 
-    for epoch in tqdm(range(recipe.epochs), desc=title, unit="epoch", leave=False, disable=None):
+    epochs = tqdm(range(done, recipe.epochs), desc=title, unit="epoch", leave=False, disable=None, initial=done, total=recipe.epochs)
+    for epoch in epochs:
         network.train()
         optimizer.learning_rate = recipe.rate(epoch)
         total = torch.zeros(students, dtype=cell.dtype, device=cell.device)
@@ -200,8 +220,41 @@ def train(network, cell, method, hyperparameters, recipe, seed, title, options=N
             log.info("%s: epoch %d, %d students, best validation cross-entropy %.4f", title, epoch + 1, active.sum(), best_ce.min())
         if not active.any():
             break
+        if checkpoint:
+            checkpoint.keep(whole, epoch + 1)
 
     network.load_state_dict(best)
     return Students(
         predict(network, cell.validation).cpu().numpy(), best_epoch, failed_epoch, history[0], history[1], best
     )
+
+
+def train_chunks(points, at_once, make, cell, method, recipe, seed, title, options, checkpoints):
+    """Train the students of all `points`, up to `at_once` in one network that `make` builds; returns `Students` by chunk.
+
+    Where the device's memory does not suffice for a chunk, half of it goes on: slower, and with other rounding.
+    """
+    results, start = [], 0
+    while start < len(points):
+        chunk = points[start : start + at_once]
+        name = f"{title} {start + 1}-{start + len(chunk)}/{len(points)}"
+        checkpoint = checkpoints.chunk(start, len(chunk))
+        if (kept := checkpoint.finished()) is not None:
+            log.info("%s: finished before", name)
+            students = Students.of(kept)
+        else:
+            hyperparameters = {key: [point[key] for point in chunk] for key in points[0]}
+            try:
+                students = train(make(len(chunk)), cell, method, hyperparameters, recipe, seed, name, options, checkpoint)
+            except torch.OutOfMemoryError:
+                if len(chunk) == 1:
+                    raise UserError(f"{name}: one student does not fit into the device's memory; use a smaller network or batch") from None
+                at_once = math.ceil(len(chunk) / 2)
+                log.warning("%s: out of device memory; goes on with %d students at once", name, at_once)
+                torch.cuda.empty_cache()
+                continue
+            if start + len(chunk) < len(points):
+                checkpoint.save(students.arrays(), finished=True)
+        results.append(students)
+        start += len(chunk)
+    return results

@@ -1,0 +1,156 @@
+"""Checkpoints of a training job: one that was killed goes on after the last epoch that it kept, to the same bytes.
+
+Beside the shard that a job is to write lies the folder `<shard>.partial` with one file for each chunk of students: its
+results, or its state after some epoch. A file is trusted only if it is whole and the job is the same one: its arguments,
+the files that it reads and the code that it runs.
+"""
+
+import copy
+import hashlib
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from ils.errors import UserError
+from ils.files import load_arrays, save_arrays
+from ils.job import log
+
+
+def digest(arguments, files):
+    """Return what identifies a job: its arguments (as JSON), and the content of the files that it reads and runs."""
+    found = hashlib.blake2b(json.dumps(arguments, sort_keys=True).encode(), digest_size=16)
+    for path in files:
+        with open(path, "rb") as file:
+            found.update(hashlib.file_digest(file, "blake2b").digest())
+    return found.hexdigest()
+
+
+class Checkpoints:
+    """The folder of one job. `minutes` pass between two checkpoints of a training; `digest` identifies the job."""
+
+    def __init__(self, output, digest, minutes):
+        self.folder = Path(f"{output}.partial")
+        self.digest, self.minutes, self.told_to_end = digest, minutes, False
+
+    def listen(self):
+        """From now on SIGTERM (a time limit, a drained node, a kill) ends the job after the epoch that it is in."""
+        signal.signal(signal.SIGTERM, lambda *_: setattr(self, "told_to_end", True))
+
+    def chunk(self, start, students):
+        """The `Checkpoint` of the students from `start` on in the job's grid points."""
+        return Checkpoint(self.folder / f"{start}-{start + students - 1}.safetensors", self)
+
+    def remove(self):
+        """Forget all: the job's output is written."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Checkpoint:
+    """The file of one chunk of students, finished or in training."""
+
+    def __init__(self, path, job):
+        self.path, self.job, self.written = path, job, time.monotonic()
+
+    def load(self):
+        """Return (arrays, metadata), or None where there is none to trust: a damaged file is set aside."""
+        if not self.path.exists():
+            return None
+        try:
+            arrays, metadata = load_arrays(self.path)
+        except UserError as error:
+            aside = self.path.with_suffix(".damaged")
+            os.replace(self.path, aside)
+            message = f"{error}; set aside as {aside.name}, these students are trained from the start"
+            log.warning("%s", message)
+            print(f"warning: {message}", file=sys.stderr)
+            return None
+        if metadata["digest"] != self.job.digest:
+            log.info("%s is of another config, input or code: left alone", self.path)
+            return None
+        return arrays, metadata
+
+    def save(self, arrays, **metadata):
+        """Write what `load` returns, over what was there."""
+        save_arrays(self.path, arrays, digest=self.job.digest, **metadata)
+        self.written = time.monotonic()
+
+    def finished(self):
+        """Return the arrays of a chunk that is finished, else None."""
+        found = self.load()
+        return found[0] if found and found[1]["finished"] else None
+
+    def resume(self, training):
+        """Put `training` into the state that was kept; returns how many of its epochs are done."""
+        found = self.load()
+        if not found or found[1]["finished"]:
+            return 0
+        training.restore(*found)
+        log.info("%s: goes on after epoch %d", training.title, found[1]["epoch"])
+        return found[1]["epoch"]
+
+    def keep(self, training, epoch):
+        """Write the state after `epoch` epochs if it is time; end the job if it was told to."""
+        if self.job.told_to_end or time.monotonic() - self.written >= 60 * self.job.minutes:
+            self.save(training.arrays(), finished=False, epoch=epoch, **training.numbers())
+        if self.job.told_to_end:
+            raise UserError(
+                f"{training.title}: told to end by a signal after epoch {epoch}, which is kept in {self.path}; run again and it goes on"
+            )
+
+
+class State:
+    """What changes while students train: live tensors, arrays and generators that are read and set in place.
+
+    tensors: {name: tensor}; arrays: {name: array}; generators: {name: torch generator}; memory: what target inputs
+    remember, tensors or copies of `network` by name; optimizer: its count of `steps`.
+    """
+
+    def __init__(self, title, tensors, arrays, generators, memory, network, optimizer):
+        self.title, self.tensors, self.records, self.generators = title, tensors, arrays, generators
+        self.memory, self.network, self.optimizer = memory, network, optimizer
+
+    def numbers(self):
+        """What is no array."""
+        return {"steps": self.optimizer.steps}
+
+    def arrays(self):
+        """All of it as arrays, {"kind/name": array}."""
+        found = {f"tensor/{name}": tensor.detach().cpu().numpy() for name, tensor in self.tensors.items()}
+        found |= {f"record/{name}": array for name, array in self.records.items()}
+        found |= {f"generator/{name}": generator.get_state().numpy() for name, generator in self.generators.items()}
+        for name, value in self.memory.items():
+            if isinstance(value, torch.nn.Module):
+                found |= {f"network/{name}/{key}": tensor.cpu().numpy() for key, tensor in value.state_dict().items()}
+            else:
+                found[f"memory/{name}"] = value.detach().cpu().numpy()
+        return found
+
+    def restore(self, arrays, numbers):
+        """Take over what `arrays` and `numbers` returned."""
+        networks = {}
+        for key, array in arrays.items():
+            kind, name = key.split("/", 1)
+            if kind == "record":
+                self.records[name][...] = array
+                continue
+            tensor = torch.from_numpy(array)
+            if kind == "tensor":
+                with torch.no_grad():
+                    self.tensors[name].copy_(tensor)
+            elif kind == "generator":
+                self.generators[name].set_state(tensor)
+            elif kind == "memory":
+                self.memory[name] = tensor.to(next(self.network.parameters()).device)
+            else:
+                name, key = name.split("/", 1)
+                networks.setdefault(name, {})[key] = tensor
+        for name, weights in networks.items():
+            self.memory[name] = copy.deepcopy(self.network).eval().requires_grad_(False)
+            self.memory[name].load_state_dict(weights)
+        self.optimizer.steps = numbers["steps"]
