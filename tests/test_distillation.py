@@ -9,6 +9,7 @@ import torch
 from scipy import stats
 
 from conftest import RECIPE
+from ils import findings
 from ils.distillation import compared, decimals_of, difference, table4
 from ils.errors import UserError
 from ils.ledger import Distilled
@@ -151,3 +152,10 @@ def test_table_iv_has_the_printed_rows_and_ours():
 
 def test_decimals_end_with_the_second_digit_of_the_error():
     assert [decimals_of(pd.Series([e]), 4) for e in (0.0123, 0.00123, 0.123, 1.23, 12.3, math.nan)] == [3, 4, 2, 1, 0, 4]
+
+
+def test_the_sentence_on_table_iv():
+    sentence = findings.distilled(students(0.1))
+    assert sentence.startswith("Students by their teachers, paired within a seed, mean over 2 pairs: cross-entropy, ILS less No LS: -0.1")
+    assert "accuracy in %, ILS less LS: +3." in sentence and sentence.count("p = ") == 4
+    assert findings.distilled(students(0.1).query("method != 'ils'")).endswith("none has an ILS teacher to compare.")

@@ -99,14 +99,15 @@ def clique(*studies):
 def distilled(table):
     """Table IV: how students of ILS teachers differ from those of the others; table: their metrics."""
     parts = []
-    for column, name, scale, digits in (("cross_entropy", "cross-entropy", 1, 4), ("accuracy", "accuracy (in %)", 100, 2)):
-        for other in ("no_ls", "ls"):
-            if {"ils", other} <= set(table["method"]):
-                found = difference(table, column, "ils", other)
-                than = f"{name} from ils less from {other} {scale * found.mean:+.{digits}f} ± {scale * found.error:.{digits}f}"
-                parts.append(f"{than}, p = {found.p:.2g}")
+    others = {name: label for name, label in (("no_ls", "No LS"), ("ls", "LS")) if {"ils", name} <= set(table["method"])}
+    for column, title, scale, digits in (("cross_entropy", "cross-entropy", 1, 4), ("accuracy", "accuracy in %", 100, 2)):
+        for name, label in others.items():
+            found = difference(table, column, "ils", name)
+            mean, error = (f"{scale * value:{sign}.{digits}f}" for value, sign in ((found.mean, "+"), (found.error, "")))
+            parts.append(f"{title}, ILS less {label}: {mean} ± {error} (p = {found.p:.2g})")
     pairs = len(table.groupby(["network", "dataset"]))
-    return f"Students by teacher, paired within a seed, mean over {pairs} pair{'s' * (pairs > 1)}: {'; '.join(parts)}."
+    text = f"Students by their teachers, paired within a seed, mean over {pairs} pair{'s' * (pairs > 1)}"
+    return f"{text}: {'; '.join(parts)}." if parts else f"{text}: none has an ILS teacher to compare."
 
 
 def contradictions(found):
