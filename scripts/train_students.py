@@ -5,9 +5,9 @@ import sys
 
 import torch
 
-from ils.checkpoints import Checkpoints, digest
+from ils.checkpoints import Checkpoints, digest, forget
 from ils.files import load_arrays
-from ils.job import log, run_each
+from ils.job import log, run
 from ils.methods import METHODS
 from ils.networks import build
 from ils.students import Shards, save_shard, shard_points
@@ -16,14 +16,14 @@ from ils.training import INITIALISATION, Cell, Recipe, choose_device, stream, tr
 
 def train_students(
     data, split, soft_targets, inherited, output, job, seed, shard, device, augmentation, network, recipe, method, bounds,
-    *, code, minutes,
+    *, code, minutes, of_many=False,
 ):  # fmt: skip
     """Train the grid points of `shard`, `students_at_once` of them in one network, and write them to `output`.
 
     soft_targets: the files of the teachers, one, several or none. inherited: {hyperparameter: files of the method whose
     selected student sets it}. method: its config entry with the number of `shards`, and the hyperparameter by which its
     students are selected `apart`, if any; `bounds` of the temperature. A checkpoint is kept every so many `minutes`, and
-    a killed job goes on from it unless its arguments, files or `code` (files, too) changed.
+    a killed job goes on from it unless its arguments, files or `code` (files, too) changed. of_many: one of several cells.
     """
     torch.set_num_threads(1)  # several processes use the cores better than several threads
     device = choose_device(device)
@@ -37,7 +37,7 @@ def train_students(
     points = [point | fixed for point in shard_points(method["grid"], shard, method["shards"])]
 
     identity = [points, seed, device.type, augmentation, network, recipe, method]
-    checkpoints = Checkpoints(output, digest(identity, [data, split, *soft_targets, *code]), minutes)
+    checkpoints = Checkpoints(output, digest(identity, [data, split, *soft_targets, *code]), minutes, of_many)
     checkpoints.listen()
     at_once, targets, initial = network["students_at_once"][device.type], METHODS[method["targets"]], stream(seed, INITIALISATION)
     make = functools.partial(build, network["family"], network["options"], cell.shape, cell.classes, seed=initial)
@@ -50,9 +50,15 @@ def train_students(
             print(f"error: {message}", file=sys.stderr)
     scaling, apart = method["temperature_scaling"], method.get("apart")
     save_shard(output, results, points, labels, scaling, bounds, device.type, apart)
-    checkpoints.remove()
+
+
+def train_cells(jobs, **common):
+    """Train cell after cell."""
+    for job in jobs:
+        train_students(**job, **common, of_many=len(jobs) > 1)
+    forget(job["output"] for job in jobs)
 
 
 if __name__ == "__main__":
     kept = {"code": list(snakemake.input.code), "minutes": snakemake.config["checkpoint_minutes"]}
-    run_each(functools.partial(train_students, **kept), snakemake)
+    run(train_cells, snakemake, jobs=snakemake.params.jobs, **kept)

@@ -52,10 +52,13 @@ def make_cell():
 class Clone:
     """A copy of the repository's code in which Snakemake runs the small study."""
 
-    def __init__(self, folder, source=ROOT, names=("workflow", "scripts", "config", "envs", "tests")):
+    def __init__(self, folder, source=ROOT, names=("workflow", "slurm", "scripts", "config", "envs", "tests")):
         self.folder = folder
         for name in names:
-            shutil.copytree(source / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+            if (source / name).is_symlink():
+                (folder / name).symlink_to(os.readlink(source / name))
+            else:
+                shutil.copytree(source / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         self.config = folder / "tests" / "small.yaml"
 
     def snakemake(self, *arguments, check=True):
@@ -80,3 +83,11 @@ class Clone:
         config = yaml.safe_load(self.config.read_text())
         change(config)
         self.config.write_text(yaml.safe_dump(config))
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """A clone in which `all` has run on one core."""
+    clone = Clone(tmp_path_factory.mktemp("one_core"))
+    clone.snakemake("--cores", "1", "all")
+    return clone

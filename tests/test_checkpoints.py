@@ -14,14 +14,14 @@ import torch
 
 from conftest import RECIPE, ROOT, made_up_data
 from ils import training
-from ils.checkpoints import Checkpoint, Checkpoints, digest
+from ils.checkpoints import Checkpoint, Checkpoints, digest, forget
 from ils.errors import UserError
 from ils.files import load_arrays, save_arrays
 from ils.methods import METHODS
 from ils.networks import build
 from ils.splits import split
 from ils.training import train, train_chunks
-from train_students import train_students
+from train_students import train_cells, train_students
 
 ADAM = RECIPE._replace(optimizer="adam", learning_rate=0.01, epochs=6)
 SGD = RECIPE._replace(epochs=6, patience=5)
@@ -61,8 +61,8 @@ def test_a_training_that_was_told_to_end_goes_on_to_the_same_numbers(case, make_
 
 JOB = """
 import json, sys
-from train_students import train_students
-train_students(**json.load(open(sys.argv[1])), code=[], minutes=0)
+from train_students import train_cells
+train_cells([json.load(open(sys.argv[1]))], code=[], minutes=0)
 """
 
 
@@ -158,6 +158,7 @@ def test_a_damaged_checkpoint_is_set_aside_and_one_of_another_job_not_trusted(da
     assert ("finished before" in said) == (damage != "foreign") and ("of another config" in said) == (damage == "foreign")
     resumed = (tmp_path / "shard").read_bytes()
     (tmp_path / "shard").unlink()
+    forget(["shard"])
     train_students(**arguments, code=[], minutes=1e9)
     assert (tmp_path / "shard").read_bytes() == resumed
 
@@ -204,3 +205,18 @@ def test_a_file_whose_bytes_changed_is_damaged(tmp_path):
     (tmp_path / "a").write_bytes(content)
     with pytest.raises(UserError, match="a: damaged .the checksum of logits is another.; delete the file"):
         load_arrays(tmp_path / "a")
+
+
+def test_the_finished_cells_of_a_job_that_fails_later_are_not_trained_again(job, tmp_path, monkeypatch, caplog):
+    arguments, _ = job
+    monkeypatch.chdir(tmp_path)
+    arguments["recipe"]["epochs"] = 2
+    broken = arguments | {"output": "other", "split": "missing"}
+    with pytest.raises(UserError, match="missing: no such file"):
+        train_cells([arguments, broken], code=[], minutes=1e9)
+    first = (tmp_path / "shard").read_bytes()
+    (tmp_path / "shard").unlink()  # as Snakemake does with all outputs of a failed job
+    caplog.set_level("INFO")
+    train_cells([arguments, arguments | {"output": "other"}], code=[], minutes=1e9)
+    assert caplog.text.count("finished before") == 2 and (tmp_path / "shard").read_bytes() == first
+    assert not list(tmp_path.glob("*.partial"))

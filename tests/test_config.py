@@ -15,7 +15,7 @@ from ils.plugins import LIBRARY, definitions, fingerprint, modules_of, plugins
 
 ROOT = Path(__file__).parent.parent
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
-DEFAULT = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+DEFAULT = yaml.safe_load((ROOT / "config/config.yaml").read_text()) | {"hours_per_job": 24}
 
 
 def changed(path, value):

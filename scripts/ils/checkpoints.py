@@ -31,12 +31,27 @@ def digest(arguments, files):
     return found.hexdigest()
 
 
-class Checkpoints:
-    """The folder of one job. `minutes` pass between two checkpoints of a training; `digest` identifies the job."""
+def folder_of(output):
+    """Where the checkpoints of a job that writes `output` lie."""
+    return Path(f"{output}.partial")
 
-    def __init__(self, output, digest, minutes):
-        self.folder = Path(f"{output}.partial")
-        self.digest, self.minutes, self.told_to_end = digest, minutes, False
+
+def forget(outputs):
+    """Remove the checkpoints of a job whose outputs are all written."""
+    for output in outputs:
+        shutil.rmtree(folder_of(output), ignore_errors=True)
+
+
+class Checkpoints:
+    """The folder of one cell's job. `minutes` pass between two checkpoints of a training; `digest` identifies the job.
+
+    all_chunks: whether the last chunk is kept as well when it is finished. A job that trains more cells needs that: if it
+    fails later, Snakemake deletes all its outputs.
+    """
+
+    def __init__(self, output, digest, minutes, all_chunks=False):
+        self.folder = folder_of(output)
+        self.digest, self.minutes, self.all_chunks, self.told_to_end = digest, minutes, all_chunks, False
 
     def listen(self):
         """From now on SIGTERM (a time limit, a drained node, a kill) ends the job after the epoch that it is in."""
@@ -45,10 +60,6 @@ class Checkpoints:
     def chunk(self, start, students):
         """The `Checkpoint` of the students from `start` on in the job's grid points."""
         return Checkpoint(self.folder / f"{start}-{start + students - 1}.safetensors", self)
-
-    def remove(self):
-        """Forget all: the job's output is written."""
-        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class Checkpoint:

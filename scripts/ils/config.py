@@ -356,6 +356,28 @@ def distillation_jobs(config):
     return found
 
 
+def needs(config, cells, students=1, teachers=0):
+    """What a job asks a cluster for: {gpu, mem_mb, runtime in minutes}, of training so many students in each of the cells.
+
+    gpu: that of the cells' networks. runtime: half as much again as the experiments' `hours` say, and ten minutes to
+    start; without them `hours_per_job`. mem_mb: room for the process, and twice for the dataset and the soft targets of so
+    many teachers, as far as `expect` tells their sizes. Cells name `student` where another network than theirs trains.
+    """
+    networks, datasets, pairs = by_name(config, "networks"), by_name(config, "datasets"), trained(config)
+    gpu = max(networks[cell.get("student", cell["network"])].get("gpu", 0) for cell in cells)
+    each, megabytes = [pairs[cell["dataset"], cell["network"]].get("hours") for cell in cells], 0
+    hours = config["hours_per_job"] if None in each else students * sum(each)
+    for cell in cells:
+        dataset = datasets[cell["dataset"]]
+        if expected := dataset.get("expect"):
+            augmentation = dataset["augmentation"]
+            views = (2 * augmentation["pad"] + 1) ** 2 * (1 + augmentation["flip"])
+            of_sample = math.prod(expected["shape"]) + 4 * teachers * views * expected["classes"]
+            megabytes = max(megabytes, 2 * expected["samples"] * of_sample / 1e6)
+    process = 6000 if gpu else 3000
+    return {"gpu": gpu, "mem_mb": math.ceil(process + megabytes), "runtime": math.ceil(10 + 1.5 * 60 * hours)}
+
+
 def summary(config):
     """The size of the study in one line."""
     compared = cells(config)

@@ -2,6 +2,8 @@
 
 import ctypes
 import logging
+import os
+import platform
 import sys
 from pathlib import Path
 
@@ -35,7 +37,8 @@ def run(function, snakemake, **arguments):
     logging.captureWarnings(True)
     wildcards = " ".join(f"{key}={value}" for key, value in snakemake.wildcards.items())
     job = f"{snakemake.rule} {wildcards}".strip()
-    log.info("start: %s", job)
+    where = ", ".join(f"{name} {os.environ[name]}" for name in ("SLURM_JOB_ID", "CUDA_VISIBLE_DEVICES") if name in os.environ)
+    log.info("start: %s on %s %s", job, platform.node(), where)
     keep_freed_memory()
     try:
         function(**arguments)

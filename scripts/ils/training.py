@@ -253,7 +253,7 @@ def train_chunks(points, at_once, make, cell, method, recipe, seed, title, optio
                 log.warning("%s: out of device memory; goes on with %d students at once", name, at_once)
                 torch.cuda.empty_cache()
                 continue
-            if start + len(chunk) < len(points):
+            if checkpoints.all_chunks or start + len(chunk) < len(points):
                 checkpoint.save(students.arrays(), finished=True)
         results.append(students)
         start += len(chunk)

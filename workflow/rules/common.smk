@@ -111,6 +111,29 @@ def files(pattern, cells):
     return [pattern.format(**cell) for cell in cells]
 
 
+def asking(cells, teachers=0, students=lambda cells, wildcards: 1):
+    """The resources of a job on these cells, or on those that a function of the wildcards returns.
+
+    At every further attempt it asks for more memory and time. students: how many of them one job trains.
+    """
+
+    def needed(wildcards):
+        those = cells(wildcards) if callable(cells) else cells
+        return study.needs(config, those, students(those, wildcards), teachers)
+
+    return {
+        "gpu": lambda wildcards: needed(wildcards)["gpu"],
+        "mem_mb": lambda wildcards, attempt: attempt * needed(wildcards)["mem_mb"],
+        "runtime": lambda wildcards, attempt: attempt * needed(wildcards)["runtime"],
+    }
+
+
+def most_students(cells, wildcards):
+    """How many students the larger shards of a method's grid train in each cell."""
+    grid = study.grid_of(config, cells[0], wildcards.method)
+    return -(-study.points(grid) // shards(cells, wildcards.method))
+
+
 def where(cells):
     """The cells of a batch in words."""
     pairs = ", ".join(f"{cell['dataset']} {cell['network']}" for cell in cells)
@@ -210,6 +233,11 @@ def taught(wildcards):
 def student_of(cell):
     """The network that learns from a cell's."""
     return TRAINED[cell["dataset"], cell["network"]]["student"]
+
+
+def students_of(wildcards):
+    """The cells of a pair that teaches, and whom."""
+    return [cell | {"student": student_of(cell)} for cell in taught(wildcards)]
 
 
 def of_student(cell):

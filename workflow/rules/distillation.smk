@@ -24,6 +24,9 @@ if DISTILLATION:
             "results/logs/distil/{dataset}_{network}.log",
         conda:
             "../../envs/torch.yaml"
+        threads: 1
+        resources:
+            **asking(students_of, teachers=len(TEACHERS)),
         params:
             jobs=lambda w: [distilling(cell) for cell in taught(w)],
         message:
@@ -43,6 +46,9 @@ if DISTILLATION:
             "results/logs/evaluate_distilled/{dataset}_{network}.log",
         conda:
             "../../envs/torch.yaml"
+        threads: 1
+        resources:
+            **asking(students_of),
         params:
             jobs=lambda w: [testing_distilled(cell) for cell in taught(w)],
         message:

@@ -105,6 +105,8 @@ rule provenance:
         "results/logs/provenance.log",
     conda:
         "../../envs/torch.yaml"
+    resources:
+        gpu=max(network.get("gpu", 0) for network in NETWORKS.values()),
     params:
         config=config,
         settings=yaml.safe_dump(config, default_flow_style=None, width=110),

@@ -15,6 +15,9 @@ for batch, cells in BATCHES.items():
             f"results/logs/students/{batch}-{{method}}-{{shard}}.log",
         conda:
             "../../envs/torch.yaml"
+        threads: 1
+        resources:
+            **asking(cells, teachers=1, students=most_students),
         params:
             jobs=lambda w, cells=cells: [training_of(cell, w) for cell in cells],
         message:
@@ -39,6 +42,9 @@ for batch, cells in BATCHES.items():
             f"results/logs/evaluate/{batch}.log",
         conda:
             "../../envs/torch.yaml"
+        threads: 1
+        resources:
+            **asking(cells),
         params:
             jobs=[
                 of_cell(cell)

@@ -14,6 +14,9 @@ for batch, cells in BATCHES.items():
             f"results/logs/soft_targets/{batch}-{{method}}.log",
         conda:
             "../../envs/torch.yaml"
+        threads: 1
+        resources:
+            **asking(cells, teachers=1),
         params:
             jobs=lambda w, cells=cells: [
                 of_cell(cell)

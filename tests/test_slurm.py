@@ -1,0 +1,155 @@
+"""The workflow on a real one-node Slurm, undisturbed and disturbed: in the end the bytes are those of a local run."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from conftest import Clone
+from slurm_cluster import client, lacking, slurm, wait_for
+
+# What this cluster lacks (accounts, an accounting database), and shorter waits than a shared file system needs.
+HERE = "--slurm-no-account --slurm-status-command squeue --slurm-init-seconds-before-status-checks 2 --latency-wait 5".split()
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    if reason := lacking():
+        pytest.skip(reason)
+    with tempfile.TemporaryDirectory(prefix="slurm") as folder, slurm(Path(folder)) as node:
+        yield node
+
+
+def start(clone, *targets):
+    """Start Snakemake as the README says, from the root of a clone; its output goes to a file there."""
+    command = [sys.executable, "-m", "snakemake", "--profile", "slurm", *targets, *HERE, "--configfile", str(clone.config)]
+    with open(clone.folder / "output", "a") as output:
+        return subprocess.Popen(command, cwd=clone.folder, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+
+
+def finish(process, clone, seconds=300):
+    process.wait(seconds)
+    output = (clone.folder / "output").read_text()
+    assert process.returncode == 0, output
+    return output
+
+
+def on_gpus(config):
+    config["networks"][0]["gpu"] = 1
+
+
+def jobs():
+    """The cluster's jobs, {id: (name, state, time limit, memory)}."""
+    lines = client("squeue", "--states=all", "-h", "-o", "%i|%j|%T|%l|%m").split()
+    return {int(number): rest for number, *rest in (line.split("|") for line in lines)}
+
+
+def starts(clone):
+    """The first line of each log: {log: line}."""
+    return {str(p.relative_to(clone.folder / "results/logs")): p.read_text().split("\n")[0] for p in clone.folder.glob("results/logs/**/*.log")}
+
+
+def test_the_small_study_runs_on_slurm_to_the_bytes_of_a_local_run(cluster, finished, tmp_path):
+    clone = Clone(tmp_path)
+    clone.edit_config(on_gpus)
+    finish(start(clone, "results/table3.tex"), clone)
+    files = [p.relative_to(tmp_path) for p in tmp_path.glob("results/**/*") if p.is_file() and "logs" not in p.parts]
+    assert {Path("results/table3.tex"), Path("results/iris/MLP/seed0/predictions.safetensors")} <= set(files)
+    assert not [name for name in files if (tmp_path / name).read_bytes() != (finished.folder / name).read_bytes()]
+
+    devices = {log: re.search("SLURM_JOB_ID (\\d+)(, CUDA_VISIBLE_DEVICES [01]$)?", line) for log, line in starts(clone).items()}
+    submitted = {log: bool(found[2]) for log, found in devices.items() if found}
+    assert {log.split("/")[0] for log, gpu in submitted.items() if gpu} == {"students", "soft_targets", "evaluate"}
+    assert [log for log, gpu in submitted.items() if not gpu] == ["metrics.log"]  # a CPU job sees no GPU
+    assert not devices["rank_methods.log"] and not devices["table3.log"]  # these ran where Snakemake did
+    one, two = "3:10:00", "6:10:00"  # of one or two students in each of two cells: 90 minutes a student, 10 to start
+    assert {(limit, memory) for _, _, limit, memory in jobs().values()} == {(one, "6000M"), (two, "6000M"), ("1:00:00", "4000M")}
+
+
+TARGETS = [f"results/iris/MLP/seed0/ls/shard{shard}.safetensors" for shard in (0, 1)]
+
+
+def lengthened(config):
+    """Two jobs train for half a minute each and keep a checkpoint every second."""
+    config["recipes"][0]["epochs"] = 3000
+    config["checkpoint_minutes"] = 0.02
+    on_gpus(config)
+
+
+def made(clone):
+    return [(clone.folder / target).read_bytes() for target in TARGETS]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(cluster, tmp_path_factory):
+    """What a local run makes of TARGETS."""
+    clone = Clone(tmp_path_factory.mktemp("undisturbed"))
+    clone.edit_config(lengthened)
+    clone.snakemake("--cores", "2", *TARGETS)
+    return made(clone)
+
+
+def kept(clone, count=2):
+    """Whether so many jobs have kept a checkpoint."""
+    return len(list(clone.folder.glob("results/**/*.partial"))) >= count
+
+
+def running():
+    return [number for number, (_, state, *_) in jobs().items() if state == "RUNNING"]
+
+
+def training_process(job):
+    """The process id of the training in a Slurm job."""
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            command, environment = (path / "cmdline").read_bytes(), (path / "environ").read_bytes()
+        except OSError:
+            continue
+        if b"train_students.py" in command and b"snakemake\0" not in command and f"SLURM_JOB_ID={job}\0".encode() in environment:
+            return int(path.name)
+
+
+def test_a_killed_job_and_one_out_of_time_go_on_from_their_checkpoints(undisturbed, tmp_path):
+    clone = Clone(tmp_path)
+    clone.edit_config(lengthened)
+    process = start(clone, *TARGETS)
+    wait_for(lambda: kept(clone), "checkpoints")
+    killed, late = running()
+    os.kill(training_process(killed), signal.SIGKILL)
+    client("scontrol", "update", f"JobId={late}", "EndTime=now")  # its time limit is over; the scheduler looks twice a minute
+    finish(process, clone)
+    states = {number: state for number, (_, state, *_) in jobs().items() if number >= killed}
+    assert states[killed] == "FAILED" and states[late] == "TIMEOUT" and list(states.values()).count("COMPLETED") == 2
+    logs = [path.read_text() for path in clone.folder.glob("results/logs/students/*-ls-*.log")]
+    assert len(logs) == 2 and all("goes on after epoch" in text or "finished before" in text for text in logs)
+    assert made(clone) == undisturbed
+
+
+def test_a_node_that_fails_and_a_killed_main_process_lose_little(cluster, undisturbed, tmp_path):
+    clone = Clone(tmp_path)
+    clone.edit_config(lengthened)
+    process = start(clone, *TARGETS)
+    wait_for(lambda: kept(clone), "checkpoints")
+    first, output = running(), clone.folder / "output"
+    client("scontrol", "update", f"NodeName={cluster}", "State=DOWN", "Reason=test")
+    wait_for(lambda: {jobs()[job][1] for job in first} == {"NODE_FAIL"}, "the failure of both jobs")
+    client("scontrol", "update", f"NodeName={cluster}", "State=RESUME", check=False)  # unless it came back by itself
+    wait_for(lambda: len(running()) == 2, "a second attempt of both jobs", 120)
+
+    process.kill()  # Snakemake itself; its jobs go on without it
+    process.wait()
+    run = re.findall(r"SLURM run ID: (\S+)", output.read_text())[-1]
+    assert len(running()) == 2
+    # What workflow/RUNNING.md says to do.
+    client("scancel", "--name", run)
+    wait_for(lambda: not running(), "the end of the jobs")
+    clone.snakemake("--unlock")
+    finish(start(clone, *TARGETS), clone)
+    assert made(clone) == undisturbed
+    logs = [path.read_text() for path in clone.folder.glob("results/logs/students/*-ls-*.log")]
+    assert all("goes on after epoch" in text or "finished before" in text for text in logs)
