@@ -172,6 +172,8 @@ def test_a_job_asks_for_what_its_cells_need():
     perceptron = {"dataset": "digits", "network": "MLP", "seed": 0}
     assert study.needs(config, [perceptron])["gpu"] == 1 and study.needs(config, [perceptron])["mem_mb"] == 6000 + 128
     assert study.needs(config, [perceptron | {"student": "LeNet"}])["gpu"] == 0
+    devices = [study.device_of({"device": device}, {"gpu": gpu}) for device in ("auto", "cpu", "cuda") for gpu in (0, 1)]
+    assert devices == ["cpu", "auto", "cpu", "cpu", "cuda", "cuda"] and study.device_of({"device": "auto"}, {}) == "cpu"
 
 
 def test_the_jobs_of_a_study_add_up_to_its_grids():

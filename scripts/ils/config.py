@@ -356,6 +356,11 @@ def distillation_jobs(config):
     return found
 
 
+def device_of(config, network):
+    """The `device` of a network's jobs: `auto` takes a GPU only for networks that ask for one."""
+    return "cpu" if config["device"] == "auto" and not network.get("gpu") else config["device"]
+
+
 def needs(config, cells, students=1, teachers=0):
     """What a job asks a cluster for: {gpu, mem_mb, runtime in minutes}, of training so many students in each of the cells.
 

@@ -174,6 +174,7 @@ def costs(config, experiment, sizes, jobs, device, measure):
     """Return the `Costs` of a pair; `jobs` are its training jobs, `measure` is `step_seconds` or stands for it."""
     entry, network, recipe = (study.by_name(config, f"{kind}s")[experiment[kind]] for kind in ("dataset", "network", "recipe"))
     recipe = Recipe(**{key: value for key, value in recipe.items() if key != "name"})
+    device = device if study.device_of(config, network) != "cpu" else torch.device("cpu")
     at_once = min(network["students_at_once"][device.type], max(job["students"] for job in jobs))
     alone = measure(network, sizes, entry["augmentation"], recipe, 1, device)
     together = measure(network, sizes, entry["augmentation"], recipe, at_once, device) if at_once > 1 else alone

@@ -164,7 +164,7 @@ def of_cell(cell):
         "data": DATA.format(**cell),
         "split": SPLIT.format(**cell),
         "job": f"{cell['dataset']} {cell['network']} seed {cell['seed']}",
-        "device": config["device"],
+        "device": study.device_of(config, network),
         "augmentation": DATASETS[cell["dataset"]]["augmentation"],
         "network": kept
         | {"code": fingerprint("networks", network["family"], "build", "restore")},
