@@ -12,14 +12,6 @@ import pytest
 from conftest import ROOT, Clone
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """A clone in which `all` has run on one core."""
-    clone = Clone(tmp_path_factory.mktemp("one_core"))
-    clone.snakemake("--cores", "1", "all")
-    return clone
-
-
 @pytest.fixture
 def unchanged(finished):
     """The finished clone, its code and config put back after the test."""
