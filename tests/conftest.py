@@ -50,7 +50,10 @@ def make_cell():
 
 
 class Clone:
-    """A copy of the repository's code in which Snakemake runs the small study."""
+    """A copy of the repository's code in which Snakemake runs the small study, on the Python of the tests or another."""
+
+    python = sys.executable
+    variables = {"OMP_NUM_THREADS": "1"}
 
     def __init__(self, folder, source=ROOT, names=("workflow", "slurm", "scripts", "config", "envs", "tests")):
         self.folder = folder
@@ -62,8 +65,8 @@ class Clone:
         self.config = folder / "tests" / "small.yaml"
 
     def snakemake(self, *arguments, check=True):
-        command = [sys.executable, "-m", "snakemake", *arguments, "--configfile", str(self.config)]
-        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        command = [self.python, "-m", "snakemake", *arguments, "--configfile", str(self.config)]
+        environment = os.environ | self.variables
         done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
         output = done.stdout + done.stderr
         assert not check or done.returncode == 0, output
