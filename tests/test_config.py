@@ -161,16 +161,16 @@ def test_who_only_teaches_trains_the_methods_that_teach_and_their_teachers():
 
 def test_a_job_asks_for_what_its_cells_need():
     cells = study.cells(DEFAULT)[:5]
-    assert study.needs(DEFAULT, cells, 8, 1) == {"gpu": 0, "mem_mb": 3000, "runtime": 10 + 90 * 24}  # no hours: hours_per_job
+    assert study.needs(DEFAULT, cells, 8, 1) == {"gpu": 0, "mem_mb": 6000, "runtime": 10 + 90 * 24}  # no hours: hours_per_job
     config = copy.deepcopy(DEFAULT)
     config["networks"][0]["gpu"] = 1  # the perceptron's
     config["datasets"][0]["expect"] = {"samples": 1_000_000, "test": 0, "shape": [1, 8, 8], "classes": 10}  # pad 1: nine views
     for experiment in config["experiments"]:
         experiment["hours"] = 0.5
     megabytes = 2 * (64 + 4 * 9 * 10)  # the images and one teacher's logits, twice
-    assert study.needs(config, cells, 8, 1) == {"gpu": 0, "mem_mb": 3000 + megabytes, "runtime": 10 + 90 * 0.5 * 5 * 8}
+    assert study.needs(config, cells, 8, 1) == {"gpu": 0, "mem_mb": 6000 + megabytes, "runtime": 10 + 90 * 0.5 * 5 * 8}
     perceptron = {"dataset": "digits", "network": "MLP", "seed": 0}
-    assert study.needs(config, [perceptron])["gpu"] == 1 and study.needs(config, [perceptron])["mem_mb"] == 6000 + 128
+    assert study.needs(config, [perceptron])["gpu"] == 1 and study.needs(config, [perceptron])["mem_mb"] == 8000 + 128
     assert study.needs(config, [perceptron | {"student": "LeNet"}])["gpu"] == 0
     devices = [study.device_of({"device": device}, {"gpu": gpu}) for device in ("auto", "cpu", "cuda") for gpu in (0, 1)]
     assert devices == ["cpu", "auto", "cpu", "cpu", "cuda", "cuda"] and study.device_of({"device": "auto"}, {}) == "cpu"

@@ -68,7 +68,7 @@ def test_the_small_study_runs_on_slurm_to_the_bytes_of_a_local_run(cluster, fini
     assert [log for log, gpu in submitted.items() if not gpu] == ["metrics.log"]  # a CPU job sees no GPU
     assert not devices["rank_methods.log"] and not devices["table3.log"]  # these ran where Snakemake did
     one, two = "3:10:00", "6:10:00"  # of one or two students in each of two cells: 90 minutes a student, 10 to start
-    assert {(limit, memory) for _, _, limit, memory in jobs().values()} == {(one, "6000M"), (two, "6000M"), ("1:00:00", "4000M")}
+    assert {(limit, memory) for _, _, limit, memory in jobs().values()} == {(one, "8000M"), (two, "8000M"), ("1:00:00", "4000M")}
 
 
 TARGETS = [f"results/iris/MLP/seed0/ls/shard{shard}.safetensors" for shard in (0, 1)]
