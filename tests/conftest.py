@@ -52,9 +52,6 @@ def make_cell():
 class Clone:
     """A copy of the repository's code in which Snakemake runs the small study, on the Python of the tests or another."""
 
-    python = sys.executable
-    variables = {"OMP_NUM_THREADS": "1"}
-
     def __init__(self, folder, source=ROOT, names=("workflow", "slurm", "scripts", "config", "envs", "tests")):
         self.folder = folder
         for name in names:
@@ -63,6 +60,7 @@ class Clone:
             else:
                 shutil.copytree(source / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         self.config = folder / "tests" / "small.yaml"
+        self.python, self.variables = sys.executable, {"OMP_NUM_THREADS": "1"}
 
     def snakemake(self, *arguments, check=True):
         command = [self.python, "-m", "snakemake", *arguments, "--configfile", str(self.config)]
