@@ -70,30 +70,33 @@ def by_name(config, section):
 
 
 def check_keys(value, place=()):
-    """Raise UserError for a key, at any depth, that is no short line of text: YAML makes numbers and `no` something else."""
+    """Raise UserError for a key, at any depth, that is no short line of text; YAML reads 1 and `no` as something else."""
     if not place and not isinstance(value, dict):
         raise UserError(f"config: (top level): {shown(value)} is no mapping of keys to values")
     if len(place) > 20:  # YAML's anchors can make a list that contains itself
         raise UserError(f"config: {dotted(place[:6])}: nests too deeply; is there an anchor (&) in its own value?")
     for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
-        if isinstance(value, dict) and not (isinstance(key, str) and key.isprintable() and len(key) <= 60):
-            raise UserError(f"config: {dotted(place)}: the key {shown(key)} is no line of at most 60 letters; put quotes around it")
+        if isinstance(value, dict) and not isinstance(key, str):
+            raise UserError(f"config: {dotted(place)}: the key {shown(key)} is no text; correct it or put it in quotes")
+        if isinstance(value, dict) and not (key.isprintable() and len(key) <= 60):
+            raise UserError(f"config: {dotted(place)}: the key {shown(key)} is no line of at most 60 letters; correct it")
         if isinstance(inner, (dict, list)):
             check_keys(inner, (*place, key))
 
 
-def is_integer(_, value):
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
 def is_number(_, value):
     """Whether a value is a number that floating point can hold; JSON's checker takes .inf, .nan and 10^400, too."""
-    return is_integer(_, value) and abs(value) <= sys.float_info.max or isinstance(value, float) and math.isfinite(value)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+
+
+def is_integer(_, value):
+    """Whether a value is a number written without a point: 3.0 is no count."""
+    return isinstance(value, int) and is_number(_, value)
 
 
 def remedy(wanted, value):
     """Return what to do about a value of the wrong type, where YAML's rules surprise."""
-    if wanted == "number" and isinstance(value, (int, float)) and not isinstance(value, bool):
+    if isinstance(value, (int, float)) and not abs(value) <= sys.float_info.max:
         return "; it must be finite"
     if wanted == "number" and isinstance(value, str) and re.fullmatch(r"[-+]?[\d.]+[eE][-+]?\d+", value):
         return "; YAML wants a point and a sign, 1.0e-2"
