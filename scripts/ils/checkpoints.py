@@ -63,6 +63,7 @@ class Checkpoint:
             return None
         try:
             arrays, metadata = load_arrays(self.path)
+            digest = metadata["digest"]
         except UserError as error:
             aside = self.path.with_suffix(".damaged")
             os.replace(self.path, aside)
@@ -70,7 +71,7 @@ class Checkpoint:
             log.warning("%s", message)
             print(f"warning: {message}", file=sys.stderr)
             return None
-        if metadata["digest"] != self.job.digest:
+        if digest != self.job.digest:
             log.info("%s is of another config, input or code: left alone", self.path)
             return None
         return arrays, metadata
