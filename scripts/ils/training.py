@@ -59,6 +59,11 @@ class Recipe(NamedTuple):
         return self.learning_rate * self.decay ** sum(milestone <= epoch for milestone in self.milestones)
 
 
+def named(arrays, what):
+    """Return the file that arrays came from, or in words what they are."""
+    return getattr(arrays, "path", what)
+
+
 class Cell:
     """What all students of one dataset x network x seed share, on the device.
 
@@ -68,6 +73,9 @@ class Cell:
 
     def __init__(self, data, split, augmentation, device, teachers=(), dtype=torch.float32):
         self.device, self.dtype = device, dtype
+        sizes = {len(data[name]) for name in ("inputs", "labels", "ids")}
+        if len(sizes) > 1 or max(split[part].max() for part in ("train", "validation", "test")) >= min(sizes):
+            raise UserError(f"{named(split, 'the split')}: is of another dataset than {named(data, 'the data')}; delete it and run again")
         self.classes = int(data["labels"].max()) + 1
         self.shape = data["inputs"].shape[1:]
         self._data, self._split, self._augmentation = data, split, augmentation
@@ -76,8 +84,11 @@ class Cell:
         self.validation_labels = self.labels("validation")
         self.teacher_logits, self.teacher_temperature = [], None
         for arrays, metadata in teachers:
-            if not np.array_equal(arrays["ids"], self.ids("train")):
-                raise UserError("the soft targets are of other training samples than the split's; delete them and run again")
+            wrong = "" if np.array_equal(arrays["ids"], self.ids("train")) else "training samples"
+            if arrays["logits"].shape != (len(self.train), self.train.views, self.classes):
+                wrong = wrong or "views or classes"
+            if wrong:
+                raise UserError(f"{named(arrays, 'soft targets')}: the soft targets are of other {wrong} than the split's; delete them and run again")
             self.teacher_logits.append(torch.as_tensor(arrays["logits"], dtype=dtype, device=device))
         if teachers:
             self.teacher_temperature = teachers[0][1]["temperature"]
