@@ -21,8 +21,8 @@ def rank_methods(metrics, alpha, ranks, average_ranks, friedman_tests, pairwise_
     table = read_csv(metrics, CELL)
     ranked, averages, tests, pairs = [], [], [], []
     known = [name for name in METRICS if name in table]
-    if not known:
-        raise UserError(f"{metrics}: has none of the metrics {', '.join(METRICS)}; add a column")
+    if table.empty or not known:
+        raise UserError(f"{metrics}: has no rows, or none of the columns {', '.join(METRICS)}; delete the file and run again")
     for metric, (pool, methods) in product(known, pools(table["method"].unique()).items()):
         try:
             values = scores(table, metric)[methods]

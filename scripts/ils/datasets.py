@@ -128,7 +128,8 @@ def retry(download, what, files, root):
 def torchvision(*, set, root):
     """CIFAR10, CIFAR100, SVHN (its extra images join the training split) or FashionMNIST.
 
-    Downloaded into the folder `root` by torchvision once, and verified by checksum at every reading.
+    Downloaded into the folder `root` by torchvision once, and verified by checksum at every reading: CIFAR's archives and
+    the pickles in them are opened only if they are the official ones, byte for byte.
     """
     from torchvision import datasets
     from torchvision.datasets.utils import download_url

@@ -7,6 +7,7 @@ import contextlib
 import io
 import json
 import os
+import stat
 import zlib
 from pathlib import Path
 
@@ -16,17 +17,25 @@ from ils.errors import UserError
 
 
 @contextlib.contextmanager
+def writing(path):
+    """Turn what the system has against writing `path` (a full disk, no right to) into a UserError that names it."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f"{path}: cannot write: {reason}; free some space or check the folder's rights, and run again") from error
+
+
+@contextlib.contextmanager
 def atomic(path):
     """Yield a temporary path beside `path`; rename it on success, remove it on any error."""
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        os.replace(temporary, path)
-    except OSError as error:
-        reason = error.strerror or error
-        raise UserError(f"{path}: cannot write: {reason}; free some space or check the folder's rights") from error
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            os.replace(temporary, path)
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
@@ -66,11 +75,13 @@ class Content(dict):
 def reading(path):
     """Turn whatever the reading of a missing, damaged or foreign file raises into a UserError that names it."""
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise OSError("it is no file")  # a pipe would wait, and a device not end
         yield
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run the rule that makes it") from None
     except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror or error}; it must be a file that you may read") from None
+        raise UserError(f"{path}: cannot be read ({error.strerror or error}); remove it or see to its rights, and run again") from None
     except (UserError, MemoryError):
         raise
     except Exception as error:  # of whatever kind: parsers were not written for these bytes
@@ -86,8 +97,6 @@ def load_arrays(path, names=None):
     from safetensors import safe_open
 
     with reading(path):
-        if not os.path.isfile(path):
-            open(path, "rb").close()  # says what is there instead
         with safe_open(path, framework="numpy") as file:
             content = json.loads(file.metadata()["json"])
             present = set(file.keys())
