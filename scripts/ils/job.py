@@ -11,6 +11,7 @@ from ils.errors import UserError
 from ils.files import writing
 
 log = logging.getLogger("ils")
+log.addHandler(logging.NullHandler())  # where no log file can be opened, nothing else repeats the error
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # what is the disk's fault, wherever it comes from
 
 
