@@ -22,7 +22,7 @@ ANY = [
     *(None, "", "word", "1e-2", "two\nlines", "x" * 10_000, -1, 0, 3.0, 0.5, 10**400, 10**18, -(10**400), math.inf, -math.inf, math.nan),
     *(True, False, [], {}, [[]], [None], [{}], {"a": 1}, {1: 2}, {None: 0}, {"two\nlines": 0}, ITSELF, yaml.safe_load("2020-01-01")),
 ]
-NAMES = ["../x", "/etc/x", "a/b", ".hidden", "..", "a\nb", "a\n", "a" * 200, "con\0", "a b", "é", "-x", "$(id)", "<b>", "metrics.csv", "a\\b"]
+NAMES = ["../x", "/etc/x", "a/b", ".hidden", "..", "a\nb", "a\n", "a" * 200, "con\0", "a b", "é", "-x", "$(id)", "<b>", "metrics.csv", "a\\b", "{x}", "{"]
 
 
 def places(value, place=()):
@@ -136,6 +136,7 @@ def every(step, name):
         ({"alpha": math.nan}, "config: alpha: nan is not of type 'number'; it must be finite"),
         ({"alpha": "5e-2"}, "config: alpha: '5e-2' is not of type 'number'; YAML wants a point and a sign, 1.0e-2"),
         ({"teacher": False}, "config: teacher: False is not of type 'string'; in quotes it is text"),  # YAML's no
+        ({"teacher": "{x}"}, "config: teacher: '{x}' has braces, which mean wildcards to Snakemake"),
         ({1: 2}, r"config: \(top level\): the key 1 is no text"),
         ({"seeds": ITSELF}, r"config: seeds\[0\].*: nests too deeply; is there an anchor"),
         ({"seeds": [0] * 10_000}, r"config: seeds: \[0, 0, .*\.\.\. has non-unique elements"),

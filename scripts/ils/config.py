@@ -70,7 +70,10 @@ def by_name(config, section):
 
 
 def check_keys(value, place=()):
-    """Raise UserError for a key, at any depth, that is no short line of text; YAML reads 1 and `no` as something else."""
+    """Raise UserError for a key, at any depth, that is no short line of text; YAML reads 1 and `no` as something else.
+
+    And for braces in a text: the config becomes parameters of rules, in which Snakemake takes {x} for a wildcard.
+    """
     if not place and not isinstance(value, dict):
         raise UserError(f"config: (top level): {shown(value)} is no mapping of keys to values")
     if len(place) > 20:  # YAML's anchors can make a list that contains itself
@@ -78,8 +81,10 @@ def check_keys(value, place=()):
     for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
         if isinstance(value, dict) and not isinstance(key, str):
             raise UserError(f"config: {dotted(place)}: the key {shown(key)} is no text; correct it or put it in quotes")
-        if isinstance(value, dict) and not (key.isprintable() and len(key) <= 60):
-            raise UserError(f"config: {dotted(place)}: the key {shown(key)} is no line of at most 60 letters; correct it")
+        if isinstance(value, dict) and not (key.isprintable() and len(key) <= 60 and not {"{", "}"} & set(key)):
+            raise UserError(f"config: {dotted(place)}: the key {shown(key)} is no line of at most 60 letters without braces; correct it")
+        if isinstance(inner, str) and {"{", "}"} & set(inner):
+            raise UserError(f"config: {dotted([*place, key])}: {shown(inner)} has braces, which mean wildcards to Snakemake; remove them")
         if isinstance(inner, (dict, list)):
             check_keys(inner, (*place, key))
 
