@@ -300,7 +300,7 @@ GOOD = {"inputs": np.zeros((4, 3)), "labels": np.array([0, 1, 0, 1])}
         ({"x": np.zeros(3)}, "mine.npz: lacks the array.s. inputs, labels; it has x"),
         (GOOD | {"inputs": np.array([{}] * 4)}, "mine.npz: cannot be read .*it must be a .npz file without pickles"),
         (GOOD | {"labels": np.array([0.0, 1, 0, 1])}, "mine.npz: inputs are float64 and labels float64; they must be"),
-        (GOOD | {"labels": np.array([0, 1])}, "dataset mine: .*mine.npz: 4 inputs but labels of shape .2,."),
+        (GOOD | {"labels": np.array([0, 1])}, "dataset mine: .*mine.npz: 4 inputs but 2 labels"),
         (GOOD | {"labels": np.array([0, -1, 0, 1])}, "dataset mine: .*mine.npz: labels run from -1 to 1"),
         (GOOD | {"classes": ["only", "two", "names"][:1]}, "mine.npz: labels run from 0 to 1 but there are 1 classes"),
         (GOOD | {"inputs": np.zeros((4, 3, 2))}, r"mine.npz: inputs of shape \(4, 3, 2\) are neither images"),

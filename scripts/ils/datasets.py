@@ -280,7 +280,8 @@ def check(raw, name):
     elif len(shape) == 4 and shape[1] > 4 >= shape[3]:
         wrong = f"images of shape {shape} have their channels last; they must come first, (N, C, H, W)"
     elif raw.labels.shape != shape[:1] or raw.official_test.shape != shape[:1]:
-        wrong = f"{shape[0]} inputs but labels of shape {raw.labels.shape} and test marks of shape {raw.official_test.shape}"
+        labels, marks = (" x ".join(map(str, array.shape)) or "single" for array in (raw.labels, raw.official_test))
+        wrong = f"{shape[0]} inputs but {labels} labels and {marks} test marks"
     elif k < 2 or raw.labels.min() < 0 or raw.labels.max() >= k:
         wrong = f"labels run from {raw.labels.min()} to {raw.labels.max()} but there are {k} classes"
     elif raw.inputs.dtype.kind == "f" and not np.isfinite(raw.inputs).all():

@@ -73,11 +73,11 @@ class Cell:
 
     def __init__(self, data, split, augmentation, device, teachers=(), dtype=torch.float32):
         self.device, self.dtype = device, dtype
-        sizes = {len(data[name]) for name in ("inputs", "labels", "ids")}
-        if len(sizes) > 1 or max(split[part].max() for part in ("train", "validation", "test")) >= min(sizes):
-            raise UserError(f"{named(split, 'the split')}: is of another dataset than {named(data, 'the data')}; delete it and run again")
         self.classes = int(data["labels"].max()) + 1
         self.shape = data["inputs"].shape[1:]
+        parts = split["train"], split["validation"], split.get("test", split["train"])
+        if max(part.max() for part in parts) >= len(data["labels"]):
+            raise UserError(f"{named(split, 'the split')}: is of another dataset than {named(data, 'the data')}; delete it and run again")
         self._data, self._split, self._augmentation = data, split, augmentation
         self.train, self.validation = self.samples("train"), self.samples("validation")
         self.onehot = torch.nn.functional.one_hot(self.labels("train"), self.classes).to(dtype)
