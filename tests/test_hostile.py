@@ -19,10 +19,12 @@ ITSELF = []
 ITSELF.append(ITSELF)
 
 ANY = [
-    *(None, "", "word", "1e-2", "two\nlines", "x" * 10_000, -1, 0, 3.0, 0.5, 10**400, 10**18, -(10**400), math.inf, -math.inf, math.nan),
-    *(True, False, [], {}, [[]], [None], [{}], {"a": 1}, {1: 2}, {None: 0}, {"two\nlines": 0}, ITSELF, yaml.safe_load("2020-01-01")),
+    *(None, "", "word", "1e-2", "two\nlines", "x" * 10_000, yaml.safe_load("2020-01-01"), True, False),
+    *(-1, 0, 3.0, 0.5, 10**300, 10**400, -(10**400), math.inf, -math.inf, math.nan),
+    *([], {}, [[]], [None], [{}], {"a": 1}, {1: 2}, {None: 0}, {"two\nlines": 0}, ITSELF),
 ]
-NAMES = ["../x", "/etc/x", "a/b", ".hidden", "..", "a\nb", "a\n", "a" * 200, "con\0", "a b", "é", "-x", "$(id)", "<b>", "metrics.csv", "a\\b", "{x}", "{"]
+NAMES = ["../x", "/etc/x", "a/b", ".hidden", "..", "a\nb", "a\n", "a" * 200, "con\0", "a b", "é", "-x", "a\\b"]
+NAMES += ["$(id)", "<b>", "metrics.csv", "{x}", "{"]
 
 
 def places(value, place=()):
@@ -155,9 +157,8 @@ def with_beta(**entries):
 
 def test_what_methods_inherit_never_leads_back_to_them():
     config = with_beta(inherit={"epsilon": "gamma"})
-    config["methods"].append(
-        {"name": "gamma", "label": "G", "targets": "beta", "grid": {"epsilon": [0.1]}, "inherit": {"alpha": "beta"}, "temperature_scaling": "none"}
-    )
+    gamma = {"name": "gamma", "label": "G", "grid": {"epsilon": [0.1]}, "inherit": {"alpha": "beta"}}
+    config["methods"].append(config["methods"][2] | gamma)
     assert "methods[2].inherit: 'beta' inherits from itself, by way of other methods" in refusal(config)
     both = with_beta(grid={"alpha": [0.4], "epsilon": [0.1]})
     assert "methods[2].inherit.epsilon: epsilon is in the grid, too" in refusal(both)
@@ -179,17 +180,14 @@ def test_two_pairs_never_share_their_files_names():
     for entry, dataset, network in zip(config["experiments"], *names):
         entry |= {"dataset": dataset, "network": network}
     config |= {"distillation": None, "synthetic": None}
-    assert refusal(config) == "config: experiments[1]: the files of a with b_c and of a_b with c would have the same names; rename one"
+    assert "experiments[1]: the files of a with b_c and of a_b with c would have the same names" in refusal(config)
 
 
-@pytest.mark.parametrize("change, message", [
-    ({"covariance": [[1, 2], [2, 1]]}, "synthetic.geometries[0].covariance: is not symmetric and positive definite"),
-    ({"covariance": [[1, 0.5], [0, 1]]}, "synthetic.geometries[0].covariance: is not symmetric and positive definite"),
-])  # fmt: skip
-def test_a_geometry_is_one_that_can_be_drawn_from(change, message):
+@pytest.mark.parametrize("covariance", [[[1, 2], [2, 1]], [[1, 0.5], [0, 1]], [[-1, 0], [0, -1]]])
+def test_a_geometry_is_one_that_can_be_drawn_from(covariance):
     config = copy.deepcopy(CONFIGS["tests/small.yaml"])
-    config["synthetic"]["geometries"][0] |= change
-    assert message in refusal(config)
+    config["synthetic"]["geometries"][0]["covariance"] = covariance
+    assert "synthetic.geometries[0].covariance: is not symmetric and positive definite" in refusal(config)
 
 
 @pytest.fixture(scope="module")
@@ -205,7 +203,7 @@ SMALL = (ROOT / "tests/small.yaml").read_bytes()
     [
         (SMALL + b"1: x\n", "the key 1 is no text"),
         (b"seeds: &a [*a]\n", r"config: seeds\[0\].*nests too deeply"),
-        (SMALL.replace(b"name: iris", b"name: ../../x"), r"config: datasets\[0\].name: '../../x' does not match: a name is made of"),
+        (SMALL.replace(b"name: iris", b"name: ../../x"), r"config: datasets\[0\].name: '../../x' does not match: a name is"),
         # Snakemake's own words from here on: they come before a line of ours runs.
         (b"seeds: [0\n  x: : }", "Config file is not valid JSON or YAML"),
         (b"- a\n- b\n", "Config file must be given as JSON or YAML with keys at top level"),

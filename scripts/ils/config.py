@@ -82,9 +82,10 @@ def check_keys(value, place=()):
         if isinstance(value, dict) and not isinstance(key, str):
             raise UserError(f"config: {dotted(place)}: the key {shown(key)} is no text; correct it or put it in quotes")
         if isinstance(value, dict) and not (key.isprintable() and len(key) <= 60 and not {"{", "}"} & set(key)):
-            raise UserError(f"config: {dotted(place)}: the key {shown(key)} is no line of at most 60 letters without braces; correct it")
+            raise UserError(f"config: {dotted(place)}: the key {shown(key)} is no line of at most 60 letters without braces")
         if isinstance(inner, str) and {"{", "}"} & set(inner):
-            raise UserError(f"config: {dotted([*place, key])}: {shown(inner)} has braces, which mean wildcards to Snakemake; remove them")
+            place = dotted([*place, key])
+            raise UserError(f"config: {place}: {shown(inner)} has braces, which mean wildcards to Snakemake; remove them")
         if isinstance(inner, (dict, list)):
             check_keys(inner, (*place, key))
 
@@ -148,7 +149,7 @@ def check_ranges(grid, key):
         low, high, words = RANGES.get(name, (-math.inf, math.inf, "a finite number"))
         for j, value in enumerate(values):
             if not low <= value <= high:
-                raise UserError(f"config: {key}.{name}[{j}]: {value} must be {words}")
+                raise UserError(f"config: {key}.{name}[{j}]: {shown(value)} must be {words}")
 
 
 def listed(entries, section):
@@ -175,9 +176,10 @@ def check_inheritance(methods, key):
         todo, found = set(entry.get("inherit", {}).values()), set()
         while todo:
             found |= todo
-            todo = {source for name in todo for source in methods[name].get("inherit", {}).values() if source in methods} - found
-        if entry["name"] in found:
-            raise UserError(f"config: {key}[{i}].inherit: {entry['name']!r} inherits from itself, by way of other methods; break the ring")
+            sources = {source for name in todo for source in methods[name].get("inherit", {}).values()}
+            todo = sources & set(methods) - found  # a source that is unknown is reported at its own method
+        if (name := entry["name"]) in found:
+            raise UserError(f"config: {key}[{i}].inherit: {name!r} inherits from itself, by way of other methods; break the ring")
 
 
 def check_betas(methods):
@@ -241,8 +243,8 @@ def check_synthetic(config):
     check_grids(listed(section["methods"], "synthetic.methods"), usable)
     known = {kind: set(by_name(section, kind)) for kind in ("geometries", "methods", "setups")}
     for i, entry in enumerate(section["methods"]):
-        if entry["name"] in ("no_ls", "ls") and entry["targets"] != entry["name"]:
-            raise UserError(f"config: synthetic.methods[{i}].targets: must be {entry['name']}, as the name says; rename the method")
+        if (name := entry["name"]) in ("no_ls", "ls") and entry["targets"] != name:
+            raise UserError(f"config: synthetic.methods[{i}].targets: must be {name}, as the name says; rename the method")
     check_ranges(section["long_grid"], "synthetic.long_grid")
     for i, geometry in enumerate(section["geometries"]):
         (a, b), (c, d) = geometry["covariance"]
@@ -272,7 +274,7 @@ def check_synthetic(config):
 def check_bounds(bounds, key):
     low, high = bounds
     if not low < high:
-        raise UserError(f"config: {key}: the lower bound {low} is not below the upper bound {high}")
+        raise UserError(f"config: {key}: the lower bound {shown(low)} is not below the upper bound {shown(high)}")
 
 
 def check(config, schema):
@@ -319,8 +321,8 @@ def check_pairs(config, entries, key, more={}):
             )
         if entry.get("hours", 0) > config["hours_per_job"]:
             raise UserError(
-                f"config: {key}[{i}].hours: {entry['hours']} is more than hours_per_job "
-                f"({config['hours_per_job']}), but one student cannot be split over jobs; raise hours_per_job"
+                f"config: {key}[{i}].hours: {shown(entry['hours'])} is more than hours_per_job "
+                f"({shown(config['hours_per_job'])}), but one student cannot be split over jobs; raise hours_per_job"
             )
 
 

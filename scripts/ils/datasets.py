@@ -264,7 +264,8 @@ def npz(*, file):
     if marks.dtype.kind not in "bui":
         raise UserError(f"{file}: official_test is {marks.dtype}; it must be true or false")
     if "classes" not in arrays and labels.max(initial=0) >= max(labels.size, 1):
-        raise UserError(f"{file}: labels run to {labels.max()} for {labels.size} samples; number the classes from 0, or name them")
+        most, n = labels.max(), labels.size
+        raise UserError(f"{file}: labels run to {most} for {n} samples; number the classes from 0, or name them")
     with np.errstate(over="ignore"):  # what becomes infinite is refused
         inputs = inputs if inputs.dtype == np.uint8 else inputs.astype(np.float32)
     classes = [str(name) for name in np.ravel(arrays.get("classes", np.arange(labels.max(initial=0) + 1)))]

@@ -81,7 +81,8 @@ def reading(path):
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run the rule that makes it") from None
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror or error}); remove it or see to its rights, and run again") from None
+        reason = error.strerror or error
+        raise UserError(f"{path}: cannot be read ({reason}); remove it or see to its rights, and run again") from None
     except (UserError, MemoryError):
         raise
     except Exception as error:  # of whatever kind: parsers were not written for these bytes
@@ -132,7 +133,7 @@ def read_csv(path, columns=()):
         with open(path, encoding="utf-8", newline="") as file:
             text = file.read()
         if not text.endswith("\n"):
-            raise ValueError("cut off within a line")
+            raise ValueError("its last line has no end, so it was cut off")
         table = pd.read_csv(io.StringIO(text), float_precision="round_trip")
         if lacking := [name for name in columns if name not in table]:
             raise UserError(f"{path}: lacks the column(s) {', '.join(lacking)}; delete the file and run again")

@@ -77,7 +77,8 @@ class Cell:
         self.shape = data["inputs"].shape[1:]
         parts = split["train"], split["validation"], split.get("test", split["train"])
         if max(part.max() for part in parts) >= len(data["labels"]):
-            raise UserError(f"{named(split, 'the split')}: is of another dataset than {named(data, 'the data')}; delete it and run again")
+            found, wanted = named(split, "the split"), named(data, "the data")
+            raise UserError(f"{found}: is of another dataset than {wanted}; delete it and run again")
         self._data, self._split, self._augmentation = data, split, augmentation
         self.train, self.validation = self.samples("train"), self.samples("validation")
         self.onehot = torch.nn.functional.one_hot(self.labels("train"), self.classes).to(dtype)
@@ -88,7 +89,8 @@ class Cell:
             if arrays["logits"].shape != (len(self.train), self.train.views, self.classes):
                 wrong = wrong or "views or classes"
             if wrong:
-                raise UserError(f"{named(arrays, 'soft targets')}: the soft targets are of other {wrong} than the split's; delete them and run again")
+                found = named(arrays, "soft targets")
+                raise UserError(f"{found}: the soft targets are of other {wrong} than the split's; delete them and run again")
             self.teacher_logits.append(torch.as_tensor(arrays["logits"], dtype=dtype, device=device))
         if teachers:
             self.teacher_temperature = teachers[0][1]["temperature"]
