@@ -11,7 +11,8 @@ from ils.style import save
 def critical_difference(average_ranks, friedman_tests, diagrams, outputs):
     """Draw average ranks and critical difference, as rank_methods.py wrote them: to each of `outputs` the (metric, pool)
     at its place in `diagrams`."""
-    averages, tests = read_csv(average_ranks), read_csv(friedman_tests)
+    averages = read_csv(average_ranks, ["metric", "pool", "method", "average_rank"])
+    tests = read_csv(friedman_tests, ["metric", "pool", "n", "critical_difference"])
     for (metric, pool), output in zip(diagrams, outputs, strict=True):
         chosen = tests[(tests["metric"] == metric) & (tests["pool"] == pool)]
         if chosen.empty:

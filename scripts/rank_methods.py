@@ -4,9 +4,10 @@ from itertools import combinations, product
 
 import pandas as pd
 
+from ils.errors import UserError
 from ils.files import read_csv, write_csv
 from ils.job import run
-from ils.statistics import METRICS, critical_difference, friedman, holm, mid_ranks, nemenyi, pools, scores, wilcoxon
+from ils.statistics import CELL, METRICS, critical_difference, friedman, holm, mid_ranks, nemenyi, pools, scores, wilcoxon
 
 
 def rank_methods(metrics, alpha, ranks, average_ranks, friedman_tests, pairwise_tests):
@@ -17,11 +18,16 @@ def rank_methods(metrics, alpha, ranks, average_ranks, friedman_tests, pairwise_
     pairwise_tests: each pair of methods with average_rank_2 - average_rank_1 as rank_difference, Nemenyi's p, and that of
     Wilcoxon's signed-rank test as it is and by Holm for all pairs of the pool.
     """
-    table = read_csv(metrics)
+    table = read_csv(metrics, CELL)
     ranked, averages, tests, pairs = [], [], [], []
     known = [name for name in METRICS if name in table]
+    if table.empty or not known:
+        raise UserError(f"{metrics}: has no rows, or none of the columns {', '.join(METRICS)}; delete the file and run again")
     for metric, (pool, methods) in product(known, pools(table["method"].unique()).items()):
-        values = scores(table, metric)[methods]
+        try:
+            values = scores(table, metric)[methods]
+        except UserError as error:
+            raise UserError(f"{metrics}: {error}") from None
         block_ranks = mid_ranks(values, METRICS[metric].higher_is_better)
         average = block_ranks.mean()
         n, k = values.shape

@@ -38,8 +38,9 @@ def table3(ranks, average_ranks, intervals, metrics, source, tex, csv):
     intervals: the bootstrap's standard errors, which limit the digits; None for printed numbers. tex: as the paper sets
     it; csv: one row a block's row, one column a method, every digit. The caption says the `source`.
     """
-    errors = read_csv(intervals) if intervals else None
-    ranks, average_ranks = (read_csv(file).query("pool == 'all'") for file in (ranks, average_ranks))
+    errors = read_csv(intervals, ["metric", "standard_error"]) if intervals else None
+    given = (ranks, ["network", "dataset", "value", "rank"]), (average_ranks, ["average_rank"])
+    ranks, average_ranks = (read_csv(file, ["pool", "metric", "method", *more]).query("pool == 'all'") for file, more in given)
     if lacking := set(metrics) - set(ranks["metric"]):
         raise UserError(f"Table III needs ranks by {', '.join(sorted(lacking))}; add the column to the metrics table")
     methods = ranks["method"].unique()

@@ -13,7 +13,7 @@ CAPTION = (
 
 def write_table4(metrics, printed, labels, tex, csv):
     """metrics: csv of the students, one row a pair, seed and teacher; labels: {method that trained the teacher: its head}."""
-    table = read_csv(metrics)
+    table = read_csv(metrics, ["dataset", "network", "seed", "method"])
     rows = compared(table, printed_distillation(printed), list(labels))
     write_csv(csv, rows)
     write_text(tex, table4(rows, labels, CAPTION.format(seeds=table["seed"].nunique())))

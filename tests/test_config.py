@@ -73,7 +73,7 @@ def test_committed_configs_are_valid(path):
         (["methods", LS, "grid"], {}, "targets 'ls' lacks epsilon"),
         (["methods", LS, "grid", "temperature"], [1], "grid.temperature: 'temperature' is none of epsilon"),
         (["methods", ILS2, "grid", "temperature"], [0], r"grid.temperature\[0\]: 0 must be above 0"),
-        (["methods", ILS2, "grid", "temperature"], [float("inf")], r"grid.temperature\[0\]: inf must be above 0"),
+        (["methods", ILS2, "grid", "temperature"], [float("inf")], r"grid.temperature\[0\]: inf is not of type .number.; it must be finite"),
         (["methods", LS, "temperature_scaling"], "both", "temperature_scaling: 'both' is not one of"),
         (["experiments", 0, "hours"], 25, r"experiments\[0\].hours: 25 is more than hours_per_job \(24\)"),
         (["hours_per_job"], 0, "config: hours_per_job: 0 is less than or equal to the minimum of 0"),

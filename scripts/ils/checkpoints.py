@@ -5,6 +5,7 @@ results, or its state after some epoch. A file is trusted only if it is whole an
 the files that it reads and the code that it runs.
 """
 
+import contextlib
 import copy
 import hashlib
 import json
@@ -31,6 +32,12 @@ def digest(arguments, files):
     return found.hexdigest()
 
 
+def warn(message):
+    """Say something on the terminal and in the log."""
+    log.warning("%s", message)
+    print(f"warning: {message}", file=sys.stderr)
+
+
 def folder_of(output):
     """Where the checkpoints of a job that writes `output` lie."""
     return Path(f"{output}.partial")
@@ -51,7 +58,8 @@ class Checkpoints:
 
     def __init__(self, output, digest, minutes, all_chunks=False):
         self.folder = folder_of(output)
-        self.digest, self.minutes, self.all_chunks, self.told_to_end = digest, minutes, all_chunks, False
+        self.digest, self.minutes, self.all_chunks = digest, minutes, all_chunks
+        self.told_to_end = self.warned = False
 
     def listen(self):
         """From now on SIGTERM (a time limit, a drained node, a kill) ends the job after the epoch that it is in."""
@@ -74,22 +82,33 @@ class Checkpoint:
             return None
         try:
             arrays, metadata = load_arrays(self.path)
+            digest = metadata["digest"]
         except UserError as error:
             aside = self.path.with_suffix(".damaged")
-            os.replace(self.path, aside)
+            with contextlib.suppress(OSError):  # of a folder that cannot be written the next warning tells
+                os.replace(self.path, aside)
             message = f"{error}; set aside as {aside.name}, these students are trained from the start"
-            log.warning("%s", message)
-            print(f"warning: {message}", file=sys.stderr)
+            warn(message)
             return None
-        if metadata["digest"] != self.job.digest:
+        if digest != self.job.digest:
             log.info("%s is of another config, input or code: left alone", self.path)
             return None
         return arrays, metadata
 
     def save(self, arrays, **metadata):
-        """Write what `load` returns, over what was there."""
-        save_arrays(self.path, arrays, digest=self.job.digest, **metadata)
+        """Write what `load` returns, over what was there; returns whether that was possible.
+
+        A training goes on without a checkpoint: its result may still fit on the disk, or there may be room by then.
+        """
         self.written = time.monotonic()
+        try:
+            save_arrays(self.path, arrays, digest=self.job.digest, **metadata)
+        except UserError as error:
+            if not self.job.warned:
+                warn(f"{error}; the training goes on without a checkpoint and tries again later")
+            self.job.warned = True
+            return False
+        return True
 
     def finished(self):
         """Return the arrays of a chunk that is finished, else None."""
@@ -107,12 +126,12 @@ class Checkpoint:
 
     def keep(self, training, epoch):
         """Write the state after `epoch` epochs if it is time; end the job if it was told to."""
+        kept = False
         if self.job.told_to_end or time.monotonic() - self.written >= 60 * self.job.minutes:
-            self.save(training.arrays(), finished=False, epoch=epoch, **training.numbers())
+            kept = self.save(training.arrays(), finished=False, epoch=epoch, **training.numbers())
         if self.job.told_to_end:
-            raise UserError(
-                f"{training.title}: told to end by a signal after epoch {epoch}, which is kept in {self.path}; run again and it goes on"
-            )
+            where = f"kept in {self.path}; run again and it goes on" if kept else "not kept; free some space and run again"
+            raise UserError(f"{training.title}: told to end by a signal after epoch {epoch}, which is {where}")
 
 
 class State:

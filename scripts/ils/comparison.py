@@ -50,7 +50,7 @@ NOTE = (
 
 def read_models(replicates):
     """Return the selected models of all replicates as one table; replicates: {setup: csv files}."""
-    return pd.concat([read_csv(path).assign(setup=setup) for setup, paths in replicates.items() for path in paths])
+    return pd.concat([read_csv(path, ["replicate", "model"]).assign(setup=setup) for setup, paths in replicates.items() for path in paths])
 
 
 def on_grid(p1, p2):

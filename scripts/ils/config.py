@@ -2,6 +2,8 @@
 
 import difflib
 import math
+import re
+import sys
 
 from ils.errors import UserError
 from ils.plugins import plugins
@@ -21,12 +23,32 @@ RANGES = {
 }
 
 
+def short(text, most=60):
+    """Return a text cut to so many characters."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def shown(value):
+    """Return a value of the config as a message shows it: one short line."""
+    plain = value is None or isinstance(value, (bool, int, float, str, list, dict))
+    return short(repr(value if plain else str(value)))  # YAML also makes dates, for example
+
+
+def dotted(keys):
+    """Return the way to a value as a message shows it, such as "datasets[0].name"."""
+    text = ""
+    for key in keys:
+        plain = isinstance(key, str) and re.fullmatch(r"[\w+-][\w.+-]{0,59}", key)
+        text += f".{key}" if plain else f"[{shown(key)}]"
+    return text.removeprefix(".") or "(top level)"
+
+
 def one_of(key, name, allowed):
     """Raise UserError unless `name` is one of `allowed`, suggesting the nearest."""
     if name not in allowed:
         near = difflib.get_close_matches(str(name), allowed, 1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
-        raise UserError(f"config: {key}: {name!r} is none of {', '.join(sorted(allowed))}{hint}")
+        raise UserError(f"config: {key}: {shown(name)} is none of {short(', '.join(sorted(allowed)), 200)}{hint}")
 
 
 def check_options(key, given, plugin, what):
@@ -47,20 +69,69 @@ def by_name(config, section):
     return entries
 
 
+def check_keys(value, place=()):
+    """Raise UserError for a key, at any depth, that is no short line of text; YAML reads 1 and `no` as something else.
+
+    And for braces in a text: the config becomes parameters of rules, in which Snakemake takes {x} for a wildcard.
+    """
+    if not place and not isinstance(value, dict):
+        raise UserError(f"config: (top level): {shown(value)} is no mapping of keys to values")
+    if len(place) > 20:  # YAML's anchors can make a list that contains itself
+        raise UserError(f"config: {dotted(place[:6])}: nests too deeply; is there an anchor (&) in its own value?")
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+        if isinstance(value, dict) and not isinstance(key, str):
+            raise UserError(f"config: {dotted(place)}: the key {shown(key)} is no text; correct it or put it in quotes")
+        if isinstance(value, dict) and not (key.isprintable() and len(key) <= 60 and not {"{", "}"} & set(key)):
+            raise UserError(f"config: {dotted(place)}: the key {shown(key)} is no line of at most 60 letters without braces")
+        if isinstance(inner, str) and {"{", "}"} & set(inner):
+            place = dotted([*place, key])
+            raise UserError(f"config: {place}: {shown(inner)} has braces, which mean wildcards to Snakemake; remove them")
+        if isinstance(inner, (dict, list)):
+            check_keys(inner, (*place, key))
+
+
+def is_number(_, value):
+    """Whether a value is a number that floating point can hold; JSON's checker takes .inf, .nan and 10^400, too."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+
+
+def is_integer(_, value):
+    """Whether a value is a number written without a point: 3.0 is no count."""
+    return isinstance(value, int) and is_number(_, value)
+
+
+def remedy(wanted, value):
+    """Return what to do about a value of the wrong type, where YAML's rules surprise."""
+    if isinstance(value, (int, float)) and not abs(value) <= sys.float_info.max:
+        return "; it must be finite"
+    if wanted == "number" and isinstance(value, str) and re.fullmatch(r"[-+]?[\d.]+[eE][-+]?\d+", value):
+        return "; YAML wants a point and a sign, 1.0e-2"
+    if wanted == "string" and not isinstance(value, (str, list, dict)):
+        return "; in quotes it is text"
+    return ""
+
+
 def check_schema(config, schema):
     """Raise UserError for the first violation of the JSON schema, naming the key and what is allowed there."""
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
+    from jsonschema.validators import extend
 
-    error = best_match(Draft202012Validator(schema).iter_errors(config))
+    types = Draft202012Validator.TYPE_CHECKER.redefine_many({"integer": is_integer, "number": is_number})
+    error = best_match(extend(Draft202012Validator, type_checker=types)(schema).iter_errors(config))
     if error is None:
         return
-    key = error.json_path.removeprefix("$.").removeprefix("$") or "(top level)"
+    key, value = dotted(error.absolute_path), error.instance
     if error.validator == "additionalProperties":
         known = error.schema.get("properties", {})
-        unknown = sorted(set(error.instance) - set(known))[0]
-        one_of(f"{key}.{unknown}".removeprefix("(top level)."), unknown, set(known))
-    raise UserError(f"config: {key}: {error.message}")
+        unknown = sorted(set(value) - set(known))[0]
+        one_of(dotted([*error.absolute_path, unknown]), unknown, set(known))
+    message = error.message.replace(repr(value), shown(value))
+    if error.validator == "pattern":
+        message = f"{shown(value)} does not match: {error.schema.get('description', error.validator_value)}"
+    elif error.validator == "type":
+        message += remedy(error.validator_value, value)
+    raise UserError(f"config: {key}: {message}")
 
 
 def check_grids(entries, known):
@@ -69,11 +140,16 @@ def check_grids(entries, known):
         one_of(f"{key}.targets", entry["targets"], set(known))
         given = entry["grid"] | entry.get("inherit", {})
         check_options(f"{key}.grid", given, known[entry["targets"]], f"targets {entry['targets']!r}")
-        for name, values in entry["grid"].items():
-            low, high, words = RANGES.get(name, (-math.inf, math.inf, "a finite number"))
-            for j, value in enumerate(values):
-                if not (low <= value <= high and math.isfinite(value)):
-                    raise UserError(f"config: {key}.grid.{name}[{j}]: {value} must be {words}")
+        check_ranges(entry["grid"], f"{key}.grid")
+
+
+def check_ranges(grid, key):
+    """Check the values of hyperparameters."""
+    for name, values in grid.items():
+        low, high, words = RANGES.get(name, (-math.inf, math.inf, "a finite number"))
+        for j, value in enumerate(values):
+            if not low <= value <= high:
+                raise UserError(f"config: {key}.{name}[{j}]: {shown(value)} must be {words}")
 
 
 def listed(entries, section):
@@ -89,14 +165,31 @@ def check_inputs(options, looked_at, key):
         check_options(f"{key}.{name}", given, inputs[name], f"input {name!r}")
 
 
-def check_beta(entry, methods, key):
+def check_inheritance(methods, key):
+    """Check what methods inherit: a hyperparameter that the other one searches, and, along the way, never from itself."""
+    for i, entry in enumerate(methods.values()):
+        for name, source in entry.get("inherit", {}).items():
+            place = f"{key}[{i}].inherit.{name}"
+            one_of(place, source, {m["name"] for m in methods.values() if name in m["grid"]})
+            if name in entry["grid"]:
+                raise UserError(f"config: {place}: {name} is in the grid, too; remove one of the two")
+        todo, found = set(entry.get("inherit", {}).values()), set()
+        while todo:
+            found |= todo
+            sources = {source for name in todo for source in methods[name].get("inherit", {}).values()}
+            todo = sources & set(methods) - found  # a source that is unknown is reported at its own method
+        if (name := entry["name"]) in found:
+            raise UserError(f"config: {key}[{i}].inherit: {name!r} inherits from itself, by way of other methods; break the ring")
+
+
+def check_betas(methods):
     """Check that a = (1 - alpha - epsilon) / epsilon of the Beta method will be above 0, whatever epsilon is selected."""
-    inherited = entry.get("inherit", {})
-    alpha, epsilon = (
-        max((methods[inherited[name]] if name in inherited else entry)["grid"][name]) for name in ("alpha", "epsilon")
-    )
-    if alpha + epsilon >= 1:
-        raise UserError(f"config: {key}: alpha {alpha} and epsilon {epsilon} must add up to less than 1 (a > 0)")
+    for i, entry in enumerate(methods.values()):
+        if entry["targets"] == "beta":
+            owners = {name: methods[entry.get("inherit", {}).get(name, entry["name"])] for name in ("alpha", "epsilon")}
+            alpha, epsilon = (max(owner["grid"][name]) for name, owner in owners.items())
+            if alpha + epsilon >= 1:
+                raise UserError(f"config: methods[{i}]: alpha {alpha} and epsilon {epsilon} must add up to less than 1 (a > 0)")
 
 
 def check_methods(config):
@@ -104,13 +197,11 @@ def check_methods(config):
     known = plugins("methods", "method")
     check_grids(listed(config["methods"], "methods"), known)
     methods = by_name(config, "methods")
+    check_inheritance(methods, "methods")
     for i, entry in enumerate(config["methods"]):
-        for name, source in entry.get("inherit", {}).items():
-            one_of(f"methods[{i}].inherit.{name}", source, {m["name"] for m in methods.values() if name in m["grid"]})
         options = entry.get("inputs", {})
         check_inputs(options, known[entry["targets"]].inputs, f"methods[{i}].inputs")
-        if entry["targets"] == "beta":
-            check_beta(entry, methods, f"methods[{i}]")
+    check_betas(methods)
     one_of("teacher", config["teacher"], set(methods))
     teacher = methods[config["teacher"]]
     if known[teacher["targets"]].needs_teacher or teacher.get("inherit"):
@@ -131,6 +222,7 @@ def check_distillation(config):
     for name, grid in section.get("grids", {}).items():
         one_of(f"distillation.grids.{name}", name, teaching_methods(config))
         check_grids({f"distillation.grids.{name}": methods[name] | {"grid": grid}}, known)
+    check_betas(methods | {name: methods[name] | {"grid": grid} for name, grid in section.get("grids", {}).items()})
     check_inputs(section.get("inputs", {}), known[section["targets"]].inputs, "distillation.inputs")
     check_pairs(config, section["pairs"], "distillation.pairs", {"student": "networks", "student_recipe": "recipes"})
     recipes = {(e["dataset"], e["network"]): (e["recipe"], e.get("hours")) for e in config["experiments"]}
@@ -150,7 +242,14 @@ def check_synthetic(config):
     usable = {name: plugin for name, plugin in plugins("methods", "method").items() if given.issuperset(plugin.inputs)}
     check_grids(listed(section["methods"], "synthetic.methods"), usable)
     known = {kind: set(by_name(section, kind)) for kind in ("geometries", "methods", "setups")}
+    for i, entry in enumerate(section["methods"]):
+        if (name := entry["name"]) in ("no_ls", "ls") and entry["targets"] != name:
+            raise UserError(f"config: synthetic.methods[{i}].targets: must be {name}, as the name says; rename the method")
+    check_ranges(section["long_grid"], "synthetic.long_grid")
     for i, geometry in enumerate(section["geometries"]):
+        (a, b), (c, d) = geometry["covariance"]
+        if b != c or a <= 0 or a * d <= b * b:
+            raise UserError(f"config: synthetic.geometries[{i}].covariance: is not symmetric and positive definite")
         for j, parts in enumerate(geometry["classes"]):
             if abs(sum(part["weight"] for part in parts) - 1) > 1e-9:
                 raise UserError(f"config: synthetic.geometries[{i}].classes[{j}]: the weights must add up to 1")
@@ -175,11 +274,12 @@ def check_synthetic(config):
 def check_bounds(bounds, key):
     low, high = bounds
     if not low < high:
-        raise UserError(f"config: {key}: the lower bound {low} is not below the upper bound {high}")
+        raise UserError(f"config: {key}: the lower bound {shown(low)} is not below the upper bound {shown(high)}")
 
 
 def check(config, schema):
     """Raise UserError unless `config` is one that the workflow can run from its first job to its last."""
+    check_keys(config)
     check_schema(config, schema)
     check_methods(config)
     for section, module, decorator, kind in (
@@ -206,7 +306,7 @@ def check_pairs(config, entries, key, more={}):
     """Check entries that train a network on a dataset: what they name, `more` keys included, and their hours."""
     named = {"dataset": "datasets", "network": "networks", "recipe": "recipes"} | more
     names = {section: by_name(config, section) for section in named.values()}
-    pairs = set()
+    pairs, joined = set(), {}
     for i, entry in enumerate(entries):
         for name, section in named.items():
             one_of(f"{key}[{i}].{name}", entry[name], set(names[section]))
@@ -214,10 +314,15 @@ def check_pairs(config, entries, key, more={}):
         if pair in pairs:
             raise UserError(f"config: {key}[{i}]: {pair[0]} with {pair[1]} is listed twice")
         pairs.add(pair)
+        if (other := joined.setdefault("_".join(pair), pair)) != pair:
+            raise UserError(
+                f"config: {key}[{i}]: the files of {pair[0]} with {pair[1]} and of {other[0]} with {other[1]} would have the "
+                "same names; rename one"
+            )
         if entry.get("hours", 0) > config["hours_per_job"]:
             raise UserError(
-                f"config: {key}[{i}].hours: {entry['hours']} is more than hours_per_job "
-                f"({config['hours_per_job']}), but one student cannot be split over jobs; raise hours_per_job"
+                f"config: {key}[{i}].hours: {shown(entry['hours'])} is more than hours_per_job "
+                f"({shown(config['hours_per_job'])}), but one student cannot be split over jobs; raise hours_per_job"
             )
 
 
@@ -249,7 +354,7 @@ def students_per_job(config, experiment):
     """How many students of a pair one job trains: as many as fit into `hours_per_job`, a whole grid without `hours`."""
     if "hours" not in experiment:
         return math.inf
-    return math.floor(config["hours_per_job"] / experiment["hours"] + 1e-9)
+    return math.floor(min(config["hours_per_job"] / experiment["hours"], 1e9) + 1e-9)
 
 
 def batches(config):

@@ -4,11 +4,13 @@ A source is a function that returns a `Raw` dataset; its keyword-only parameters
 one, write it under `@source` and name it in one entry of the config's `datasets`. Only this module sees raw formats.
 """
 
+import contextlib
 import gzip
+import math
+import os
 import socket
 import time
-import zipfile
-import zlib
+from http.client import HTTPException
 from pathlib import Path
 from typing import NamedTuple
 from urllib.error import URLError
@@ -21,7 +23,8 @@ from ils.job import log
 
 SOURCES = {}
 RETRIES = (5, 30)  # seconds to wait before the second and the third attempt to download
-UNREADABLE = (OSError, EOFError, ValueError, KeyError, zlib.error, zipfile.BadZipFile)  # what damaged files raise
+BROKEN = (OSError, EOFError, HTTPException)  # what broken connections raise
+MODES = ("L", "LA", "RGB", "RGBA", "CMYK", "YCbCr", "HSV")  # Pillow's of one byte a channel
 
 
 def source(function):
@@ -67,7 +70,7 @@ def openml(*, id):
 
     try:
         table, target = fetch_openml(data_id=id, as_frame=True, return_X_y=True, parser="liac-arff")
-    except (OSError, ValueError) as error:  # no network; no such set
+    except (*BROKEN, ValueError) as error:  # no network; no such set
         raise UserError(f"options.id: cannot get OpenML {id} ({error}); check the number and the network") from None
     if not isinstance(target.dtype, pd.CategoricalDtype):
         raise UserError(f"options.id: the target of OpenML {id} is no class; choose another set")
@@ -77,6 +80,21 @@ def openml(*, id):
     target = target.cat.remove_unused_categories()
     names = [str(name) for name in target.cat.categories]
     return Raw(inputs, target.cat.codes.to_numpy(np.int64), names, np.zeros(len(inputs), bool))
+
+
+@contextlib.contextmanager
+def foreign(path, remedy):
+    """Turn whatever a parser makes of a foreign file into a UserError that names it.
+
+    What is no plain file is not even opened: a pipe would wait and a device not end.
+    """
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise UserError(f"{path}: cannot be read: it is no file; {remedy}")
+    try:
+        yield
+    except Exception as error:  # of whatever kind: damaged bytes raise anything, SyntaxError included
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{path}: cannot be read ({reason}); {remedy}") from None
 
 
 def with_test(training, test, classes, origin):
@@ -95,7 +113,7 @@ def retry(download, what, files, root):
     for wait in (*RETRIES, None):
         try:
             return download()
-        except (OSError, RuntimeError) as error:  # no network, a full disk; torchvision: a wrong checksum
+        except (*BROKEN, RuntimeError) as error:  # no network, a full disk; torchvision: a wrong checksum
             reason = error.reason if isinstance(error, URLError) else error
             log.warning("%s: download failed: %s", what, reason)
         if wait is not None:
@@ -110,7 +128,8 @@ def retry(download, what, files, root):
 def torchvision(*, set, root):
     """CIFAR10, CIFAR100, SVHN (its extra images join the training split) or FashionMNIST.
 
-    Downloaded into the folder `root` by torchvision once, and verified by checksum at every reading.
+    Downloaded into the folder `root` by torchvision once, and verified by checksum at every reading: CIFAR's archives and
+    the pickles in them are opened only if they are the official ones, byte for byte.
     """
     from torchvision import datasets
     from torchvision.datasets.utils import download_url
@@ -142,17 +161,14 @@ def torchvision(*, set, root):
 
 def read_idx(path, dimensions):
     """Return the array of bytes in an idx file, gzipped or not: 0, 0, 8, the number of axes, big-endian sizes, data."""
-    try:
-        with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
-            content = file.read()
-    except UNREADABLE as error:
-        raise UserError(f"{path}: cannot be read ({error}); get the file again") from None
+    with foreign(path, "get the file again"), (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
+        content = file.read()
     start = 4 + 4 * dimensions
     if content[:4] != bytes([0, 0, 8, dimensions]) or len(content) < start:
         raise UserError(f"{path}: is no idx file of bytes with {dimensions} axes; get the file again")
-    sizes = np.frombuffer(content, ">u4", dimensions, 4).astype(int)
-    if len(content) - start != sizes.prod():
-        raise UserError(f"{path}: holds {len(content) - start} of {sizes.prod()} bytes; get the file again")
+    sizes = np.frombuffer(content, ">u4", dimensions, 4).tolist()
+    if len(content) - start != math.prod(sizes):
+        raise UserError(f"{path}: holds {len(content) - start} of {math.prod(sizes)} bytes; get the file again")
     return np.frombuffer(content, np.uint8, offset=start).reshape(sizes)
 
 
@@ -188,24 +204,29 @@ def image_folder(*, train, test=None, size=None, mode="RGB"):
     """Image files in one folder per class, torchvision's ImageFolder layout: `train`/<class>/<file>.
 
     `test` is a second such folder, of the same classes: an official test split. Images must be of one size, or `size`
-    [height, width] scales them to it. `mode` is Pillow's: "RGB", or "L" for grey.
+    [height, width] scales them to it. `mode` is Pillow's: "RGB", or "L" for grey. Links are followed, wherever they lead,
+    but not to the same folder twice.
     """
     from PIL import Image
     from torchvision.datasets import ImageFolder
 
+    if mode not in MODES:
+        raise UserError(f"options.mode: {mode!r} is none of {', '.join(MODES)}")
+
     def part(folder):
         try:
             listed = ImageFolder(folder)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise UserError(f"{folder}: no folder of images with one folder per class ({error})") from None
+        places = {}
+        for place in dict.fromkeys(os.path.dirname(path) for path, _ in listed.samples):
+            if (other := places.setdefault(os.path.realpath(place), place)) != place:
+                raise UserError(f"{place}: links to the same images as {other}; remove the link")
         images, shape = None, size and tuple(size)
         for row, (path, _) in enumerate(tqdm(listed.samples, desc=str(folder), unit="image", leave=False, disable=None)):
-            try:
-                with Image.open(path) as image:
-                    pixels = image.convert(mode)
-                    pixels = np.asarray(pixels.resize(shape[::-1], Image.Resampling.BILINEAR) if size else pixels)
-            except (*UNREADABLE, Image.DecompressionBombError) as error:
-                raise UserError(f"{path}: cannot be read ({error}); get the file again or remove it") from None
+            with foreign(path, "get the file again or remove it"), Image.open(path) as image:
+                pixels = image.convert(mode)
+                pixels = np.asarray(pixels.resize(shape[::-1], Image.Resampling.BILINEAR) if size else pixels)
             shape = shape or pixels.shape[:2]
             if pixels.shape[:2] != shape:
                 raise UserError(f"{path}: is {pixels.shape[:2]} pixels and others are {shape}; set options.size")
@@ -230,33 +251,38 @@ def image_folder(*, train, test=None, size=None, mode="RGB"):
 def npz(*, file):
     """A NumPy .npz file: `inputs` (N, C, H, W) or (N, F), integer `labels` (N,), and where there is an official test
     split `official_test` (N,) bool; `classes`, K names, may be left out. Bytes stay bytes, other inputs become float32."""
-    try:
-        with np.load(file, allow_pickle=False) as loaded:
-            arrays = {name: loaded[name] for name in loaded.files}
-    except FileNotFoundError:
-        raise UserError(f"{file}: no such file; correct options.file") from None
-    except (*UNREADABLE, TypeError, AttributeError) as error:  # the last two: a single array is no .npz file
-        raise UserError(f"{file}: cannot be read as .npz without pickles ({error})") from None
+    if not os.path.lexists(file):
+        raise UserError(f"{file}: no such file; correct options.file")
+    with foreign(file, "it must be a .npz file without pickles"), np.load(file, allow_pickle=False) as loaded:
+        arrays = {name: loaded[name] for name in loaded.files}
     if missing := {"inputs", "labels"} - arrays.keys():
         raise UserError(f"{file}: lacks the array(s) {', '.join(sorted(missing))}; it has {', '.join(arrays) or 'none'}")
     inputs, labels = arrays["inputs"], arrays["labels"]
     if inputs.dtype.kind not in "buif" or labels.dtype.kind not in "ui":
         raise UserError(f"{file}: inputs are {inputs.dtype} and labels {labels.dtype}; they must be numbers and integers")
-    inputs = inputs if inputs.dtype == np.uint8 else inputs.astype(np.float32)
-    classes = [str(name) for name in arrays.get("classes", range(labels.max(initial=0) + 1))]
-    return Raw(inputs, labels.astype(np.int64), classes, arrays.get("official_test", np.zeros(len(labels))).astype(bool), str(file))
+    marks = arrays.get("official_test", np.zeros(labels.shape, bool))
+    if marks.dtype.kind not in "bui":
+        raise UserError(f"{file}: official_test is {marks.dtype}; it must be true or false")
+    if "classes" not in arrays and labels.max(initial=0) >= max(labels.size, 1):
+        most, n = labels.max(), labels.size
+        raise UserError(f"{file}: labels run to {most} for {n} samples; number the classes from 0, or name them")
+    with np.errstate(over="ignore"):  # what becomes infinite is refused
+        inputs = inputs if inputs.dtype == np.uint8 else inputs.astype(np.float32)
+    classes = [str(name) for name in np.ravel(arrays.get("classes", np.arange(labels.max(initial=0) + 1)))]
+    return Raw(inputs, labels.astype(np.int64), classes, marks.astype(bool), str(file))
 
 
 def check(raw, name):
     """Raise UserError unless `raw` is a dataset that every later stage can use."""
-    n, k, shape = len(raw.inputs), len(raw.classes), raw.inputs.shape
+    k, shape = len(raw.classes), raw.inputs.shape
     wrong = None
     if raw.inputs.ndim not in (2, 4) or 0 in shape:
         wrong = f"inputs of shape {shape} are neither images (N, C, H, W) nor a table (N, F)"
     elif len(shape) == 4 and shape[1] > 4 >= shape[3]:
         wrong = f"images of shape {shape} have their channels last; they must come first, (N, C, H, W)"
-    elif raw.labels.shape != (n,) or raw.official_test.shape != (n,):
-        wrong = f"{n} inputs but {len(raw.labels)} labels and {len(raw.official_test)} test marks"
+    elif raw.labels.shape != shape[:1] or raw.official_test.shape != shape[:1]:
+        labels, marks = (" x ".join(map(str, array.shape)) or "single" for array in (raw.labels, raw.official_test))
+        wrong = f"{shape[0]} inputs but {labels} labels and {marks} test marks"
     elif k < 2 or raw.labels.min() < 0 or raw.labels.max() >= k:
         wrong = f"labels run from {raw.labels.min()} to {raw.labels.max()} but there are {k} classes"
     elif raw.inputs.dtype.kind == "f" and not np.isfinite(raw.inputs).all():

@@ -4,8 +4,10 @@ Every file is written under a temporary name beside its own and renamed when com
 """
 
 import contextlib
+import io
 import json
 import os
+import stat
 import zlib
 from pathlib import Path
 
@@ -15,17 +17,25 @@ from ils.errors import UserError
 
 
 @contextlib.contextmanager
+def writing(path):
+    """Turn what the system has against writing `path` (a full disk, no right to) into a UserError that names it."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f"{path}: cannot write: {reason}; free some space or check the folder's rights, and run again") from error
+
+
+@contextlib.contextmanager
 def atomic(path):
     """Yield a temporary path beside `path`; rename it on success, remove it on any error."""
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        os.replace(temporary, path)
-    except OSError as error:
-        reason = error.strerror or error
-        raise UserError(f"{path}: cannot write: {reason}; free some space or check the folder's rights") from error
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            os.replace(temporary, path)
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
@@ -50,15 +60,44 @@ def crc32(array):
     return zlib.crc32(array.reshape(-1).view(np.uint8))
 
 
+class Content(dict):
+    """What the file `path` holds, by name; to look for something else there is the user's error, not a KeyError."""
+
+    def __init__(self, path, found):
+        super().__init__(found)
+        self.path = path
+
+    def __missing__(self, name):
+        raise UserError(f"{self.path}: lacks {name}, so it is another file than it should be; delete it and run again")
+
+
+@contextlib.contextmanager
+def reading(path):
+    """Turn whatever the reading of a missing, damaged or foreign file raises into a UserError that names it."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise OSError("it is no file")  # a pipe would wait, and a device not end
+        yield
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; run the rule that makes it") from None
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f"{path}: cannot be read ({reason}); remove it or see to its rights, and run again") from None
+    except (UserError, MemoryError):
+        raise
+    except Exception as error:  # of whatever kind: parsers were not written for these bytes
+        raise UserError(f"{path}: damaged ({error}); delete the file and run again") from error
+
+
 def load_arrays(path, names=None):
     """Return (arrays, metadata) of a file written by `save_arrays`; `names` limits what is read.
 
     Raises UserError when the file is missing, is no safetensors file, lacks one of `names`, or differs from what was
     written.
     """
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
-    try:
+    with reading(path):
         with safe_open(path, framework="numpy") as file:
             content = json.loads(file.metadata()["json"])
             present = set(file.keys())
@@ -69,11 +108,7 @@ def load_arrays(path, names=None):
         for name, array in arrays.items():
             if crc32(array) != content["crc32"][name]:
                 raise UserError(f"{path}: damaged (the checksum of {name} is another); delete the file and run again")
-        return arrays, content["metadata"]
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; run the rule that makes it") from None
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: damaged ({error}); delete the file and run again") from error
+        return Content(path, arrays), Content(path, content["metadata"])
 
 
 def write_text(path, text):
@@ -87,13 +122,19 @@ def write_csv(path, frame):
     write_text(path, frame.to_csv(index=False, lineterminator="\n"))
 
 
-def read_csv(path):
-    """Return the DataFrame that `write_csv` wrote, every float exact; UserError when the file is missing or damaged."""
+def read_csv(path, columns=()):
+    """Return the DataFrame that `write_csv` wrote, every float exact.
+
+    Raises UserError when the file is missing, damaged, cut off within a line, or lacks one of `columns`.
+    """
     import pandas as pd
 
-    try:
-        return pd.read_csv(path, float_precision="round_trip")
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; run the rule that makes it") from None
-    except ValueError as error:  # pandas' parser errors and UnicodeDecodeError are ValueErrors
-        raise UserError(f"{path}: damaged ({error}); delete the file and run again") from error
+    with reading(path):
+        with open(path, encoding="utf-8", newline="") as file:
+            text = file.read()
+        if not text.endswith("\n"):
+            raise ValueError("its last line has no end, so it was cut off")
+        table = pd.read_csv(io.StringIO(text), float_precision="round_trip")
+        if lacking := [name for name in columns if name not in table]:
+            raise UserError(f"{path}: lacks the column(s) {', '.join(lacking)}; delete the file and run again")
+        return table

@@ -1,6 +1,8 @@
 """What every rule's script shares: a log file and one-line errors."""
 
+import contextlib
 import ctypes
+import errno
 import logging
 import os
 import platform
@@ -8,8 +10,19 @@ import sys
 from pathlib import Path
 
 from ils.errors import UserError
+from ils.files import writing
 
 log = logging.getLogger("ils")
+log.addHandler(logging.NullHandler())  # where no log file can be opened, nothing else repeats the error
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # what is the disk's fault, wherever it comes from
+
+
+class LogFile(logging.FileHandler):
+    """A log file which a disk that becomes full ends with one warning, not with a traceback for every line."""
+
+    def handleError(self, record):
+        print(f"warning: {self.baseFilename}: cannot write the log: {sys.exc_info()[1]}; the job goes on", file=sys.stderr)
+        self.emit = lambda record: None
 
 
 def keep_freed_memory():
@@ -25,23 +38,37 @@ def keep_freed_memory():
         mallopt(option, value)
 
 
+@contextlib.contextmanager
+def on_disk():
+    """Turn what a full or read-only disk raises where no file of ours is written, for example a cache, into a UserError."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in DISK:
+            raise
+        place = error.filename or "a file"
+        raise UserError(f"{place}: cannot write: {error.strerror}; free some space and run again") from error
+
+
 def run(function, snakemake, **arguments):
     """Call `function(**arguments)` as the body of a Snakemake job.
 
-    Lines go to the rule's log file. A UserError ends the job with its one line on the terminal and in the log; any
-    other exception leaves its traceback in the log, because it is a defect and not the user's.
+    Lines go to the rule's log file. A UserError, or a full disk, ends the job with its one line on the terminal and in the
+    log; any other exception leaves its traceback in the log, because it is a defect and not the user's.
     """
-    path = Path(snakemake.log[0])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    logging.basicConfig(filename=path, filemode="w", level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    logging.captureWarnings(True)
     wildcards = " ".join(f"{key}={value}" for key, value in snakemake.wildcards.items())
-    job = f"{snakemake.rule} {wildcards}".strip()
-    where = ", ".join(f"{name} {os.environ[name]}" for name in ("SLURM_JOB_ID", "CUDA_VISIBLE_DEVICES") if name in os.environ)
-    log.info("start: %s on %s %s", job, platform.node(), where)
-    keep_freed_memory()
+    job, path = f"{snakemake.rule} {wildcards}".strip(), Path(snakemake.log[0])
     try:
-        function(**arguments)
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handlers = [LogFile(path, "w")]
+        logging.basicConfig(handlers=handlers, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+        logging.captureWarnings(True)
+        names = [name for name in ("SLURM_JOB_ID", "CUDA_VISIBLE_DEVICES") if name in os.environ]
+        log.info("start: %s on %s %s", job, platform.node(), ", ".join(f"{name} {os.environ[name]}" for name in names))
+        keep_freed_memory()
+        with on_disk():
+            function(**arguments)
     except UserError as error:
         log.error("%s", error)
         sys.exit(f"error in {job}: {error}")

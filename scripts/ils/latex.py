@@ -20,8 +20,11 @@ def number(value, decimals, bold=False, rank=None):
 
 
 def row(cells):
-    r"""Return one line of a table: cells, already LaTeX, between & and with \\ at the end."""
-    return " & ".join(cells) + r" \\"
+    r"""Return one line of a table: cells, already LaTeX, between & and with \\ at the end.
+
+    A first cell that begins with [ or * would be read as an option of the \\ before it.
+    """
+    return "{}" * cells[0].startswith(("[", "*")) + " & ".join(cells) + r" \\"
 
 
 def wide_table(caption, label, header, blocks, columns=None):

@@ -2,6 +2,8 @@
 
 import torch
 
+from ils.errors import UserError
+
 
 def view_count(augmentation):
     """How many views of an image crop and flip can give: (2 pad + 1)^2 crops, twice as many with the flip."""
@@ -18,6 +20,8 @@ class Samples:
     def __init__(self, inputs, mean, std, augmentation, device, dtype):
         self.pad, self.flip = augmentation["pad"], augmentation["flip"]
         self.views = view_count(augmentation)
+        if self.views > 1 and inputs.ndim != 4:
+            raise UserError("datasets: augmentation crops and flips images, and this dataset is a table; set pad: 0, flip: false")
         shape = (-1,) + (1,) * (inputs.ndim - 2)
         self.mean = torch.as_tensor(mean, dtype=dtype, device=device).view(shape)
         self.std = torch.as_tensor(std, dtype=dtype, device=device).view(shape)

@@ -59,6 +59,11 @@ class Recipe(NamedTuple):
         return self.learning_rate * self.decay ** sum(milestone <= epoch for milestone in self.milestones)
 
 
+def named(arrays, what):
+    """Return the file that arrays came from, or in words what they are."""
+    return getattr(arrays, "path", what)
+
+
 class Cell:
     """What all students of one dataset x network x seed share, on the device.
 
@@ -70,14 +75,22 @@ class Cell:
         self.device, self.dtype = device, dtype
         self.classes = int(data["labels"].max()) + 1
         self.shape = data["inputs"].shape[1:]
+        parts = split["train"], split["validation"], split.get("test", split["train"])
+        if max(part.max() for part in parts) >= len(data["labels"]):
+            found, wanted = named(split, "the split"), named(data, "the data")
+            raise UserError(f"{found}: is of another dataset than {wanted}; delete it and run again")
         self._data, self._split, self._augmentation = data, split, augmentation
         self.train, self.validation = self.samples("train"), self.samples("validation")
         self.onehot = torch.nn.functional.one_hot(self.labels("train"), self.classes).to(dtype)
         self.validation_labels = self.labels("validation")
         self.teacher_logits, self.teacher_temperature = [], None
         for arrays, metadata in teachers:
-            if not np.array_equal(arrays["ids"], self.ids("train")):
-                raise UserError("the soft targets are of other training samples than the split's; delete them and run again")
+            wrong = "" if np.array_equal(arrays["ids"], self.ids("train")) else "training samples"
+            if arrays["logits"].shape != (len(self.train), self.train.views, self.classes):
+                wrong = wrong or "views or classes"
+            if wrong:
+                found = named(arrays, "soft targets")
+                raise UserError(f"{found}: the soft targets are of other {wrong} than the split's; delete them and run again")
             self.teacher_logits.append(torch.as_tensor(arrays["logits"], dtype=dtype, device=device))
         if teachers:
             self.teacher_temperature = teachers[0][1]["temperature"]
