@@ -12,8 +12,9 @@ from ils.paper import PRINTED
 
 CAPTION = (
     r"Claims of the paper, checked on its printed numbers and on this run. Ranks: by the average rank over dataset-network "
-    r"pairs; significant: by Nemenyi's test. Synthetic data: by paired differences over the replicates, two standard errors; distillation: over seeds and pairs. "
-    r"cwECE is what the paper prints; where Eq.~2 gives another verdict, that follows. The numbers are in \texttt{claims.csv}."
+    r"pairs; significant: by Nemenyi's test. Synthetic data: by paired differences over the replicates, two standard errors. "
+    r"Distillation: by a t test over seeds within pairs. cwECE is what the paper prints; where Eq.~2 gives another verdict, "
+    r"that follows. The numbers are in \texttt{claims.csv}."
 )
 TITLES = {REPLICATES: "Synthetic data", RANKS: "Real data", DISTILLATION: "Distillation"}
 CWECE = {"": PRINTED["cwece"], ", Eq. 2": "cwece"}

@@ -36,15 +36,14 @@ def summary(claims, provenance):
 
 
 def reproduction(claims, ours, printed, discrepancies, provenance, synthetic, distillation, figures, captions, output):
-    """ours, printed: the csv files of average ranks and Friedman tests; synthetic: arguments of findings.synthetic_sentences or None;
-    distillation: metrics of distilled students or None.
+    """ours, printed: the csv files of average ranks and Friedman tests; distillation: metrics of distilled students or [].
 
-    figures: {artefact: [names under results/figures]}; captions: {artefact: file with its caption}.
+    synthetic: arguments of findings.synthetic_sentences or None; figures, captions: {artefact: its files, its caption's}.
     """
     found = read_csv(discrepancies)
     sentences = findings.real_sentences([*map(read_csv, ours)], [*map(read_csv, printed)], found)
     sentences |= findings.synthetic_sentences(**synthetic) if synthetic else {}
-    sentences |= {"table4": findings.distilled(read_csv(distillation))} if distillation else {}
+    sentences |= {"table4": findings.distilled(read_csv(path)) for path in distillation}
     texts = {name: Path(path).read_text(encoding="utf-8").strip() for name, path in captions.items()}
     bodies = {name: drawings(names, texts[name] + SIDES * (name in DIAGRAMS)) for name, names in figures.items()}
     artefacts = {name: (sentence, bodies.get(name, rf"\artefact{{{name}}}")) for name, sentence in sentences.items()}
@@ -76,7 +75,7 @@ if __name__ == "__main__":
         discrepancies=given.discrepancies,
         provenance=given.provenance,
         synthetic=synthetic,
-        distillation=given.distillation[0] if given.distillation else None,
+        distillation=given.distillation,
         figures=params.figures,
         captions=dict(zip(params.figures, given.captions, strict=True)),
         output=snakemake.output[0],
