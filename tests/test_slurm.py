@@ -71,32 +71,34 @@ def test_the_small_study_runs_on_slurm_to_the_bytes_of_a_local_run(cluster, fini
     assert {(limit, memory) for _, _, limit, memory in jobs().values()} == {(one, "8000M"), (two, "8000M"), ("1:00:00", "4000M")}
 
 
-TARGETS = [f"results/iris/MLP/seed0/ls/shard{shard}.safetensors" for shard in (0, 1)]
+LONG, SHORT = (f"results/{dataset}/MLP/seed0/ls/shard0.safetensors" for dataset in ("iris", "wine"))
 
 
 def lengthened(config):
-    """Two jobs train for half a minute each and keep a checkpoint every second."""
-    config["recipes"][0]["epochs"] = 3000
-    config["checkpoint_minutes"] = 0.02
+    """One job trains for longer than the half minute in which Slurm looks for jobs out of time, one for some seconds."""
+    config["recipes"] += [config["recipes"][0] | {"name": name, "epochs": epochs} for name, epochs in (("long", 30000), ("short", 6000))]
+    for experiment, recipe in zip(config["experiments"], ("long", "short"), strict=True):
+        experiment["recipe"] = recipe
+    config |= {"cells_per_job": 1, "checkpoint_minutes": 0.02, "distillation": None}
     on_gpus(config)
 
 
-def made(clone):
-    return [(clone.folder / target).read_bytes() for target in TARGETS]
+def made(clone, *targets):
+    return [(clone.folder / target).read_bytes() for target in targets]
 
 
 @pytest.fixture(scope="module")
 def undisturbed(cluster, tmp_path_factory):
-    """What a local run makes of TARGETS."""
+    """A clone in which a local run has made both."""
     clone = Clone(tmp_path_factory.mktemp("undisturbed"))
     clone.edit_config(lengthened)
-    clone.snakemake("--cores", "2", *TARGETS)
-    return made(clone)
+    clone.snakemake("--cores", "2", LONG, SHORT)
+    return clone
 
 
-def kept(clone, count=2):
-    """Whether so many jobs have kept a checkpoint."""
-    return len(list(clone.folder.glob("results/**/*.partial"))) >= count
+def kept(clone, *targets):
+    """Whether the jobs that will write these have kept a checkpoint."""
+    return all(list((clone.folder / f"{target}.partial").glob("*.safetensors")) for target in targets)
 
 
 def running():
@@ -114,42 +116,51 @@ def training_process(job):
             return int(path.name)
 
 
+def log_of(clone, target):
+    """The log of the job that writes a target."""
+    dataset = target.split("/")[1]
+    return clone.folder / f"results/logs/students/{dataset}_MLP_seed0-ls-0.log"
+
+
+def slurm_job(clone, target):
+    """The number of the Slurm job that writes a target."""
+    return int(re.search(r"SLURM_JOB_ID (\d+)", log_of(clone, target).read_text())[1])
+
+
 def test_a_killed_job_and_one_out_of_time_go_on_from_their_checkpoints(undisturbed, tmp_path):
     clone = Clone(tmp_path)
     clone.edit_config(lengthened)
-    process = start(clone, *TARGETS)
-    wait_for(lambda: kept(clone), "checkpoints")
-    killed, late = running()
+    process = start(clone, LONG, SHORT)
+    wait_for(lambda: kept(clone, LONG, SHORT), "checkpoints")
+    late, killed = (slurm_job(clone, target) for target in (LONG, SHORT))
     os.kill(training_process(killed), signal.SIGKILL)
     client("scontrol", "update", f"JobId={late}", "EndTime=now")  # its time limit is over; the scheduler looks twice a minute
     finish(process, clone)
-    states = {number: state for number, (_, state, *_) in jobs().items() if number >= killed}
-    assert states[killed] == "FAILED" and states[late] == "TIMEOUT" and list(states.values()).count("COMPLETED") == 2
-    logs = [path.read_text() for path in clone.folder.glob("results/logs/students/*-ls-*.log")]
-    assert len(logs) == 2 and all("goes on after epoch" in text or "finished before" in text for text in logs)
-    assert made(clone) == undisturbed
+    states = {number: state for number, (_, state, *_) in jobs().items() if number >= min(late, killed)}
+    assert states.pop(killed) == "FAILED" and states.pop(late) == "TIMEOUT" and list(states.values()) == ["COMPLETED"] * 2
+    assert all("goes on after epoch" in log_of(clone, target).read_text() for target in (LONG, SHORT))
+    assert made(clone, LONG, SHORT) == made(undisturbed, LONG, SHORT)
 
 
 def test_a_node_that_fails_and_a_killed_main_process_lose_little(cluster, undisturbed, tmp_path):
     clone = Clone(tmp_path)
     clone.edit_config(lengthened)
-    process = start(clone, *TARGETS)
-    wait_for(lambda: kept(clone), "checkpoints")
-    first, output = running(), clone.folder / "output"
+    process = start(clone, SHORT)
+    wait_for(lambda: kept(clone, SHORT), "a checkpoint")
+    failed = slurm_job(clone, SHORT)
     client("scontrol", "update", f"NodeName={cluster}", "State=DOWN", "Reason=test")
-    wait_for(lambda: {jobs()[job][1] for job in first} == {"NODE_FAIL"}, "the failure of both jobs")
+    wait_for(lambda: jobs()[failed][1] == "NODE_FAIL", "the failure of the job")
     client("scontrol", "update", f"NodeName={cluster}", "State=RESUME", check=False)  # unless it came back by itself
-    wait_for(lambda: len(running()) == 2, "a second attempt of both jobs", 120)
+    wait_for(running, "a second attempt", 120)
 
-    process.kill()  # Snakemake itself; its jobs go on without it
+    process.kill()  # Snakemake itself
     process.wait()
-    run = re.findall(r"SLURM run ID: (\S+)", output.read_text())[-1]
-    assert len(running()) == 2
+    assert running(), "its job does not go on without it"
     # What workflow/RUNNING.md says to do.
+    run = re.findall(r"SLURM run ID: (\S+)", (clone.folder / "output").read_text())[-1]
     client("scancel", "--name", run)
-    wait_for(lambda: not running(), "the end of the jobs")
+    wait_for(lambda: not running(), "the end of the job")
     clone.snakemake("--unlock")
-    finish(start(clone, *TARGETS), clone)
-    assert made(clone) == undisturbed
-    logs = [path.read_text() for path in clone.folder.glob("results/logs/students/*-ls-*.log")]
-    assert all("goes on after epoch" in text or "finished before" in text for text in logs)
+    finish(start(clone, SHORT), clone)
+    assert made(clone, SHORT) == made(undisturbed, SHORT)
+    assert "goes on after epoch" in log_of(clone, SHORT).read_text()
