@@ -1,13 +1,13 @@
 """Train one shard of a method's grid of students on one dataset, network and seed; the teacher is a grid of one."""
 
 import functools
-import sys
+import logging
 
 import torch
 
 from ils.checkpoints import Checkpoints, digest, forget
 from ils.files import load_arrays
-from ils.job import log, run
+from ils.job import run, tell
 from ils.methods import METHODS
 from ils.networks import build
 from ils.students import Shards, save_shard, shard_points
@@ -45,9 +45,7 @@ def train_students(
     results = train_chunks(points, at_once, *given, checkpoints)
     for point, epoch in zip(points, (epoch for result in results for epoch in result.failed_epoch)):
         if epoch:
-            message = f"{job}: student {point} diverged in epoch {epoch} (its loss is not a finite number); left out"
-            log.error(message)
-            print(f"error: {message}", file=sys.stderr)
+            tell(logging.ERROR, f"{job}: student {point} diverged in epoch {epoch} (its loss is not a finite number); left out")
     scaling, apart = method["temperature_scaling"], method.get("apart")
     save_shard(output, results, points, labels, scaling, bounds, device.type, apart)
 

@@ -6,6 +6,7 @@ As root, with Debian's packages slurmctld, slurmd, slurm-client and munge. No da
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -99,6 +100,9 @@ def slurm(folder, kill_wait=5):
         yield host
     finally:
         client("scancel", "--user=root", check=False)
+        for process, _ in processes("SLURM_CLUSTER_NAME=test"):  # what it lost track of when a node failed
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
         for daemon in reversed(daemons):
             daemon.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -106,6 +110,14 @@ def slurm(folder, kill_wait=5):
             daemon.kill()
         for name in ("slurm.conf", "gres.conf"):
             configuration.with_name(name).unlink(missing_ok=True)
+
+
+def processes(variable):
+    """Yield (id, command) of every process that was started with an environment variable, "NAME=value"."""
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if f"\0{variable}\0".encode() in b"\0" + (path / "environ").read_bytes():
+                yield int(path.name), (path / "cmdline").read_bytes()
 
 
 def wait_for(condition, what, seconds=60):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from conftest import Clone
-from slurm_cluster import client, lacking, slurm, wait_for
+from slurm_cluster import client, lacking, processes, slurm, wait_for
 
 # What this cluster lacks (accounts, an accounting database), and shorter waits than a shared file system needs.
 HERE = "--slurm-no-account --slurm-status-command squeue --slurm-init-seconds-before-status-checks 2 --latency-wait 5".split()
@@ -107,13 +107,9 @@ def running():
 
 def training_process(job):
     """The process id of the training in a Slurm job."""
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            command, environment = (path / "cmdline").read_bytes(), (path / "environ").read_bytes()
-        except OSError:
-            continue
-        if b"train_students.py" in command and b"snakemake\0" not in command and f"SLURM_JOB_ID={job}\0".encode() in environment:
-            return int(path.name)
+    for process, command in processes(f"SLURM_JOB_ID={job}"):
+        if b"train_students.py" in command and b"snakemake\0" not in command:
+            return process
 
 
 def log_of(clone, target):

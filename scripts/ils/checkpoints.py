@@ -9,10 +9,10 @@ import contextlib
 import copy
 import hashlib
 import json
+import logging
 import os
 import shutil
 import signal
-import sys
 import time
 from pathlib import Path
 
@@ -20,7 +20,7 @@ import torch
 
 from ils.errors import UserError
 from ils.files import load_arrays, save_arrays
-from ils.job import log
+from ils.job import log, tell
 
 
 def digest(arguments, files):
@@ -30,12 +30,6 @@ def digest(arguments, files):
         with open(path, "rb") as file:
             found.update(hashlib.file_digest(file, "blake2b").digest())
     return found.hexdigest()
-
-
-def warn(message):
-    """Say something on the terminal and in the log."""
-    log.warning("%s", message)
-    print(f"warning: {message}", file=sys.stderr)
 
 
 def folder_of(output):
@@ -87,8 +81,7 @@ class Checkpoint:
             aside = self.path.with_suffix(".damaged")
             with contextlib.suppress(OSError):  # of a folder that cannot be written the next warning tells
                 os.replace(self.path, aside)
-            message = f"{error}; set aside as {aside.name}, these students are trained from the start"
-            warn(message)
+            tell(logging.WARNING, f"{error}; set aside as {aside.name}, these students are trained from the start")
             return None
         if digest != self.job.digest:
             log.info("%s is of another config, input or code: left alone", self.path)
@@ -105,7 +98,7 @@ class Checkpoint:
             save_arrays(self.path, arrays, digest=self.job.digest, **metadata)
         except UserError as error:
             if not self.job.warned:
-                warn(f"{error}; the training goes on without a checkpoint and tries again later")
+                tell(logging.WARNING, f"{error}; the training goes on without a checkpoint and tries again later")
             self.job.warned = True
             return False
         return True

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ils.comparison import mean_and_error
+from ils.comparison import cell, mean_and_error
 from ils.latex import escape, number, wide_table
 
 PAIR = ["network", "dataset"]
@@ -81,10 +81,10 @@ def table4(rows, labels, caption):
         printed, ours = ["printed"], ["this run"]
         for column in COLUMNS:
             for teacher in labels:
-                cell = values.loc[(*pair, column, teacher)]
-                printed.append("" if pd.isna(cell["printed"]) else number(cell["printed"], 3 if column == "cross_entropy" else 2))
-                error = "" if pd.isna(cell["standard_error"]) else rf"\,{{\tiny$\pm${number(cell['standard_error'], decimals[column])}}}"
-                ours.append("" if pd.isna(cell["mean"]) else number(cell["mean"], decimals[column]) + error)
+                value = values.loc[(*pair, column, teacher)]
+                error = 0 if pd.isna(value["standard_error"]) else value["standard_error"]
+                printed.append("" if pd.isna(value["printed"]) else number(value["printed"], 3 if column == "cross_entropy" else 2))
+                ours.append("" if pd.isna(value["mean"]) else cell(value["mean"], error, decimals[column], False))
         title = f"{pair[1]}: {own['student'].iloc[0]} taught by {pair[0]}"
         blocks.append((escape(title), [line for line in (printed, ours) if any(line[1:])]))
     heads = [rf"{head}, {escape(label)}" for head, *_ in COLUMNS.values() for label in labels.values()]

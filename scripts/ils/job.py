@@ -50,6 +50,12 @@ def on_disk():
         raise UserError(f"{place}: cannot write: {error.strerror}; free some space and run again") from error
 
 
+def tell(level, message):
+    """Say one line on the terminal and in the log, at a level of `logging` such as WARNING."""
+    log.log(level, "%s", message)
+    print(f"{logging.getLevelName(level).lower()}: {message}", file=sys.stderr)
+
+
 def run(function, snakemake, **arguments):
     """Call `function(**arguments)` as the body of a Snakemake job.
 
