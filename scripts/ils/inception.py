@@ -83,7 +83,7 @@ def layers(stack, channels, width):
             out, kernel, stride = (*layer, 1)[:3]
             out, kernel = out * width // 32, kernel if isinstance(kernel, tuple) else (kernel, kernel)
             padding = tuple(side // 2 for side in kernel)
-            built += [Conv(channels, out, kernel, stride, padding), BatchNorm(out), nn.ReLU()]
+            built += [Conv(channels, out, kernel, stride, padding), BatchNorm(out), nn.ReLU(inplace=True)]
             channels = out
     return nn.Sequential(*built), channels
 

@@ -69,7 +69,7 @@ class MLP(Network):
     def forward(self, x):
         x = x.flatten(1)
         for layer in self.layers[:-1]:
-            x = layer(x).relu()
+            x = layer(x).relu_()
         return self.layers[-1](x)
 
 
@@ -95,11 +95,11 @@ class LeNet(Network):
         self.head = MLP([16 * math.prod(sides), 120, 84, classes])
 
     def forward(self, x):
-        x = F.max_pool2d(self.conv1(x).relu(), 2)
-        x = F.max_pool2d(self.conv2(x).relu(), 2)
+        x = F.max_pool2d(self.conv1(x), 2).relu_()
+        x = F.max_pool2d(self.conv2(x), 2).relu_()
         x = vectors_of_students(x, self.students)
         for layer in self.head.layers[:-1]:
-            x = layer(x).relu()
+            x = layer(x).relu_()
         return self.head.layers[-1](x)
 
 
@@ -129,12 +129,11 @@ class AlexNet(Network):
 
     def forward(self, x):
         for l, conv in enumerate(self.convs):
-            x = conv(x).relu()
-            if l in (0, 1, 4):
-                x = F.max_pool2d(x, 2)
+            x = conv(x)
+            x = (F.max_pool2d(x, 2) if l in (0, 1, 4) else x).relu_()
         x = vectors_of_students(x, self.students)
         for layer, dropout in zip(self.head.layers, self.dropouts):
-            x = layer(dropout(x)).relu()
+            x = layer(dropout(x)).relu_()
         return self.head.layers[-1](x)
 
 
@@ -165,7 +164,7 @@ class Residual(nn.Module):
         self.conv2, self.bn2 = Conv(channels_out, channels_out, 3, 1, 1), BatchNorm(channels_out)
 
     def forward(self, x):
-        return self.bn2(self.conv2(self.bn1(self.conv1(x)).relu()))
+        return self.bn2(self.conv2(self.bn1(self.conv1(x)).relu_()))
 
 
 def shortcut_a(x, students, channels, stride):
@@ -192,15 +191,15 @@ class ResNet(Network):
         self.fc = Linear(channels, classes)
 
     def forward(self, x):
-        x = self.bn(self.stem(x)).relu()
+        x = self.bn(self.stem(x)).relu_()
         for l, (block, (channels, stride)) in enumerate(zip(self.blocks, self.plan)):
             shortcut = x if stride == 1 else shortcut_a(x, self.students, channels, stride)
             if not self.survival:
-                x = (shortcut + block(x)).relu()
+                x = block(x).add_(shortcut).relu_()
             elif not self.training:
-                x = (shortcut + self.survival[l] * block(x)).relu()
-            else:
-                x = (shortcut + block(x)).relu() if self.coins[l] else shortcut.relu()
+                x = block(x).mul_(self.survival[l]).add_(shortcut).relu_()
+            else:  # a shortcut is nowhere below 0
+                x = block(x).add_(shortcut).relu_() if self.coins[l] else shortcut
         return self.fc(vectors_of_students(x.mean((2, 3), keepdim=True), self.students))
 
 
@@ -227,7 +226,7 @@ class Bottleneck(nn.Module):
         self.conv3, self.bn3 = Conv(inner, channels_out, 1), BatchNorm(channels_out)
 
     def forward(self, x):
-        return self.bn3(self.conv3(self.bn2(self.conv2(self.bn1(self.conv1(x)).relu())).relu()))
+        return self.bn3(self.conv3(self.bn2(self.conv2(self.bn1(self.conv1(x)).relu_())).relu_()))
 
 
 FOUR_STAGES = {  # depth: the blocks' branch, the blocks of each stage, channels per unit of width
@@ -247,7 +246,7 @@ class ProjectedBlock(nn.Module):
             self.shortcut = nn.Sequential(Conv(channels_in, channels_out, 1, stride), BatchNorm(channels_out))
 
     def forward(self, x):
-        return (self.branch(x) + self.shortcut(x)).relu()
+        return self.branch(x).add_(self.shortcut(x)).relu_()
 
 
 class FourStageResNet(Network):
@@ -262,7 +261,7 @@ class FourStageResNet(Network):
         self.blocks, self.fc = nn.Sequential(*blocks), Linear(channels, classes)
 
     def forward(self, x):
-        x = self.blocks(self.bn(self.stem(x)).relu())
+        x = self.blocks(self.bn(self.stem(x)).relu_())
         return self.fc(vectors_of_students(x.mean((2, 3), keepdim=True), self.students))
 
 
@@ -282,9 +281,9 @@ class WideBlock(nn.Module):
         self.shortcut = Conv(channels_in, channels_out, 1, stride) if channels_in != channels_out else None
 
     def forward(self, x):
-        y = self.bn1(x).relu()
+        y = self.bn1(x).relu_()
         shortcut = x if self.shortcut is None else self.shortcut(y)
-        return shortcut + self.conv2(self.bn2(self.conv1(y)).relu())
+        return self.conv2(self.bn2(self.conv1(y)).relu_()).add_(shortcut)
 
 
 class WideResNet(Network):
@@ -298,7 +297,7 @@ class WideResNet(Network):
         self.blocks, self.bn, self.fc = nn.Sequential(*layers), BatchNorm(channels), Linear(channels, classes)
 
     def forward(self, x):
-        x = self.bn(self.blocks(self.stem(x))).relu()
+        x = self.bn(self.blocks(self.stem(x))).relu_()
         return self.fc(vectors_of_students(x.mean((2, 3), keepdim=True), self.students))
 
 
@@ -319,12 +318,12 @@ class DenseLayer(nn.Module):
 
     def __init__(self, channels, growth, bc):
         super().__init__()
-        self.bottleneck = nn.Sequential(BatchNorm(channels), nn.ReLU(), Conv(channels, 4 * growth, 1)) if bc else None
+        self.bottleneck = nn.Sequential(BatchNorm(channels), nn.ReLU(inplace=True), Conv(channels, 4 * growth, 1)) if bc else None
         inner = 4 * growth if bc else channels
         self.bn, self.conv = BatchNorm(inner), Conv(inner, growth, 3, 1, 1)
 
     def forward(self, x):
-        return self.conv(self.bn(x if self.bottleneck is None else self.bottleneck(x)).relu())
+        return self.conv(self.bn(x if self.bottleneck is None else self.bottleneck(x)).relu_())
 
 
 class DenseNet(Network):
@@ -337,7 +336,7 @@ class DenseNet(Network):
             channels += layers * growth
             if stage < 2:
                 out = channels // 2 if bc else channels
-                self.transitions.append(nn.Sequential(BatchNorm(channels), nn.ReLU(), Conv(channels, out, 1)))
+                self.transitions.append(nn.Sequential(BatchNorm(channels), nn.ReLU(inplace=True), Conv(channels, out, 1)))
                 channels = out
         self.bn, self.fc = BatchNorm(channels), Linear(channels, classes)
 
@@ -348,7 +347,7 @@ class DenseNet(Network):
                 x = concatenate(self.students, x, layer(x))
             if stage < 2:
                 x = F.avg_pool2d(self.transitions[stage](x), 2)
-        x = self.bn(x).relu()
+        x = self.bn(x).relu_()
         return self.fc(vectors_of_students(x.mean((2, 3), keepdim=True), self.students))
 
 
