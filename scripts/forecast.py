@@ -43,7 +43,7 @@ def write_forecast(config, data, output):
         official = int(arrays["official_test"].sum())
         known[name] = sizes(entries[name], samples, official, shape, len(metadata["classes"]), arrays["inputs"].itemsize)
     table = pd.DataFrame(forecast(config, known, device))
-    table["device"] = torch.cuda.get_device_name() if device.type == "cuda" else "cpu"
+    table["device"] = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
     write_csv(output, table)
     lines = table.drop(columns="device").to_string(index=False, na_rep="", float_format=short, formatters={"trainings": short})
     where = "CPU core" if device.type == "cpu" else table["device"][0]

@@ -86,6 +86,11 @@ class Clone:
         self.config.write_text(yaml.safe_dump(config))
 
 
+def on_gpus(config):
+    """Let the networks of the small study's first part ask for a GPU; where there is none, they run on the CPU."""
+    config["device"], config["networks"][0]["gpu"] = "auto", 1
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
     """A clone in which `all` has run on one core."""

@@ -174,6 +174,8 @@ def test_a_job_asks_for_what_its_cells_need():
     assert study.needs(config, [perceptron | {"student": "LeNet"}])["gpu"] == 0
     devices = [study.device_of({"device": device}, {"gpu": gpu}) for device in ("auto", "cpu", "cuda") for gpu in (0, 1)]
     assert devices == ["cpu", "auto", "cpu", "cpu", "cuda", "cuda"] and study.device_of({"device": "auto"}, {}) == "cpu"
+    asked = [study.needs(config | {"device": device}, those)["gpu"] for device in ("auto", "cpu", "cuda") for those in (cells, [perceptron])]
+    assert asked == [0, 1, 0, 0, 1, 1]
 
 
 def test_the_jobs_of_a_study_add_up_to_its_grids():

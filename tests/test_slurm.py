@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Clone
+from conftest import Clone, on_gpus
 from slurm_cluster import client, lacking, processes, slurm, wait_for
 
 # What this cluster lacks (accounts, an accounting database), and shorter waits than a shared file system needs.
@@ -37,10 +37,6 @@ def finish(process, clone, seconds=300):
     output = (clone.folder / "output").read_text()
     assert process.returncode == 0, output
     return output
-
-
-def on_gpus(config):
-    config["networks"][0]["gpu"] = 1
 
 
 def jobs():

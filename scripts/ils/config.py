@@ -466,15 +466,20 @@ def device_of(config, network):
     return "cpu" if config["device"] == "auto" and not network.get("gpu") else config["device"]
 
 
+def gpus(config, networks):
+    """How many GPUs a job on these networks asks for: one if any of them may run there."""
+    return int(any(device_of(config, network) != "cpu" for network in networks))
+
+
 def needs(config, cells, students=1, teachers=0):
     """What a job asks a cluster for: {gpu, mem_mb, runtime in minutes}, of training so many students in each of the cells.
 
-    gpu: that of the cells' networks. runtime: half as much again as the experiments' `hours` say, and ten minutes to
+    gpu: as `gpus` says of the cells' networks. runtime: half as much again as the experiments' `hours` say, and ten minutes to
     start; without them `hours_per_job`. mem_mb: room for the process, and twice for the dataset and the soft targets of so
     many teachers, as far as `expect` tells their sizes. Cells name `student` where another network than theirs trains.
     """
     networks, datasets, pairs = by_name(config, "networks"), by_name(config, "datasets"), trained(config)
-    gpu = max(networks[cell.get("student", cell["network"])].get("gpu", 0) for cell in cells)
+    gpu = gpus(config, [networks[cell.get("student", cell["network"])] for cell in cells])
     each, megabytes = [pairs[cell["dataset"], cell["network"]].get("hours") for cell in cells], 0
     hours = config["hours_per_job"] if None in each else students * sum(each)
     for cell in cells:

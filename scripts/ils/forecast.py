@@ -99,7 +99,7 @@ def step_seconds(network, sizes, augmentation, recipe, students, device):
 
     def timed(onehot):
         if device.type == "cuda":
-            torch.cuda.synchronize()
+            torch.cuda.synchronize(device)
         times.append(time.perf_counter() if device.type == "cuda" else time.process_time())
         if len(times) > 2 and times[-1] - times[1] > ENOUGH:
             raise Enough

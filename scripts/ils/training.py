@@ -5,6 +5,7 @@ masks, all drawn from the cell's seed; only their targets differ. So a student's
 it trains with, except for floating-point rounding.
 """
 
+import functools
 import math
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from ils import devices
 from ils.checkpoints import State
 from ils.errors import UserError
 from ils.job import log
@@ -27,11 +29,19 @@ def stream(seed, purpose):
     return int(np.random.SeedSequence([seed, purpose]).generate_state(1)[0])
 
 
+@functools.cache
+def gpu():
+    """The GPU of this process, the same for all its cells: jobs that run at a time take turns through those visible."""
+    device = torch.device("cuda", devices.claim() % torch.cuda.device_count())
+    log.info("device: %s, %s", device, torch.cuda.get_device_name(device))
+    return device
+
+
 def choose_device(wanted):
     """Return the torch device for the config's `device`: cpu, cuda, or auto (cuda where there is one)."""
     if wanted == "cuda" and not torch.cuda.is_available():
         raise UserError("device: cuda, but torch sees no CUDA device; set device: auto or cpu")
-    return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
+    return gpu() if wanted != "cpu" and torch.cuda.is_available() else torch.device("cpu")
 
 
 class Recipe(NamedTuple):

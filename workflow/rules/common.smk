@@ -12,7 +12,7 @@ REPOSITORY = Path(workflow.basedir).parent
 sys.path.insert(0, str(REPOSITORY / "scripts"))
 
 from ils import config as study
-from ils import paper
+from ils import devices, paper
 from ils.errors import UserError
 from ils.plugins import fingerprint, modules_of, plugins
 
@@ -50,6 +50,15 @@ UNEXPECTED = [
 
 if workflow.is_main_process:
     logger.info(study.summary(config))
+    # Without a number Snakemake would start as many GPU jobs as there are cores. A cluster (_nodes) counts its own.
+    here = workflow.global_resources["_nodes"].value is None
+    gpus = devices.count(os.environ.get("CUDA_VISIBLE_DEVICES"))
+    if here and gpus and "gpu" not in workflow.global_resources:
+        workflow.register_resource("gpu", gpus)
+
+# The priority of all that leads to predictions, where networks run on GPUs: none stands idle because the synthetic study,
+# tables and figures have all cores. Elsewhere every job takes a core, and the order is the scheduler's.
+FIRST = study.gpus(config, NETWORKS.values())
 
 CELL = "results/{dataset}/{network}/seed{seed}"
 DATA = "results/{dataset}/data.safetensors"

@@ -6,6 +6,7 @@ rule dataset:
         DATA,
     log:
         "results/logs/dataset/{dataset}.log",
+    priority: FIRST
     conda:
         "../../envs/torch.yaml"
     params:
@@ -24,6 +25,7 @@ rule split:
         SPLIT,
     log:
         "results/logs/split/{dataset}-seed{seed}.log",
+    priority: FIRST
     conda:
         "../../envs/stats.yaml"
     params:

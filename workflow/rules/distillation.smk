@@ -22,6 +22,7 @@ if DISTILLATION:
             of_every_seed(DISTILLED),
         log:
             "results/logs/distil/{dataset}_{network}.log",
+        priority: FIRST
         conda:
             "../../envs/torch.yaml"
         threads: 1
@@ -44,6 +45,7 @@ if DISTILLATION:
             of_every_seed(DISTILLED_PREDICTIONS),
         log:
             "results/logs/evaluate_distilled/{dataset}_{network}.log",
+        priority: FIRST
         conda:
             "../../envs/torch.yaml"
         threads: 1

@@ -9,6 +9,8 @@ rule forecast:
         "results/logs/forecast.log",
     conda:
         "../../envs/torch.yaml"
+    resources:
+        gpu=study.gpus(config, NETWORKS.values()),
     params:
         config={key: value for key, value in config.items() if key != "synthetic"},
         data=UNEXPECTED,

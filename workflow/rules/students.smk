@@ -13,6 +13,7 @@ for batch, cells in BATCHES.items():
             [SHARD.format(**c, method="{method}", shard="{shard}") for c in cells],
         log:
             f"results/logs/students/{batch}-{{method}}-{{shard}}.log",
+        priority: FIRST
         conda:
             "../../envs/torch.yaml"
         threads: 1
@@ -40,6 +41,7 @@ for batch, cells in BATCHES.items():
             files(PREDICTIONS, cells),
         log:
             f"results/logs/evaluate/{batch}.log",
+        priority: FIRST
         conda:
             "../../envs/torch.yaml"
         threads: 1

@@ -12,6 +12,7 @@ for batch, cells in BATCHES.items():
             [SOFT_TARGETS.format(**cell, method="{method}") for cell in cells],
         log:
             f"results/logs/soft_targets/{batch}-{{method}}.log",
+        priority: FIRST
         conda:
             "../../envs/torch.yaml"
         threads: 1

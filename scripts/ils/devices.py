@@ -1,0 +1,44 @@
+"""This machine's GPUs, counted without torch, which takes seconds to import; and which of them a process takes."""
+
+import fcntl
+import itertools
+import os
+import re
+import tempfile
+from pathlib import Path
+
+from ils.errors import UserError
+
+# The device files that a process may see, in a container only its own; before their first use the driver alone has a list.
+LISTS = "dev/nvidia[0-9]*", "proc/driver/nvidia/gpus/*"
+
+
+def count(visible, root="/"):
+    """Return the number of GPUs: those that `visible`, the text of CUDA_VISIBLE_DEVICES or None, names, else the machine's.
+
+    As in CUDA, names end at the first that names no device, such as -1.
+    """
+    if visible is not None:
+        named = (re.fullmatch(r"\d+|(GPU|MIG)-.+", name.strip()) for name in visible.split(","))
+        return len(list(itertools.takewhile(bool, named)))
+    return next(filter(None, (len(list(Path(root).glob(pattern))) for pattern in LISTS)), 0)
+
+
+def claim():
+    """Take this user's first free slot on this machine until the process ends; returns its number, from 0.
+
+    A slot is a locked file. All jobs of the user share them, those of other runs, too, and the kernel frees a slot however
+    its process ends.
+    """
+    folder = Path(tempfile.gettempdir(), f"ils-gpu-slots-{os.getuid()}")
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        for slot in itertools.count():
+            file = os.open(folder / str(slot), os.O_RDWR | os.O_CREAT, 0o600)  # a plain number: nothing closes it by itself
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return slot
+            except BlockingIOError:
+                os.close(file)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot lock a file: {error.strerror}; set TMPDIR to a folder of your own") from error
