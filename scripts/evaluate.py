@@ -22,12 +22,13 @@ def evaluate(data, split, shards, output, job, device, augmentation, network, co
     torch.set_num_threads(1)
     cell = Cell(load_arrays(data)[0], load_arrays(split)[0], augmentation, choose_device(device))
     grids = {method: Shards(files, f"{job} {method}") for method, files in shards.items()}
+    precision = network["precision"][cell.device.type]
     test, arrays, selected = cell.samples("test"), {}, []
 
     @functools.cache  # a method and its +TempS column often share their student
     def test_logits(method, index):
         weights = grids[method].weights(index)
-        student = restore(network["family"], network["options"], cell.shape, cell.classes, weights).to(cell.device)
+        student = restore(network["family"], network["options"], cell.shape, cell.classes, weights, precision).to(cell.device)
         return predict(student, test)[0].cpu().numpy()
 
     for column in columns:

@@ -3,9 +3,8 @@
 import pandas as pd
 import torch
 
-from ils.config import by_name
-from ils.files import load_arrays, write_csv
-from ils.forecast import forecast, sizes
+from ils.files import write_csv
+from ils.forecast import forecast, known_sizes
 from ils.job import log, run
 from ils.training import choose_device
 
@@ -32,17 +31,8 @@ def write_forecast(config, data, output):
     config: the study's, without its synthetic section; data: the prepared files of the datasets that have no `expect`.
     """
     torch.set_num_threads(1)  # as the training jobs do: a device-hour on a CPU is one core's
-    device, known = choose_device(config["device"]), {}
-    entries = by_name(config, "datasets")
-    for name, entry in entries.items():
-        if "expect" in entry:
-            known[name] = sizes(entry, **entry["expect"])
-    for name, path in data.items():
-        arrays, metadata = load_arrays(path)
-        samples, *shape = arrays["inputs"].shape
-        official = int(arrays["official_test"].sum())
-        known[name] = sizes(entries[name], samples, official, shape, len(metadata["classes"]), arrays["inputs"].itemsize)
-    table = pd.DataFrame(forecast(config, known, device))
+    device = choose_device(config["device"])
+    table = pd.DataFrame(forecast(config, known_sizes(config, data), device))
     table["device"] = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
     write_csv(output, table)
     lines = table.drop(columns="device").to_string(index=False, na_rep="", float_format=short, formatters={"trainings": short})

@@ -16,8 +16,8 @@ def soft_targets(data, split, shards, output, job, device, augmentation, network
     cell = Cell(load_arrays(data)[0], load_arrays(split)[0], augmentation, choose_device(device))
     grid = Shards(shards, job)
     chosen = grid.select(cell.validation_labels.cpu().numpy(), "selected", bounds)
-    weights = grid.weights(chosen.index)
-    teacher = restore(network["family"], network["options"], cell.shape, cell.classes, weights).to(cell.device)
+    weights, precision = grid.weights(chosen.index), network["precision"][cell.device.type]
+    teacher = restore(network["family"], network["options"], cell.shape, cell.classes, weights, precision).to(cell.device)
     logits = np.empty((len(cell.train), cell.train.views, cell.classes), np.float32)
     for view in range(cell.train.views):
         views = torch.full((len(cell.train),), view, device=cell.device)

@@ -40,14 +40,17 @@ def train_students(
     checkpoints = Checkpoints(output, digest(identity, [data, split, *soft_targets, *code]), minutes, of_many)
     checkpoints.listen()
     at_once, targets, initial = network["students_at_once"][device.type], METHODS[method["targets"]], stream(seed, INITIALISATION)
-    make = functools.partial(build, network["family"], network["options"], cell.shape, cell.classes, seed=initial)
+    made = {"device": device.type, "precision": network["precision"][device.type], "students_at_once": at_once}
+    made["cuda_graphs"] = network["cuda_graphs"] if device.type == "cuda" else 0
+    shape = cell.shape, cell.classes
+    make = functools.partial(build, network["family"], network["options"], *shape, seed=initial, precision=made["precision"])
     given = make, cell, targets, Recipe(**recipe), seed, job, method["inputs"]
-    results = train_chunks(points, at_once, *given, checkpoints)
+    results = train_chunks(points, at_once, *given, checkpoints, made["cuda_graphs"])
     for point, epoch in zip(points, (epoch for result in results for epoch in result.failed_epoch)):
         if epoch:
             tell(logging.ERROR, f"{job}: student {point} diverged in epoch {epoch} (its loss is not a finite number); left out")
     scaling, apart = method["temperature_scaling"], method.get("apart")
-    save_shard(output, results, points, labels, scaling, bounds, device.type, apart)
+    save_shard(output, results, points, labels, scaling, bounds, made, apart)
 
 
 def train_cells(jobs, **common):

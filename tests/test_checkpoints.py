@@ -14,6 +14,7 @@ import torch
 
 from conftest import RECIPE, ROOT, made_up_data
 from ils import training
+from ils.config import trained_as
 from ils.checkpoints import Checkpoint, Checkpoints, digest, forget
 from ils.errors import UserError
 from ils.files import load_arrays, save_arrays
@@ -76,7 +77,7 @@ def job(tmp_path):
     save_arrays(tmp_path / "split", parts)
     logits = np.random.default_rng(1).normal(size=(len(parts["train"]), 9, 3)).astype(np.float32)
     save_arrays(tmp_path / "soft", {"logits": logits, "ids": data["ids"][parts["train"]]}, temperature=1.5)
-    network = {"family": "resnet", "options": {"depth": 8, "width": 4, "survival": 0.5}, "students_at_once": {"cpu": 2, "cuda": 2}}
+    network = trained_as({"family": "resnet", "options": {"depth": 8, "width": 4, "survival": 0.5}, "students_at_once": {"cpu": 2, "cuda": 2}})
     method = {"targets": "ils2", "grid": {"epsilon": [0.1, 0.2, 0.3], "temperature": [2.0]}, "inputs": {}, "temperature_scaling": "none"}
     arguments = {"data": "data", "split": "split", "soft_targets": ["soft"], "inherited": {}, "output": "shard", "job": "toy"}
     arguments |= {"seed": 0, "shard": 0, "device": "cpu", "augmentation": {"pad": 1, "flip": False}, "network": network}

@@ -17,6 +17,7 @@ from test_sources import GOOD, md5, serve_cifar, server, write_fashion, write_fo
 from compute_metrics import compute_metrics
 from conftest import RECIPE, ROOT
 from evaluate import evaluate
+from ils.config import trained_as
 from ils.checkpoints import forget
 from ils.datasets import SOURCES
 from ils.errors import UserError
@@ -78,7 +79,7 @@ class Study:
         rng = np.random.default_rng(0)
         labels = np.arange(90) % 3
         np.savez(folder / "mine.npz", inputs=rng.normal(size=(90, 4)) + labels[:, None], labels=labels)
-        network = {"family": "mlp", "options": {"hidden": [4]}, "students_at_once": {"cpu": 2, "cuda": 2}}
+        network = trained_as({"family": "mlp", "options": {"hidden": [4]}, "students_at_once": {"cpu": 2, "cuda": 2}})
         cell = {"data": self.path("data"), "split": self.path("split"), "job": "toy", "device": "cpu", "network": network}
         cell |= {"augmentation": {"pad": 0, "flip": False}, "bounds": [0.5, 5.0]}
         training = cell | {"recipe": RECIPE._asdict(), "seed": 0, "shard": 0, "code": [], "minutes": 1e9}

@@ -94,7 +94,7 @@ def large_shard(path):
     n = 50_000
     logits, epochs = RNG.normal(size=(1, n, 3)).astype(np.float32), np.ones((1, 2))
     students = Students(logits, np.ones(1, int), np.zeros(1, int), epochs, epochs, {})
-    save_shard(path, [students], [{}], np.arange(n) % 3, "none", [0.5, 5.0], "cpu")
+    save_shard(path, [students], [{}], np.arange(n) % 3, "none", [0.5, 5.0], {"device": "cpu"})
 
 
 WRITERS = {

@@ -73,7 +73,7 @@ def test_the_best_student_of_each_teacher_is_kept(tmp_path):
     students = distilled(separable([perfect(60.0), perfect(20.0)] * 2), epochs=5, teacher=[0, 1, 0, 1], weight=[0.9, 0.9, 0.1, 0.1])
     points = [{"teacher": t, "weight": w} for t, w in ((0, 0.9), (1, 0.9), (0, 0.1), (1, 0.1))]
     labels = np.arange(60, 75) % 3
-    save_shard(tmp_path / "s", [students], points, labels, "none", (0.5, 5), "cpu", apart="teacher")
+    save_shard(tmp_path / "s", [students], points, labels, "none", (0.5, 5), {"device": "cpu"}, apart="teacher")
     shards = Shards([tmp_path / "s"], "job")
     ce = students.validation_ce.min(1)
     for teacher in (0, 1):

@@ -18,7 +18,7 @@ from forecast import advice, short
 from ils import config as study
 from ils.datasets import Raw
 from ils.errors import UserError
-from ils.forecast import STEPS, Costs, Sizes, forecast, forward_flops, sizes, step_seconds
+from ils.forecast import STEPS, Costs, Sizes, forecast, forward_flops, sizes, speeds, step_seconds
 from ils.networks import build
 from ils.splits import split
 from ils.students import shard_points
@@ -174,7 +174,7 @@ def test_times_and_bytes_follow_from_the_measured_steps():
     assert pair.shard_bytes(1, 2) == 300 * 2 * 4 + 10 * 16 + 16 + 400
 
 
-@pytest.mark.parametrize("tick, calls", [(0.01, STEPS), (3.0, 3)])
+@pytest.mark.parametrize("tick, calls", [(0.01, STEPS - 1), (3.0, 2)])
 @pytest.mark.parametrize("family, options, shape", [("mlp", {"hidden": [5]}, (4,)), ("lenet", {}, (3, 32, 32))])
 def test_a_step_is_timed_in_training_itself_and_not_for_long(monkeypatch, tick, calls, family, options, shape):
     clock = itertools.count(0, tick)
@@ -186,14 +186,38 @@ def test_a_step_is_timed_in_training_itself_and_not_for_long(monkeypatch, tick, 
     assert seconds == pytest.approx(tick) and next(clock) == pytest.approx(tick * calls)
 
 
-def test_students_that_do_not_fit_are_one_clear_error(monkeypatch):
-    def train(*_):
-        raise torch.OutOfMemoryError("CUDA out of memory")
+def test_students_that_do_not_fit_are_one_clear_error():
+    def measure(network, sizes, augmentation, recipe, students, device):
+        if students > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return 1.0
 
-    monkeypatch.setattr("ils.forecast.train", train)
-    network = {"name": "Wide", "family": "mlp", "options": {"hidden": [5]}}
-    with pytest.raises(UserError, match="network Wide: 7 students do not fit .* lower students_at_once.cuda"):
-        step_seconds(network, Sizes(40, 10, 10, (4,), 3, 4), {"pad": 0, "flip": False}, RECIPE, 7, torch.device("cpu"))
+    known = {name: Sizes(40, 10, 10, (1, 8, 8), 3, 4) for name in ("digits", "wine", "iris", "breast_cancer")}
+    with pytest.raises(UserError, match="network LeNet: 5 students do not fit .* lower students_at_once.cuda"):
+        forecast(DEFAULT, known, torch.device("cpu"), measure)
+
+
+def test_the_suggested_number_of_students_is_the_smallest_that_is_as_fast_as_any():
+    """MLP is fastest with 6, hardly more so than with 5; LeNet's memory ends at 4; ResNet8 is fastest alone."""
+    tried = {"MLP": [], "LeNet": [], "ResNet8": []}
+
+    def measure(network, sizes, augmentation, recipe, students, device):
+        tried.setdefault(network["name"], []).append(students)
+        if network["name"] == "LeNet" and students > 4:
+            raise torch.OutOfMemoryError
+        slowed = {"MLP": abs(students - 6) / 50, "ResNet8": 2 * students}.get(network["name"], 0)
+        return students * (1 + slowed) if network["name"] == "ResNet8" else 10 + students * slowed
+
+    known = {name: Sizes(40, 10, 10, (1, 8, 8), 3, 4) for name in ("digits", "wine", "iris", "breast_cancer")}
+    rows = speeds(DEFAULT, known, torch.device("cpu"), measure)
+    suggested = {row["network"]: row["students"] for row in rows if row["suggested"]}
+    assert tried["LeNet"] == [1, 2, 3, 4, 5] and suggested["LeNet"] == 4
+    assert tried["ResNet8"] == [1, 2, 3, 4] and suggested["ResNet8"] == 1
+    assert tried["MLP"] == [1, 2, 3, 4, 5, 6, 8] and suggested["MLP"] == 8  # 8 is what the largest grid has
+    lenet = [row for row in rows if row["network"] == "LeNet"]
+    assert [row["samples_per_second"] for row in lenet] == [32 * students / 10 for students in (1, 2, 3, 4)]
+    assert [row["configured"] for row in rows if row["network"] == "ResNet8"] == [False] * 4
+    assert len(suggested) == len(DEFAULT["networks"])
 
 
 def test_the_advice_compares_the_longest_job_with_the_limit():

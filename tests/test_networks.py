@@ -236,7 +236,7 @@ def test_a_saved_student_is_restored(family, options, shape):
             parameter += 0.1 * torch.randn_like(parameter)
     weights = {name: tensor[1:2].contiguous().numpy() for name, tensor in three.state_dict().items()}
     x = torch.randn(4, *shape)
-    restored = restore(family, options, shape, 3, weights).eval()
+    restored = restore(family, options, shape, 3, weights, "float32").eval()
     first, second = three.eval()(x)[:2]
     torch.testing.assert_close(restored(x)[0], second, rtol=1e-4, atol=1e-5)
     assert not torch.allclose(first, second, rtol=1e-2)

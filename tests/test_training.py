@@ -13,7 +13,7 @@ from ils.optimizers import SGD, Adam
 from ils.samples import Samples, view_count
 from ils.students import Shards, grid_points, save_shard, shard_points
 from ils.target_inputs import INPUTS, Batch
-from ils.training import BATCHES, Cell, choose_device, losses, shuffled_batches, stream, train
+from ils.training import BATCHES, Cell, choose_device, losses, stream, train
 
 
 def mlp(students=1, seed=0):
@@ -41,6 +41,21 @@ def test_optimizers_take_the_steps_of_torch_optim(ours, theirs):
             optimizer.step()
         results.append(weight.detach())
     torch.testing.assert_close(*results, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("make", [lambda p: SGD(p, 0.1, 0.9, True, 0.01), lambda p: Adam(p, 0.1, 0.01)])
+def test_optimizers_do_not_mind_how_weights_and_gradients_are_stored(make):
+    weights = build("lenet", {}, (3, 32, 32), 10, 2, 0).conv1.weight.detach().double()
+    assert not weights.is_contiguous()
+    results = []
+    for weight in (weights.clone(), weights.contiguous()):
+        weight = torch.nn.Parameter(weight)
+        optimizer = make([weight])
+        for step in range(3):
+            weight.grad = (step + torch.arange(weight.numel()).view(weight.shape) * 1.0).double()
+            optimizer.step()
+        results.append(weight.detach())
+    torch.testing.assert_close(*results, rtol=0, atol=0)
 
 
 def test_a_parameter_without_gradient_keeps_its_momentum_and_decay():
@@ -81,10 +96,12 @@ def test_inputs_are_normalised_by_channel_or_feature():
 @pytest.mark.parametrize("batch_size, sizes", [(16, [16, 16, 16, 6]), (54, [54]), (53, [54]), (18, [18] * 3)])
 def test_an_epoch_visits_every_sample_once(make_cell, batch_size, sizes):
     cell = make_cell((3, 4, 4), pad=1)
-    batches = list(shuffled_batches(cell, batch_size, torch.Generator().manual_seed(0)))
-    assert [len(indices) for indices, _ in batches] == sizes
-    assert torch.cat([indices for indices, _ in batches]).sort().values.tolist() == list(range(54))
-    assert torch.cat([views for _, views in batches]).unique().tolist() == list(range(9))
+    batches = list(cell.batches(batch_size, *(torch.Generator().manual_seed(seed) for seed in (0, 1))))
+    assert [[len(numbers) for numbers in batch] for batch in batches] == [[size] * 3 for size in sizes]
+    indices, views, noise = (torch.cat(numbers) for numbers in zip(*batches))
+    assert indices.sort().values.tolist() == list(range(54))
+    assert views.unique().tolist() == list(range(9))
+    assert len(noise.unique()) == 54 and 0 <= noise.min() and noise.max() < 1
 
 
 def test_students_see_the_teachers_logits_of_the_view_they_are_shown(make_cell):
@@ -96,8 +113,8 @@ def test_students_see_the_teachers_logits_of_the_view_they_are_shown(make_cell):
         return onehot
 
     train(build("lenet", {"padding": 4}, (1, 4, 4), 3, 1, 0), cell, spy, {}, RECIPE._replace(epochs=1), 5, "spy")
-    plan = shuffled_batches(cell, RECIPE.batch_size, torch.Generator().manual_seed(stream(5, BATCHES)))
-    for (labels, logits), (indices, views) in zip(seen, plan, strict=True):
+    plan = cell.batches(RECIPE.batch_size, torch.Generator().manual_seed(stream(5, BATCHES)), torch.Generator())
+    for (labels, logits), (indices, views, _) in zip(seen, plan, strict=True):
         assert torch.equal(labels, cell.onehot[indices].argmax(-1))
         for row, (index, view) in enumerate(zip(indices, views)):
             assert torch.equal(logits[row], cell.teacher_logits[0][index, view])
@@ -142,7 +159,7 @@ def test_methods_that_look_at_the_students_state_train_together_as_alone(make_ce
 
 def test_the_average_of_the_weights_decays_by_0_999_a_step(make_cell):
     cell, network, memory = make_cell((5,)), mlp(2).double(), {}
-    batch = Batch(torch.arange(4), None, cell.train.batch(torch.arange(4)), None, 0, 1, None)
+    batch = Batch(torch.arange(4), None, None, cell.train.batch(torch.arange(4)), None, 0, 1)
     INPUTS["ema_confidence"](cell, network, batch, memory)
     start = network.layers[0].bias.detach().clone()
     for step in (1.0, 2.0):
@@ -159,7 +176,7 @@ def test_the_average_of_the_weights_decays_by_0_999_a_step(make_cell):
 def test_ps_kd_remembers_what_each_student_predicted_last(make_cell):
     cell, network, memory = make_cell((5,)), mlp(2).double(), {}
     indices, logits = torch.tensor([3, 1]), torch.randn(2, 2, 3, dtype=torch.float64)
-    batch = Batch(indices, None, None, logits, 0, 1, None)
+    batch = Batch(indices, None, None, None, logits, 0, 1)
     first = INPUTS["previous_probabilities"](cell, network, batch, memory)
     assert torch.equal(first, cell.onehot[indices].expand(2, 2, 3))
     second = INPUTS["previous_probabilities"](cell, network, batch._replace(logits=logits + 1), memory)
@@ -205,7 +222,7 @@ def test_a_student_that_diverges_is_marked_and_leaves_the_others_alone(make_cell
         np.testing.assert_allclose(students.validation_logits[g], alone.validation_logits[0], atol=1e-9)
 
     labels = cell.validation_labels.numpy()
-    save_shard(tmp_path / "shard0", [students], grid_points(grid), labels, "joint", (0.5, 5), "cpu")
+    save_shard(tmp_path / "shard0", [students], grid_points(grid), labels, "joint", (0.5, 5), {"device": "cpu"})
     shards = Shards([tmp_path / "shard0"], "toy job")
     assert shards.failed.tolist() == [False, True, False]
     assert shards.select(labels, "joint", (0.5, 5)).index in (0, 2)
@@ -231,7 +248,7 @@ def test_shards_together_are_the_grid(make_cell, tmp_path):
         mine = shard_points(grid, shard, 3)
         chunks = [trained(mine[start : start + 2]) for start in range(0, len(mine), 2)]
         paths.append(tmp_path / f"shard{shard}.safetensors")
-        save_shard(paths[-1], chunks, mine, labels, "selected", (0.5, 5), "cpu")
+        save_shard(paths[-1], chunks, mine, labels, "selected", (0.5, 5), {"device": "cpu"})
     whole = trained(points)
     shards = Shards(paths, "toy")
     assert shards.points == points
@@ -247,7 +264,7 @@ def test_the_same_seed_gives_the_same_bytes(make_cell, tmp_path):
         network = build("resnet", {"depth": 8, "width": 4, "survival": 0.5}, (1, 8, 8), 3, 2, 0)
         students = train(network, cell, METHODS["ls"], {"epsilon": [0.1, 0.2]}, RECIPE, 1, "test")
         points, labels = [{"epsilon": 0.1}, {"epsilon": 0.2}], cell.validation_labels.numpy()
-        save_shard(tmp_path / run, [students], points, labels, "none", (0.5, 5), "cpu")
+        save_shard(tmp_path / run, [students], points, labels, "none", (0.5, 5), {"device": "cpu"})
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 

@@ -113,7 +113,7 @@ class Checkpoint:
         found = self.load()
         if not found or found[1]["finished"]:
             return 0
-        training.restore(*found)
+        training.restore(found[0])
         log.info("%s: goes on after epoch %d", training.title, found[1]["epoch"])
         return found[1]["epoch"]
 
@@ -121,7 +121,7 @@ class Checkpoint:
         """Write the state after `epoch` epochs if it is time; end the job if it was told to."""
         kept = False
         if self.job.told_to_end or time.monotonic() - self.written >= 60 * self.job.minutes:
-            kept = self.save(training.arrays(), finished=False, epoch=epoch, **training.numbers())
+            kept = self.save(training.arrays(), finished=False, epoch=epoch)
         if self.job.told_to_end:
             where = f"kept in {self.path}; run again and it goes on" if kept else "not kept; free some space and run again"
             raise UserError(f"{training.title}: told to end by a signal after epoch {epoch}, which is {where}")
@@ -131,16 +131,12 @@ class State:
     """What changes while students train: live tensors, arrays and generators that are read and set in place.
 
     tensors: {name: tensor}; arrays: {name: array}; generators: {name: torch generator}; memory: what target inputs
-    remember, tensors or copies of `network` by name; optimizer: its count of `steps`.
+    remember, tensors or copies of `network` by name.
     """
 
-    def __init__(self, title, tensors, arrays, generators, memory, network, optimizer):
+    def __init__(self, title, tensors, arrays, generators, memory, network):
         self.title, self.tensors, self.records, self.generators = title, tensors, arrays, generators
-        self.memory, self.network, self.optimizer = memory, network, optimizer
-
-    def numbers(self):
-        """What is no array."""
-        return {"steps": self.optimizer.steps}
+        self.memory, self.network = memory, network
 
     def arrays(self):
         """All of it as arrays, {"kind/name": array}."""
@@ -154,8 +150,8 @@ class State:
                 found[f"memory/{name}"] = value.detach().cpu().numpy()
         return found
 
-    def restore(self, arrays, numbers):
-        """Take over what `arrays` and `numbers` returned."""
+    def restore(self, arrays):
+        """Take over what `arrays` returned."""
         networks = {}
         for key, array in arrays.items():
             kind, name = key.split("/", 1)
@@ -176,4 +172,3 @@ class State:
         for name, weights in networks.items():
             self.memory[name] = copy.deepcopy(self.network).eval().requires_grad_(False)
             self.memory[name].load_state_dict(weights)
-        self.optimizer.steps = numbers["steps"]

@@ -466,6 +466,12 @@ def device_of(config, network):
     return "cpu" if config["device"] == "auto" and not network.get("gpu") else config["device"]
 
 
+def trained_as(network):
+    """What of a network's entry decides its results: all but its name and whether it asks for a GPU, defaults filled in."""
+    kept = {key: value for key, value in network.items() if key not in ("name", "gpu")}
+    return {"precision": {"cpu": "float32", "cuda": "tf32"}, "cuda_graphs": 0} | kept
+
+
 def gpus(config, networks):
     """How many GPUs a job on these networks asks for: one if any of them may run there."""
     return int(any(device_of(config, network) != "cpu" for network in networks))

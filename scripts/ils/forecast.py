@@ -5,6 +5,7 @@ out is what costs little beside them: the targets themselves (Beta's needs one m
 writing, the start of jobs, and the synthetic study. `patience` is not foreseen: every student trains all its epochs.
 """
 
+import contextlib
 import math
 import time
 from typing import NamedTuple
@@ -16,13 +17,17 @@ from tqdm import tqdm
 
 from ils import config as study
 from ils.errors import UserError
+from ils.files import load_arrays
 from ils.job import log
+from ils.methods import METHODS
 from ils.networks import build
 from ils.samples import view_count
 from ils.splits import count
+from ils.steps import WARM_UP
 from ils.training import Cell, Recipe, train
 
 STEPS, ENOUGH = 50, 2  # so many steps are measured at most, and no more of them after so many seconds
+AT_ONCE = 1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25, 32, 42, 63, 125  # students; many divide grids and shards evenly
 
 
 class Sizes(NamedTuple):
@@ -50,6 +55,20 @@ def sizes(entry, samples, test, shape, classes, itemsize=None):
     return Sizes(training, validation, test, tuple(shape), classes, itemsize or (1 if len(shape) == 3 else 4))
 
 
+def known_sizes(config, data):
+    """Return {dataset: its `Sizes`}, from what its entry expects or from its prepared file in `data` {dataset: path}."""
+    known, entries = {}, study.by_name(config, "datasets")
+    for name, entry in entries.items():
+        if "expect" in entry:
+            known[name] = sizes(entry, **entry["expect"])
+    for name, path in data.items():
+        arrays, metadata = load_arrays(path)
+        samples, *shape = arrays["inputs"].shape
+        official = int(arrays["official_test"].sum())
+        known[name] = sizes(entries[name], samples, official, shape, len(metadata["classes"]), arrays["inputs"].itemsize)
+    return known
+
+
 def forward_flops(network, shape):
     """Floating-point operations of an image's forward pass, a multiply-add being two: (in evaluation, in training).
 
@@ -72,8 +91,30 @@ def forward_flops(network, shape):
     return evaluation, skipped + (evaluation - skipped) * sum(network.survival) / len(network.survival)
 
 
+class Enough(Exception):
+    """Ends a training that has been timed for long enough."""
+
+
+class TimedCell(Cell):
+    """A cell that notes the time when it hands out a mini-batch, after some, and ends the training when it has enough.
+
+    On the CPU it is the process's own time, so that a busy machine looks no slower than an idle one.
+    """
+
+    def batches(self, *arguments):
+        cuda, self.times = self.device.type == "cuda", []
+        for number, batch in enumerate(super().batches(*arguments)):
+            if number >= (WARM_UP + 3 if cuda else 1):
+                if cuda:
+                    torch.cuda.synchronize(self.device)
+                self.times.append(time.perf_counter() if cuda else time.process_time())
+                if len(self.times) > 1 and self.times[-1] - self.times[0] > ENOUGH:
+                    raise Enough
+            yield batch
+
+
 def made_up_cell(sizes, augmentation, samples, device):
-    """A cell of `samples` random training samples in the shape, classes and views of a dataset."""
+    """A timed cell of `samples` random training samples in the shape, classes and views of a dataset."""
     rng = np.random.default_rng(0)
     shape = (samples, *sizes.shape)
     inputs = rng.integers(0, 256, shape, np.uint8) if len(shape) == 4 else rng.normal(size=shape).astype(np.float32)
@@ -81,41 +122,20 @@ def made_up_cell(sizes, augmentation, samples, device):
     labels[-1] = sizes.classes - 1
     data = {"inputs": inputs, "labels": labels}
     split = {"train": np.arange(samples), "validation": np.arange(2), "mean": inputs.mean(), "std": inputs.std()}
-    return Cell(data, split, augmentation, device)
-
-
-class Enough(Exception):
-    """Ends a training that has been timed for long enough."""
+    return TimedCell(data, split, augmentation, device)
 
 
 def step_seconds(network, sizes, augmentation, recipe, students, device):
-    """Measure one training step of so many students in one network: the mean of some steps after the first, in seconds.
+    """Measure one training step of so many students in one network, in seconds: the mean of some steps after the first.
 
-    It is `training.train` itself that runs, on made-up data. It asks for targets once a step, so they keep the time. On
-    the CPU it is the process's own time, so that a busy machine looks no slower than an idle one.
+    It is `training.train` itself that runs, on made-up data and hard labels. A torch.OutOfMemoryError is the caller's.
     """
-    cell = made_up_cell(sizes, augmentation, min(recipe.batch_size, sizes.train) * STEPS, device)
-    times = []
-
-    def timed(onehot):
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        times.append(time.perf_counter() if device.type == "cuda" else time.process_time())
-        if len(times) > 2 and times[-1] - times[1] > ENOUGH:
-            raise Enough
-        return onehot
-
-    try:
-        built = build(network["family"], network["options"], sizes.shape, sizes.classes, students, 0)
-        train(built, cell, timed, {}, recipe._replace(epochs=1), 0, "forecast")
-    except Enough:
-        pass
-    except torch.OutOfMemoryError:
-        raise UserError(
-            f"network {network['name']}: {students} students do not fit into the memory of the device together; lower "
-            "students_at_once.cuda"
-        ) from None
-    return (times[-1] - times[1]) / (len(times) - 2)
+    cell, as_config = made_up_cell(sizes, augmentation, min(recipe.batch_size, sizes.train) * STEPS, device), study.trained_as(network)
+    precision, cuda_graphs = as_config["precision"][device.type], device.type == "cuda" and as_config["cuda_graphs"]
+    built = build(network["family"], network["options"], sizes.shape, sizes.classes, students, 0, precision)
+    with contextlib.suppress(Enough):
+        train(built, cell, METHODS["no_ls"], {}, recipe._replace(epochs=1), 0, "measuring", cuda_graphs=cuda_graphs)
+    return (cell.times[-1] - cell.times[0]) / (len(cell.times) - 1)
 
 
 class Costs(NamedTuple):
@@ -176,13 +196,54 @@ def costs(config, experiment, sizes, jobs, device, measure):
     recipe = Recipe(**{key: value for key, value in recipe.items() if key != "name"})
     device = device if study.device_of(config, network) != "cpu" else torch.device("cpu")
     at_once = min(network["students_at_once"][device.type], max(job["students"] for job in jobs))
-    alone = measure(network, sizes, entry["augmentation"], recipe, 1, device)
-    together = measure(network, sizes, entry["augmentation"], recipe, at_once, device) if at_once > 1 else alone
+    try:
+        alone = measure(network, sizes, entry["augmentation"], recipe, 1, device)
+        together = measure(network, sizes, entry["augmentation"], recipe, at_once, device) if at_once > 1 else alone
+    except torch.OutOfMemoryError:
+        raise UserError(
+            f"network {network['name']}: {at_once} students do not fit into the memory of the device together; lower "
+            "students_at_once.cuda"
+        ) from None
     with torch.device("meta"):
         built = build(network["family"], network["options"], sizes.shape, sizes.classes, 1, 0)
     weights = sum(tensor.numel() * tensor.itemsize for tensor in built.state_dict().values())
     views = view_count(entry["augmentation"])
     return Costs(sizes, recipe, views, at_once, alone, together, forward_flops(built, sizes.shape), weights)
+
+
+def speeds(config, sizes, device, measure=step_seconds):
+    """Measure how fast each network trains by the number of students at once; returns one mapping a measurement.
+
+    network, with the dataset and recipe of its first pair; students; step_seconds; samples_per_second, of all students
+    together; configured, and suggested: the fewest students within 3 % of the fastest. More are tried up to the largest
+    shard, until three numbers in a row were slower than the fastest or the device's memory ends.
+    """
+    planned, jobs = plan(config)
+    rows, done = [], set()
+    for key, (entry, *_) in planned.items():
+        if key[1] in done:
+            continue
+        done.add(key[1])
+        dataset, network, recipe = (study.by_name(config, f"{kind}s")[entry[kind]] for kind in ("dataset", "network", "recipe"))
+        recipe = Recipe(**{name: value for name, value in recipe.items() if name != "name"})
+        most = max(job["students"] for job in jobs for cell in job["cells"] if cell["network"] == key[1])
+        own = device if study.device_of(config, network) != "cpu" else torch.device("cpu")
+        found = []
+        for students in [number for number in AT_ONCE if number < most] + [most]:
+            try:
+                seconds = measure(network, sizes[key[0]], dataset["augmentation"], recipe, students, own)
+            except torch.OutOfMemoryError:
+                break
+            found.append(min(recipe.batch_size, sizes[key[0]].train) * students / seconds)
+            row = dict(zip(("dataset", "network", "recipe"), key)) | {"device": own.type, "students": students}
+            rows.append(row | {"step_seconds": seconds, "samples_per_second": found[-1]})
+            rows[-1]["configured"] = students == min(most, network["students_at_once"][own.type])
+            if found.index(max(found)) < len(found) - 3:
+                break
+        suggested = next(i for i, speed in enumerate(found) if speed >= 0.97 * max(found))
+        for i, row in enumerate(rows[-len(found) :]):
+            row["suggested"] = i == suggested
+    return rows
 
 
 def key_of(entry):

@@ -10,7 +10,6 @@ import math
 from typing import NamedTuple
 
 import torch
-from torch.optim.adam import adam
 
 ALIGNMENT = 64  # bytes: each block of a row starts on such a boundary, the same for every student
 
@@ -128,6 +127,8 @@ class Slots:
         self.places["targets"] = targets.clone()
         for layer, width in enumerate(network.widths[1:]):
             self.places[layer] = torch.empty(count, len(samples), width, dtype=network.dtype)
+        # Two take turns in the backward pass: what a product writes is still in the cache when the next one reads it.
+        self.deltas = [torch.empty(count * self.training * max(network.widths), dtype=network.dtype) for _ in range(2)]
         self.step = torch.zeros(())
         self.student = torch.arange(count)
         self.view()
@@ -177,9 +178,10 @@ class Slots:
             torch.bmm(a.mT, delta, out=weight_gradient)
             torch.sum(delta, 1, keepdim=True, out=bias_gradient)
             if layer:
-                delta = torch.bmm(delta, weight.mT)
+                delta = torch.bmm(delta, weight.mT, out=self.deltas[layer % 2][: a.numel()].view(a.shape))
                 torch.ops.aten.threshold_backward.grad_input(delta, a, 0, grad_input=delta)  # 0 where ReLU was
-        adam(
-            [self.weights], [self.gradient], [self.mean], [self.square], [], [self.step], fused=True, amsgrad=False,
+        self.step += 1
+        torch._fused_adam_(
+            [self.weights], [self.gradient], [self.mean], [self.square], [], [self.step], amsgrad=False,
             beta1=0.9, beta2=0.999, lr=learning_rate, weight_decay=0.0, eps=1e-8, maximize=False,
         )

@@ -35,11 +35,13 @@ def network(function):
     return function
 
 
-def build(family, options, shape, classes, students, seed):
+def build(family, options, shape, classes, students, seed, precision="float32"):
     """Return the network of `students` equal students whose initial weights follow from `seed` alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return repeat(NETWORKS[family](shape, classes, **options), students)
+        network = repeat(NETWORKS[family](shape, classes, **options), students)
+    network.precision = precision
+    return network
 
 
 def image_channels(shape):
@@ -49,10 +51,10 @@ def image_channels(shape):
     return shape[0]
 
 
-def restore(family, options, shape, classes, arrays):
+def restore(family, options, shape, classes, arrays, precision):
     """Return the network whose state dict, as numpy arrays (G, ...), was saved."""
     weights = {name: torch.from_numpy(array) for name, array in arrays.items()}
-    return replace_tensors(build(family, options, shape, classes, 1, 0), weights)
+    return replace_tensors(build(family, options, shape, classes, 1, 0, precision), weights)
 
 
 @network

@@ -38,8 +38,10 @@ class Samples:
         x = self.inputs[indices] if views is None or not self.pad else self._crops(indices, views)
         if views is not None and self.flip:
             x = torch.where((views % 2 == 1).view(-1, 1, 1, 1), x.flip(-1), x)
-        x = (x.to(self.mean.dtype) - self.mean) / self.std
-        return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
+        # Not x.contiguous(memory_format=...): where C is 1 that leaves strides which convolutions take for another layout.
+        layout = torch.channels_last if x.dim() == 4 else torch.contiguous_format
+        normalised = torch.empty(x.shape, dtype=self.mean.dtype, device=x.device, memory_format=layout)
+        return torch.sub(x, self.mean, out=normalised).div_(self.std)
 
     def _crops(self, indices, views):
         position = views // (1 + self.flip)

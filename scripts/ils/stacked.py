@@ -120,11 +120,25 @@ class Network(nn.Module):
 
     survival = ()
     coins = ()
+    precision = "float32"
 
     @property
     def students(self):
         """G, the number of students in this network."""
         return len(next(self.parameters()))
+
+    def logits(self, x):
+        """Return the logits (G, B, K) of x (B, ...), in x's type, computed in the network's `precision`.
+
+        float32; tf32, in which a GPU rounds the factors of convolutions and products to 10 bits; or bfloat16: convolutions
+        and products in it, batch norm's statistics, the weights and whatever comes after the logits as without it.
+        """
+        if x.is_cuda:  # the backward pass reads them again
+            torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = self.precision == "tf32"
+        if self.precision != "bfloat16":
+            return self(x)
+        with torch.autocast(x.device.type, torch.bfloat16):
+            return self(x).to(x.dtype)
 
     def draw_coins(self, generator):
         """Draw which residual blocks survive the next mini-batch, and its dropout; `generator` is a CPU generator.

@@ -2,7 +2,8 @@
 
     validation_logits (G, N, K) float32    best_epoch, failed_epoch (G,) int64    train_loss, validation_ce (G, epochs)
     kept (M,) int64: the students whose weights are in the file    weights/<name> (M, ...)
-    metadata: points (the G grid points as mappings), device
+    metadata: points (the G grid points as mappings), and what else decided the numbers' rounding: device, precision,
+    students_at_once, cuda_graphs
 """
 
 import itertools
@@ -31,11 +32,11 @@ def matching(points, among):
     return np.array([all(point[name] == value for name, value in among.items()) for point in points])
 
 
-def save_shard(path, results, points, labels, scaling, bounds, device, apart=None):
+def save_shard(path, results, points, labels, scaling, bounds, made, apart=None):
     """Write the `Students` of consecutive chunks as one shard, with the weights of those that may be selected.
 
     Which these are follows from the validation labels (N,) and `scaling`, as in `selection.select`; students that differ
-    in the hyperparameter `apart` do not compete.
+    in the hyperparameter `apart` do not compete. made: how they were trained, as metadata.
     """
     arrays = {name: np.concatenate([getattr(result, name) for result in results]) for name in ARRAYS}
     failed, kept = arrays["failed_epoch"] > 0, set()
@@ -49,7 +50,7 @@ def save_shard(path, results, points, labels, scaling, bounds, device, apart=Non
     for name in results[0].weights if kept else ():
         rows = [places[i][0].weights[name][places[i][1]].cpu().numpy() for i in kept]
         arrays[f"weights/{name}"] = np.stack(rows)
-    save_arrays(path, arrays, points=points, device=device)
+    save_arrays(path, arrays, points=points, **made)
 
 
 class Shards:

@@ -15,16 +15,16 @@ INPUTS = {}
 
 
 class Batch(NamedTuple):
-    """A mini-batch: sample indices and views (B,), inputs x (B, ...), the students' logits (G, B, K) with their
-    gradient, the 0-based epoch out of `epochs`, and a CPU generator for the targets' own noise."""
+    """A mini-batch: sample indices, views and independent U(0, 1) numbers (B,), inputs x (B, ...), the students' logits
+    (G, B, K) with their gradient, and the 0-based epoch out of `epochs`."""
 
     indices: torch.Tensor
     views: torch.Tensor
+    noise: torch.Tensor
     x: torch.Tensor
     logits: torch.Tensor
     epoch: int
     epochs: int
-    generator: torch.Generator
 
 
 def target_input(function):
@@ -105,10 +105,10 @@ def ema_confidence(cell, network, batch, memory, *, decay=0.999):
         for name, tensor in memory["average"].state_dict().items():
             tensor.lerp_(state[name], 1 - decay)
     with torch.no_grad():
-        return (memory["average"](batch.x).softmax(-1) * cell.onehot[batch.indices]).sum(-1)
+        return (memory["average"].logits(batch.x).softmax(-1) * cell.onehot[batch.indices]).sum(-1)
 
 
 @target_input
 def uniform(cell, network, batch, memory):
     """Independent U(0, 1) numbers (B,), the same for all students."""
-    return torch.rand(len(batch.indices), generator=batch.generator).to(cell.device, cell.dtype)
+    return batch.noise

@@ -19,7 +19,7 @@ from ils.errors import UserError
 from ils.job import log
 from ils.optimizers import SGD, Adam
 from ils.samples import Samples
-from ils.target_inputs import INPUTS, Batch, inputs_of
+from ils.steps import Graphed, Step, losses
 
 INITIALISATION, BATCHES, NOISE = 1, 2, 3  # streams of a cell's seed; the split is stream 0
 
@@ -114,6 +114,17 @@ class Cell:
         rows = [self.train.batch((labels == k).nonzero()[:samples, 0]).flatten(1) for k in range(self.classes)]
         return torch.stack([torch.stack([torch.cdist(a, b).mean() for b in rows]) for a in rows])
 
+    def batches(self, batch_size, generator, noise):
+        """Yield the mini-batches (indices, views, numbers between 0 and 1) of one epoch, (B,) each, on the device.
+
+        `generator` draws order and views, `noise` the numbers. A last batch of one sample joins the one before it.
+        """
+        n = len(self.train)
+        drawn = torch.randperm(n, generator=generator), torch.randint(self.train.views, (n,), generator=generator)
+        epoch = [*drawn, torch.rand(n, generator=noise).to(self.dtype)]
+        cuts = [start for start in range(batch_size, n, batch_size) if n - start > 1]
+        yield from zip(*(numbers.to(self.device).tensor_split(cuts) for numbers in epoch))
+
     def samples(self, part):
         """The inputs of a split: "train", "validation" or "test"."""
         inputs = self._data["inputs"][self._split[part]]
@@ -133,14 +144,7 @@ def predict(network, samples, views=None, batch_size=1000):
     """Return logits (G, N, K) in evaluation mode; `views` (N,) picks one augmented view of each sample."""
     network.eval()
     parts = torch.arange(len(samples), device=samples.mean.device).split(batch_size)
-    return torch.cat([network(samples.batch(part, None if views is None else views[part])) for part in parts], 1)
-
-
-def losses(logits, targets):
-    """Cross-entropy of each student, (G,): logits (G, B, K); targets (G, B, K) or (B, K), or a list of `methods.Term`s."""
-    if isinstance(targets, list):
-        return sum(losses(logits / part.temperature, part.weight * part.targets) for part in targets)
-    return -(targets * logits.log_softmax(-1)).sum(-1).mean(-1)
+    return torch.cat([network.logits(samples.batch(part, None if views is None else views[part])) for part in parts], 1)
 
 
 class Students(NamedTuple):
@@ -169,21 +173,12 @@ class Students(NamedTuple):
         return cls(*(arrays[name] for name in cls._fields[:-1]), weights)
 
 
-def shuffled_batches(cell, batch_size, generator):
-    """Yield (indices, views) of one epoch on the device; a last batch of one sample joins the batch before it."""
-    n = len(cell.train)
-    order = torch.randperm(n, generator=generator).to(cell.device)
-    views = torch.randint(cell.train.views, (n,), generator=generator).to(cell.device)
-    cuts = [start for start in range(batch_size, n, batch_size) if n - start > 1]
-    yield from zip(order.tensor_split(cuts), views.tensor_split(cuts))
-
-
-def train(network, cell, method, hyperparameters, recipe, seed, title, options=None, checkpoint=None):
+def train(network, cell, method, hyperparameters, recipe, seed, title, options=None, checkpoint=None, cuda_graphs=False):
     """Train the G students of `network` on the targets of `method`; returns `Students`.
 
     hyperparameters: name -> list of G values. options: {input: its options}, of `ils.target_inputs`. `title` names the job
     in progress bar and log. A student whose loss stops being finite is marked as failed; the others go on undisturbed.
-    checkpoint: the `checkpoints.Checkpoint` to go on from and to keep, if any.
+    checkpoint: the `checkpoints.Checkpoint` to go on from and to keep, if any. cuda_graphs: see `steps.Graphed`.
     """
     network = network.to(cell.device, cell.dtype)
     generator = torch.Generator().manual_seed(stream(seed, BATCHES))
@@ -191,10 +186,11 @@ def train(network, cell, method, hyperparameters, recipe, seed, title, options=N
         name: torch.as_tensor(values, dtype=cell.dtype, device=cell.device).view(-1, 1, 1)
         for name, values in hyperparameters.items()
     }
-    wanted = {name: (INPUTS[name], (options or {}).get(name, {})) for name in inputs_of(method)}
     validation_onehot = torch.nn.functional.one_hot(cell.validation_labels, cell.classes).to(cell.dtype)
     memory, noise = {}, torch.Generator().manual_seed(stream(seed, NOISE))
     optimizer = recipe.make_optimizer(network.parameters())
+    step = Step(network, cell, method, hyperparameters, options or {}, optimizer, memory, recipe.epochs)
+    total, step = step.total, Graphed(step) if cuda_graphs else step
     state = network.state_dict()  # refers to the weights themselves, which change in place
     best = {name: tensor.clone() for name, tensor in state.items()}
     students = network.students
@@ -204,26 +200,16 @@ def train(network, cell, method, hyperparameters, recipe, seed, title, options=N
     tensors = {f"weights/{name}": tensor for name, tensor in state.items()} | {f"best/{name}": tensor for name, tensor in best.items()}
     records = {"best_ce": best_ce, "best_epoch": best_epoch, "failed_epoch": failed_epoch, "active": active, "history": history}
     generators = {"batches": generator, "noise": noise}
-    whole = State(title, tensors | optimizer.tensors(), records, generators, memory, network, optimizer)
+    whole = State(title, tensors | optimizer.tensors(), records, generators, memory, network)
     done = checkpoint.resume(whole) if checkpoint else 0
 
     epochs = tqdm(range(done, recipe.epochs), desc=title, unit="epoch", leave=False, disable=None, initial=done, total=recipe.epochs)
     for epoch in epochs:
         network.train()
-        optimizer.learning_rate = recipe.rate(epoch)
-        total = torch.zeros(students, dtype=cell.dtype, device=cell.device)
-        for indices, views in shuffled_batches(cell, recipe.batch_size, generator):
+        step.start(epoch, recipe.rate(epoch))
+        for batch in cell.batches(recipe.batch_size, generator, noise):
             network.draw_coins(generator)
-            x = cell.train.batch(indices, views)
-            logits = network(x)
-            batch = Batch(indices, views, x, logits, epoch, recipe.epochs, noise)
-            inputs = [find(cell, network, batch, memory, **given) for find, given in wanted.values()]
-            loss = losses(logits, method(*inputs, **hyperparameters))
-            for parameter in network.parameters():
-                parameter.grad = None
-            loss.sum().backward()
-            optimizer.step()
-            total += loss.detach() * len(indices)
+            step(*batch)
 
         logits = predict(network, cell.validation)
         ce = losses(logits, validation_onehot)
@@ -252,7 +238,7 @@ def train(network, cell, method, hyperparameters, recipe, seed, title, options=N
     )
 
 
-def train_chunks(points, at_once, make, cell, method, recipe, seed, title, options, checkpoints):
+def train_chunks(points, at_once, make, cell, method, recipe, seed, title, options, checkpoints, cuda_graphs=False):
     """Train the students of all `points`, up to `at_once` in one network that `make` builds; returns `Students` by chunk.
 
     Where the device's memory does not suffice for a chunk, half of it goes on: slower, and with other rounding.
@@ -268,7 +254,8 @@ def train_chunks(points, at_once, make, cell, method, recipe, seed, title, optio
         else:
             hyperparameters = {key: [point[key] for point in chunk] for key in points[0]}
             try:
-                students = train(make(len(chunk)), cell, method, hyperparameters, recipe, seed, name, options, checkpoint)
+                given = cell, method, hyperparameters, recipe, seed, name, options, checkpoint, cuda_graphs
+                students = train(make(len(chunk)), *given)
             except torch.OutOfMemoryError:
                 if len(chunk) == 1:
                     raise UserError(f"{name}: one student does not fit into the device's memory; use a smaller network or batch") from None

@@ -168,14 +168,13 @@ def shard_files(cells, method):
 def of_cell(cell):
     """What every job on a cell is told: files, names, and the smallest part of the config that decides its results."""
     network = NETWORKS[cell["network"]]
-    kept = {key: network[key] for key in ("family", "options", "students_at_once")}
     return {
         "data": DATA.format(**cell),
         "split": SPLIT.format(**cell),
         "job": f"{cell['dataset']} {cell['network']} seed {cell['seed']}",
         "device": study.device_of(config, network),
         "augmentation": DATASETS[cell["dataset"]]["augmentation"],
-        "network": kept
+        "network": study.trained_as(network)
         | {"code": fingerprint("networks", network["family"], "build", "restore")},
         "bounds": config["temperature_bounds"],
     }
