@@ -178,6 +178,14 @@ def test_a_job_asks_for_what_its_cells_need():
     assert asked == [0, 1, 0, 0, 1, 1]
 
 
+def test_how_a_network_is_trained_is_part_of_what_its_results_depend_on():
+    network = {"name": "N", "family": "mlp", "options": {}, "students_at_once": {"cpu": 1, "cuda": 2}, "gpu": 1}
+    as_it_was = {"family": "mlp", "options": {}, "students_at_once": {"cpu": 1, "cuda": 2}}
+    assert study.trained_as(network) == as_it_was | {"precision": {"cpu": "float32", "cuda": "tf32"}, "cuda_graphs": 0}
+    given = {"precision": {"cpu": "bfloat16", "cuda": "float32"}, "cuda_graphs": 1}
+    assert study.trained_as(network | given) == as_it_was | given
+
+
 def test_the_jobs_of_a_study_add_up_to_its_grids():
     config = copy.deepcopy(DEFAULT)
     for experiment in config["experiments"]:

@@ -1,18 +1,22 @@
 """One training step: what it may not do, what its precisions change, and its recording as a graph, played by a double."""
 
 import contextlib
+import types
 
 import numpy as np
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from conftest import RECIPE
+from conftest import RECIPE, made_up_data
 from ils.errors import UserError
 from ils.methods import METHODS
 from ils.networks import build
-from ils.steps import Graphed, Step
-from ils.training import train
+from ils.splits import split
+from ils.stacked import replace_tensors
+from ils.steps import Step
+from ils.training import Cell, train
 
 GRIDS = {
     "no_ls": {},
@@ -179,3 +183,31 @@ def test_bfloat16_is_for_convolutions_and_products_alone():
     assert network.bn.running_mean.dtype == torch.float32
     exact = build("resnet", {"depth": 8, "width": 4}, (1, 8, 8), 3, 2, 0).logits(x)
     assert not torch.equal(exact, logits) and torch.allclose(exact, logits, atol=0.1)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("method", [name for name in GRIDS if name != "beta"])  # fake tensors cannot be copied deeply
+def test_whatever_a_step_makes_is_on_the_gpu(network, method, monkeypatch):
+    """PyTorch's fake tensors tell of a GPU that is not there which device each operation is on; it refuses to mix them.
+
+    They have no backward pass and no fused update: the test stands for these.
+    """
+    gpu = torch.device("cuda", 0)
+    data = made_up_data((1, 8, 8))
+    parts = split(data["inputs"], data["labels"], data["official_test"], 0, name="made up", test=0.2, validation=0.25)
+    teacher = {"logits": np.zeros((len(parts["train"]), 9, 3), np.float32), "ids": data["ids"][parts["train"]]}, {"temperature": 1.5}
+
+    def backward(loss):
+        assert loss.device == gpu
+
+    monkeypatch.setattr(torch.Tensor, "backward", backward)
+    with FakeTensorMode():
+        built = build(*NETWORKS[network], (1, 8, 8), 3, 2, 7, "tf32")
+        replace_tensors(built, {name: tensor.to(gpu) for name, tensor in built.state_dict().items()})
+        cell = Cell(data, parts, {"pad": 1, "flip": False}, gpu, [teacher] * 2)
+        grid = {name: torch.tensor(values, device=gpu).view(-1, 1, 1) for name, values in GRIDS[method].items()}
+        memory = {"class_distances": torch.zeros(3, 3, device=gpu)}  # how many inputs a class has is known on a real device alone
+        step = Step(built, cell, METHODS[method], grid, {}, types.SimpleNamespace(step=lambda: None), memory, 3)
+        for _ in range(2):
+            step(*(torch.zeros(16, dtype=dtype, device=gpu) for dtype in (torch.int64, torch.int64, torch.float32)))
+        assert step.total.device == gpu

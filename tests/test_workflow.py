@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from conftest import ROOT, Clone
 
@@ -159,6 +160,20 @@ def test_the_forecast_equals_the_plan_and_the_files(finished, tmp_path):
     arrays += [tmp_path / f"results/{dataset}/data.safetensors" for dataset in ("iris", "wine")]
     # These files are so small that their headers weigh as much as a third of what is in them.
     assert len(arrays) == 32 and 0.6 < total["disk_gb"] * 1e9 / sum(path.stat().st_size for path in arrays) < 1
+
+
+def test_one_command_measures_how_many_students_to_train_at_once(finished, tmp_path):
+    import pandas as pd
+
+    clone = Clone(tmp_path, finished.folder, [path.name for path in finished.folder.iterdir()])
+    output = clone.snakemake("results/students_at_once.csv", "--cores", "1")
+    table = pd.read_csv(tmp_path / "results/students_at_once.csv")
+    assert set(table["network"]) == {network["name"] for network in yaml.safe_load(clone.config.read_text())["networks"]}
+    for name, rows in table.groupby("network"):
+        best = rows.loc[rows["suggested"], "students"].item()
+        assert (rows["step_seconds"] > 0).all() and rows["students"].is_unique and rows["configured"].sum() <= 1
+        assert f"{name}, cpu: {best} (" in output
+    assert "students_at_once" not in clone.planned("all", "--forceall")[0]  # nothing waits for it, nothing reads it
 
 
 def test_lint_and_format_are_clean():

@@ -96,10 +96,12 @@ class Enough(Exception):
 
 
 class TimedCell(Cell):
-    """A cell that notes the time when it hands out a mini-batch, after some, and ends the training when it has enough.
+    """A cell that notes the time when it hands out a mini-batch, after some, and ends the training after `enough` seconds.
 
     On the CPU it is the process's own time, so that a busy machine looks no slower than an idle one.
     """
+
+    enough = ENOUGH
 
     def batches(self, *arguments):
         cuda, self.times = self.device.type == "cuda", []
@@ -108,9 +110,13 @@ class TimedCell(Cell):
                 if cuda:
                     torch.cuda.synchronize(self.device)
                 self.times.append(time.perf_counter() if cuda else time.process_time())
-                if len(self.times) > 1 and self.times[-1] - self.times[0] > ENOUGH:
+                if len(self.times) > 1 and self.times[-1] - self.times[0] > self.enough:
                     raise Enough
             yield batch
+
+    def step_seconds(self):
+        """The mean time of a step."""
+        return (self.times[-1] - self.times[0]) / (len(self.times) - 1)
 
 
 def made_up_cell(sizes, augmentation, samples, device):
@@ -135,7 +141,7 @@ def step_seconds(network, sizes, augmentation, recipe, students, device):
     built = build(network["family"], network["options"], sizes.shape, sizes.classes, students, 0, precision)
     with contextlib.suppress(Enough):
         train(built, cell, METHODS["no_ls"], {}, recipe._replace(epochs=1), 0, "measuring", cuda_graphs=cuda_graphs)
-    return (cell.times[-1] - cell.times[0]) / (len(cell.times) - 1)
+    return cell.step_seconds()
 
 
 class Costs(NamedTuple):

@@ -1,0 +1,125 @@
+"""Do students trained the fast way come out as those trained the plain way? LeNet on real Fashion-MNIST.
+
+    python benchmarks/same_results.py [--data /usr/share/datasets/fashion-mnist] [--seeds 5]
+
+For each seed both ways train a No LS teacher and an ILS student on the same split, with crops and flips, keep the epoch of
+the lowest validation cross-entropy, and look at the official test split at the end. Ours trains the student as one of five
+in a network, on stored soft targets; the plain way as plain.py says. They share no random number but the split, so their
+test cross-entropies agree only as two samples do: the difference of their means is given with its standard error. A third
+way is ours in bfloat16, which differs from ours in float32 in nothing but that, so their differences are taken by seed.
+"""
+
+import argparse
+import copy
+import os
+import sys
+from pathlib import Path
+
+os.environ["OMP_NUM_THREADS"] = "1"
+sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+import plain
+from ils.datasets import idx
+from ils.job import keep_freed_memory
+from ils.methods import METHODS
+from ils.networks import build
+from ils.splits import split
+from ils.training import Cell, Recipe, predict, train
+
+TRAIN, VALIDATION, AUGMENTATION = 12000, 3000, {"pad": 2, "flip": True}
+RECIPE = Recipe("sgd", 0.05, 0.9, True, 1e-4, [6, 8], 0.1, 128, 9, None)
+POINT, TEMPERATURE = {"p1": 0.975, "p2": 2.0, "temperature": 2.0}, 1.5
+
+
+def plain_way(data, parts, seed):
+    """Test cross-entropy and accuracy of the teacher and the student."""
+    torch.manual_seed(seed)
+    scale = parts["mean"], parts["std"], RECIPE.batch_size, 0
+    loaders = {part: plain.loader(data["inputs"][parts[part]], data["labels"][parts[part]], *scale) for part in ("validation", "test")}
+    batches = plain.loader(data["inputs"][parts["train"]], data["labels"][parts["train"]], *scale, AUGMENTATION)
+
+    @torch.no_grad()
+    def tested(model, part):
+        model.eval()
+        logits, labels = map(torch.cat, zip(*((model(x), y) for x, y in loaders[part])))
+        return F.cross_entropy(logits, labels).item(), (logits.argmax(1) == labels).float().mean().item()
+
+    def fit(targets):
+        model = plain.lenet((1, 28, 28), 10)
+        optimizer = torch.optim.SGD(model.parameters(), RECIPE.learning_rate, 0.9, weight_decay=RECIPE.weight_decay, nesterov=True)
+        schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, RECIPE.milestones, RECIPE.decay)
+        best = float("inf")
+        for _ in range(RECIPE.epochs):
+            for _ in plain.train_epoch(model, batches, optimizer, "cpu", targets):
+                pass
+            schedule.step()
+            if (ce := tested(model, "validation")[0]) < best:
+                best, kept = ce, copy.deepcopy(model)
+        return kept
+
+    def soft(x, labels):
+        with torch.no_grad():
+            return plain.ils(labels, teacher(x), TEMPERATURE, *POINT.values())
+
+    teacher = fit(lambda x, labels: F.one_hot(labels, 10).float()).eval()
+    return tested(teacher, "test"), tested(fit(soft), "test")
+
+
+def our_way(data, parts, seed, precision="float32"):
+    """The same of ours."""
+    cell = Cell(data, parts, AUGMENTATION, torch.device("cpu"))
+    test, labels = cell.samples("test"), cell.labels("test")
+
+    def fit(method, grid, students):
+        network = build("lenet", {}, (1, 28, 28), 10, students, seed, precision)
+        train(network, cell, METHODS[method], {name: [value] * students for name, value in grid.items()}, RECIPE, seed, method)
+        return network  # at its best epoch
+
+    def tested(network):
+        logits = predict(network, test)[0]
+        return F.cross_entropy(logits, labels).item(), (logits.argmax(1) == labels).float().mean().item()
+
+    teacher = fit("no_ls", {}, 1)
+    views = (torch.full((len(cell.train),), view) for view in range(cell.train.views))
+    cell.teacher_logits = [torch.stack([predict(teacher, cell.train, view)[0] for view in views], 1)]
+    cell.teacher_temperature = TEMPERATURE
+    return tested(teacher), tested(fit("ils", POINT, 5))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", default="/usr/share/datasets/fashion-mnist")
+    parser.add_argument("--seeds", type=int, default=5)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    raw = idx(folder=arguments.data)
+    data = {"inputs": raw.inputs, "labels": raw.labels, "ids": np.arange(len(raw.labels))}
+    sizes = {"test": 1, "validation": VALIDATION, "train": TRAIN}  # the official test split is used as it is
+    found = []
+    for seed in range(arguments.seeds):
+        parts = split(raw.inputs, raw.labels, raw.official_test, seed, name="Fashion-MNIST", **sizes)
+        given = data, parts, seed
+        found.append([plain_way(*given), our_way(*given), our_way(*given, "bfloat16")])
+        print(f"seed {seed}: {found[-1]}", file=sys.stderr)
+    found = np.array(found)  # seed, way, teacher or student, cross-entropy or accuracy
+
+    def cell(values, scale, digits, sign=""):
+        return f"{scale * values.mean():{sign}.{digits}f} ± {scale * values.std(ddof=1) / len(values) ** 0.5:.{digits}f}"
+
+    print("| | plain | ours | ours − plain | in its standard errors | ours in bfloat16 − ours, by seed |\n|---|---|---|---|---|---|")
+    for student, who in enumerate(("No LS", "ILS")):
+        for kind, (what, *shown) in enumerate((("cross-entropy", 1, 4), ("accuracy, %", 100, 2))):
+            theirs, ours, rounded = found[:, :, student, kind].T
+            difference = ours.mean() - theirs.mean()
+            error = ((ours.var(ddof=1) + theirs.var(ddof=1)) / len(ours)) ** 0.5
+            apart = f"{shown[0] * difference:+.{shown[1]}f} ± {shown[0] * error:.{shown[1]}f} | {difference / error:+.1f}"
+            print(f"| {who}, {what} | {cell(theirs, *shown)} | {cell(ours, *shown)} | {apart} | {cell(rounded - ours, *shown, '+')} |")
+
+
+if __name__ == "__main__":
+    main()
