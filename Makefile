@@ -22,8 +22,7 @@ export OMP_NUM_THREADS ?= 1
 PARTIAL := -n% -pn% --dry% -t --touch --unlock --until -U --omit-from -O --list% --summary --dag --rulegraph --delete-% --conda-create% results/%
 
 results: $(STAMP)
-	$(VENV)/bin/snakemake all --cores $(CORES) $(ARGS)
-	$(if $(filter $(PARTIAL),$(ARGS)),,$(VENV)/bin/snakemake all --cores 1 --report results/report.html $(ARGS))
+	$(VENV)/bin/snakemake all --cores $(CORES) $(if $(filter $(PARTIAL),$(ARGS)),,--report results/report.html --report-after-run) $(ARGS)
 
 test: $(STAMP)
 	$(VENV)/bin/python -m pytest $(TESTS)

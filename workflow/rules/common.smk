@@ -59,9 +59,10 @@ if workflow.is_main_process:
     if here and gpus and "gpu" not in workflow.global_resources:
         workflow.register_resource("gpu", gpus)
 
-# The priority of all that leads to predictions, where networks run on GPUs: none stands idle because the synthetic study,
-# tables and figures have all cores. Elsewhere every job takes a core, and the order is the scheduler's.
-FIRST = study.gpus(config, NETWORKS.values())
+# Priorities: what others wait for, then the long jobs, so that short ones fill the cores at the end. Where networks run on
+# GPUs, all that leads to predictions comes before the synthetic study, and no GPU stands idle for want of a core.
+NETWORKS_FIRST = 1000 * study.gpus(config, NETWORKS.values())
+FIRST = NETWORKS_FIRST + 100
 
 CELL = "results/{dataset}/{network}/seed{seed}"
 DATA = "results/{dataset}/data.safetensors"
@@ -144,6 +145,13 @@ def most_students(cells, wildcards):
     """How many students the larger shards of a method's grid train in each cell."""
     grid = study.grid_of(config, cells[0], wildcards.method)
     return -(-study.points(grid) // shards(cells, wildcards.method))
+
+
+def urgency_of_students(cells, wildcards):
+    """The priority of training a method: the teacher first, then the larger the grid the earlier."""
+    if wildcards.method == config["teacher"]:
+        return FIRST
+    return NETWORKS_FIRST + most_students(cells, wildcards)
 
 
 def where(cells):

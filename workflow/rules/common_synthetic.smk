@@ -20,6 +20,14 @@ def methods_of_setup(wildcards):
     return [method for method in SYNTHETIC["methods"] if method["name"] in names]
 
 
+def urgency_of_setup(wildcards):
+    """The priority of a setup: what its students' layers add up to, on the scale of a grid's students; small ones are last."""
+    setup = SETUPS[wildcards.setup]
+    grids = [method["grid"] for method in methods_of_setup(wildcards)]
+    grids += [SYNTHETIC["long_grid"]] if setup.get("long_grid") else []
+    return sum(map(study.points, grids)) * len(setup["hidden"]) / 100 - 1
+
+
 def replicate_options(wildcards):
     """What decides a replicate beside its setup and methods, the code of the targets included."""
     keys = (*DRAWN, "temperature_bounds", "training")

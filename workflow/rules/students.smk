@@ -13,7 +13,7 @@ for batch, cells in BATCHES.items():
             [SHARD.format(**c, method="{method}", shard="{shard}") for c in cells],
         log:
             f"results/logs/students/{batch}-{{method}}-{{shard}}.log",
-        priority: FIRST
+        priority: lambda w, cells=cells: urgency_of_students(cells, w)
         conda:
             "../../envs/torch.yaml"
         threads: 1

@@ -44,6 +44,7 @@ rule synthetic_replicates:
         figures="results/synthetic/{setup}/replicates{first}-{last}.safetensors",
     log:
         "results/logs/synthetic/{setup}-{first}-{last}.log",
+    priority: urgency_of_setup
     conda:
         "../../envs/torch.yaml"
     params:
