@@ -27,6 +27,7 @@ import torch
 import yaml
 
 import plain
+from ils import devices
 from ils.config import by_name, trained_as
 from ils.forecast import Enough, Sizes, forward_flops, made_up_cell
 from ils.job import keep_freed_memory
@@ -120,8 +121,10 @@ def megabytes(device):
 
 
 def apart(*arguments):
-    """What a process of its own measures."""
-    done = subprocess.run([sys.executable, __file__, *map(str, arguments)], stdout=subprocess.PIPE, text=True, check=True)
+    """What a process of its own measures, ours with the large pages that the workflow's jobs get."""
+    environment = os.environ | dict([devices.LARGE_PAGES]) if "ours" in arguments else os.environ
+    command = [sys.executable, __file__, *map(str, arguments)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
     return json.loads(done.stdout.splitlines()[-1])
 
 

@@ -206,7 +206,6 @@ def test_make_names_the_target_before_the_users_arguments():
 def test_make_writes_the_report_of_a_whole_study_after_it(arguments, reports):
     command = ["make", "--dry-run", "results", f"ARGS={arguments}"]
     output = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    lines = [line.split() for line in output.splitlines() if "bin/snakemake" in line]
-    assert ["--report" in line for line in lines] == [False, True][: 1 + reports]
-    assert all(line[-len(arguments.split()) :] == arguments.split() or not arguments for line in lines)
-    assert all(line[1] == "all" for line in lines)
+    (line,) = [line.split() for line in output.splitlines() if "bin/snakemake" in line]
+    assert line[1] == "all" and line[len(line) - len(arguments.split()) :] == arguments.split()
+    assert ("--report" in line and "--report-after-run" in line) == ("--report" in line) == reports

@@ -1,4 +1,4 @@
-"""This machine's GPUs, counted without torch, which takes seconds to import; and which of them a process takes."""
+"""What a process gets of its machine: which GPU, counted without torch, which takes seconds to import; and large pages."""
 
 import fcntl
 import itertools
@@ -11,6 +11,9 @@ from ils.errors import UserError
 
 # The device files that a process may see, in a container only its own; before their first use the driver alone has a list.
 LISTS = "dev/nvidia[0-9]*", "proc/driver/nvidia/gpus/*"
+
+# The environment variable by which glibc asks the kernel for large pages: up to a tenth less time for large activations.
+LARGE_PAGES = "GLIBC_TUNABLES", "glibc.malloc.hugetlb=1"
 
 
 def count(visible, root="/"):

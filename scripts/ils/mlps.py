@@ -98,8 +98,10 @@ def train_group(network, initial, samples, targets, validation_onehot, *, learni
         if epoch:
             who, ce = slots.student, slots.validation_ce(validation_onehot)
             better = ce < best.validation_ce[who]
-            for slot in better.nonzero().flatten().tolist():
-                best.weights[who[slot]].copy_(slots.weights[slot])
+            names = who.tolist()
+            for slot, is_better in enumerate(better.tolist()):
+                if is_better:
+                    best.weights[names[slot]].copy_(slots.weights[slot])
             best.validation_ce[who] = torch.where(better, ce, best.validation_ce[who])
             best.best_epoch[who] = torch.where(better, epoch, best.best_epoch[who])
             going = epoch - best.best_epoch[who] < patience

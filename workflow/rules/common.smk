@@ -16,8 +16,7 @@ from ils import devices, paper
 from ils.errors import UserError
 from ils.plugins import fingerprint, modules_of, plugins
 
-# glibc takes large pages for the heap of every job: up to a tenth of a training's time, where the kernel has them.
-os.environ.setdefault("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
+os.environ.setdefault(*devices.LARGE_PAGES)  # jobs inherit it
 
 fingerprint = functools.cache(fingerprint)  # hundreds of jobs ask for the same few
 
