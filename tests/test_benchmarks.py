@@ -1,0 +1,53 @@
+"""What the benchmarks compare with is the same work: the plain networks are ours, and so are the plain targets."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
+
+import images
+import plain
+from ils.forecast import forward_flops
+from ils.methods import METHODS
+from ils.networks import build
+from torch.utils.flop_counter import FlopCounterMode
+
+
+@pytest.mark.parametrize("name", images.NETWORKS)
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_the_plain_networks_have_our_weights_and_operations(name, device):
+    network, _ = images.entries(name, device)
+    options = {key: value for key, value in network["options"].items() if key not in ("padding", "variant")}
+    with torch.device("meta"):  # where nothing is computed
+        ours = build(network["family"], network["options"], images.SHAPE, images.CLASSES, 1, 0)
+        theirs, x = plain.MODELS[network["family"]](images.SHAPE, images.CLASSES, **options).eval(), torch.empty(1, *images.SHAPE)
+    assert sum(p.numel() for p in theirs.parameters()) == sum(p.numel() for p in ours.parameters())
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        theirs(x)
+    assert counter.get_total_flops() == forward_flops(ours, images.SHAPE)[0]
+
+
+def test_the_plain_targets_are_ours():
+    labels, logits = torch.tensor([0, 2, 1, 1]), torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
+    grid = {"p1": 0.9, "p2": 2.0, "temperature": 3.0}
+    ours = METHODS["ils"](torch.nn.functional.one_hot(labels, 3).float(), logits, 1.5, **grid)
+    torch.testing.assert_close(plain.ils(labels, logits, 1.5, *grid.values()), ours)
+
+
+def test_the_plain_batches_are_crops_and_flips_of_normalised_images():
+    rng = torch.Generator().manual_seed(0)
+    pictures = torch.randint(0, 256, (6, 3, 8, 8), generator=rng, dtype=torch.uint8).numpy()
+    loader = plain.loader(pictures, range(6), [100, 120, 140], [50, 60, 70], 6, 0)
+    ((x, labels),) = loader
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in ([100.0, 120, 140], [50.0, 60, 70]))
+    torch.testing.assert_close(x, (torch.from_numpy(pictures) - mean) / std, rtol=1e-4, atol=1e-4)
+    assert labels.tolist() == list(range(6))
+    ((augmented, order),) = plain.loader(pictures, range(6), [100, 120, 140], [50, 60, 70], 6, 0, {"pad": 2, "flip": True})
+    padded = torch.nn.functional.pad(torch.from_numpy(pictures).float(), (2,) * 4)
+    for image, label in zip(augmented, order):
+        windows = [padded[label, :, dy : dy + 8, dx : dx + 8] for dy in range(5) for dx in range(5)]
+        views = [(view - mean) / std for window in windows for view in (window, window.flip(-1))]
+        assert any(torch.allclose(image, view, atol=1e-4) for view in views)
