@@ -193,7 +193,7 @@ def test_students_that_do_not_fit_are_one_clear_error():
         return 1.0
 
     known = {name: Sizes(40, 10, 10, (1, 8, 8), 3, 4) for name in ("digits", "wine", "iris", "breast_cancer")}
-    with pytest.raises(UserError, match="network LeNet: 5 students do not fit .* lower students_at_once.cuda"):
+    with pytest.raises(UserError, match="network LeNet: 8 students do not fit .* lower students_at_once.cuda"):
         forecast(DEFAULT, known, torch.device("cpu"), measure)
 
 
