@@ -18,6 +18,7 @@ from conftest import ROOT, Clone
 from ils.plugins import imports
 
 DOUBLE = ROOT / "tests/conda_double/bin"
+MEASURED = "forecast", "students_at_once"  # by name only, and another time every time
 ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
 # Packages that an import comes with, where they have other names.
 PROVIDERS = {
@@ -59,7 +60,7 @@ def isolated(launcher, tmp_path_factory):
     if not torch.version.cuda:  # `make test TORCH=cpu` spares the CUDA build here, too
         clone.variables["UV_TORCH_BACKEND"] = "cpu"
     prefix = clone.folder / "environments"
-    clone.snakemake("--cores", "2", "--use-conda", "--conda-prefix", str(prefix), "all", "results/forecast.csv")
+    clone.snakemake("--cores", "2", "--use-conda", "--conda-prefix", str(prefix), "all", *(f"results/{name}.csv" for name in MEASURED))
     yield clone
     shutil.rmtree(prefix)  # gigabytes where uv cannot link to its cache
 
@@ -83,7 +84,7 @@ def test_every_script_runs_on_the_python_of_its_own_environment(isolated):
 def test_a_study_in_environments_has_the_numbers_of_one_without(isolated, finished):
     def made(clone):
         files = (path.relative_to(clone.folder) for path in clone.folder.glob("results/**/*") if path.is_file())
-        return {path for path in files if "logs" not in path.parts and path.stem != "forecast"}
+        return {path for path in files if "logs" not in path.parts and path.stem not in MEASURED}
 
     assert made(isolated) == made(finished)
     # What names versions differs, and figures would by Matplotlib's, which the environment pins by prefix.
