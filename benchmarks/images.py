@@ -29,11 +29,10 @@ import yaml
 import plain
 from ils import devices
 from ils.config import by_name, trained_as
-from ils.forecast import Enough, Sizes, forward_flops, made_up_cell
+from ils.forecast import Sizes, forward_flops, made_up_cell, time_steps
 from ils.job import keep_freed_memory
-from ils.methods import METHODS
 from ils.networks import build
-from ils.training import Recipe, train
+from ils.training import Recipe
 
 CONFIG = yaml.safe_load((ROOT / "config/paper.yaml").read_text())
 DEPTHS = {"ResNet110": {"depth": 20}, "ResNet110SD": {"depth": 20}, "DenseNet40": {"depth": 22}, "ResNet32W": {"depth": 10, "widen": 4}}
@@ -52,6 +51,12 @@ def entries(name, device):
     return network, Recipe(**{key: value for key, value in by_name(CONFIG, "recipes")[recipe].items() if key != "name"})
 
 
+def plain_model(network):
+    """The plain network of an entry."""
+    options = {key: value for key, value in network["options"].items() if key not in ("padding", "variant")}
+    return plain.MODELS[network["family"]](SHAPE, CLASSES, **options)
+
+
 def clock(device):
     """Seconds on the GPU once it is done, on a CPU those of the process."""
     if device != "cpu":
@@ -61,9 +66,7 @@ def clock(device):
 
 def measure_plain(network, recipe, device, seconds, workers):
     """Images per second of the plain way."""
-    options = {key: value for key, value in network["options"].items() if key not in ("padding", "variant")}
-    make = plain.MODELS[network["family"]]
-    model, teacher = (make(SHAPE, CLASSES, **options).to(device) for _ in range(2))
+    model, teacher = (plain_model(network).to(device) for _ in range(2))
     teacher.eval()
     optimizer = torch.optim.SGD(model.parameters(), recipe.learning_rate, 0.9, weight_decay=recipe.weight_decay, nesterov=True)
     rng, n = np.random.default_rng(0), recipe.batch_size * STEPS
@@ -91,14 +94,8 @@ def measure_ours(network, recipe, device, seconds, workers):
     cell.enough = seconds
     views = (2 * AUGMENTATION["pad"] + 1) ** 2 * 2
     cell.teacher_logits, cell.teacher_temperature = [torch.randn(sizes.train, views, CLASSES, device=device)], TEMPERATURE
-    built = build(network["family"], network["options"], SHAPE, CLASSES, students, 0, network["precision"][device.type])
     grid = {name: [value] * students for name, value in POINT.items()}
-    graphs = device.type == "cuda" and network["cuda_graphs"]
-    try:
-        train(built, cell, METHODS["ils"], grid, recipe._replace(epochs=1), 0, "measuring", cuda_graphs=graphs)
-    except Enough:
-        pass
-    return recipe.batch_size * students / cell.step_seconds()
+    return recipe.batch_size * students / time_steps(cell, network, "ils", grid, recipe, students)
 
 
 def product_speed(device, seconds=2.0):

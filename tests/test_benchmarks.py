@@ -20,10 +20,9 @@ from torch.utils.flop_counter import FlopCounterMode
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_the_plain_networks_have_our_weights_and_operations(name, device):
     network, _ = images.entries(name, device)
-    options = {key: value for key, value in network["options"].items() if key not in ("padding", "variant")}
     with torch.device("meta"):  # where nothing is computed
         ours = build(network["family"], network["options"], images.SHAPE, images.CLASSES, 1, 0)
-        theirs, x = plain.MODELS[network["family"]](images.SHAPE, images.CLASSES, **options).eval(), torch.empty(1, *images.SHAPE)
+        theirs, x = images.plain_model(network).eval(), torch.empty(1, *images.SHAPE)
     assert sum(p.numel() for p in theirs.parameters()) == sum(p.numel() for p in ours.parameters())
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         theirs(x)

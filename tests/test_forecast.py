@@ -197,6 +197,15 @@ def test_students_that_do_not_fit_are_one_clear_error():
         forecast(DEFAULT, known, torch.device("cpu"), measure)
 
 
+def test_a_network_of_which_not_one_student_fits_is_one_clear_error():
+    def measure(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    known = {name: Sizes(40, 10, 10, (1, 8, 8), 3, 4) for name in ("digits", "wine", "iris", "breast_cancer")}
+    with pytest.raises(UserError, match="network LeNet: one student does not fit"):
+        speeds(DEFAULT, known, torch.device("cpu"), measure)
+
+
 def test_the_suggested_number_of_students_is_the_smallest_that_is_as_fast_as_any():
     """MLP is fastest with 6, hardly more so than with 5; LeNet's memory ends at 4; ResNet8 is fastest alone."""
     tried = {"MLP": [], "LeNet": [], "ResNet8": []}

@@ -114,10 +114,6 @@ class TimedCell(Cell):
                     raise Enough
             yield batch
 
-    def step_seconds(self):
-        """The mean time of a step."""
-        return (self.times[-1] - self.times[0]) / (len(self.times) - 1)
-
 
 def made_up_cell(sizes, augmentation, samples, device):
     """A timed cell of `samples` random training samples in the shape, classes and views of a dataset."""
@@ -131,17 +127,23 @@ def made_up_cell(sizes, augmentation, samples, device):
     return TimedCell(data, split, augmentation, device)
 
 
-def step_seconds(network, sizes, augmentation, recipe, students, device):
-    """Measure one training step of so many students in one network, in seconds: the mean of some steps after the first.
+def time_steps(cell, network, targets, grid, recipe, students):
+    """Train so many students of a network's entry in a timed cell; returns the mean seconds of a step after the first ones.
 
-    It is `training.train` itself that runs, on made-up data and hard labels. A torch.OutOfMemoryError is the caller's.
+    It is `training.train` itself that runs. A torch.OutOfMemoryError is the caller's.
     """
-    cell, as_config = made_up_cell(sizes, augmentation, min(recipe.batch_size, sizes.train) * STEPS, device), study.trained_as(network)
-    precision, cuda_graphs = as_config["precision"][device.type], device.type == "cuda" and as_config["cuda_graphs"]
-    built = build(network["family"], network["options"], sizes.shape, sizes.classes, students, 0, precision)
+    as_config, kind = study.trained_as(network), cell.device.type
+    built = build(network["family"], network["options"], cell.shape, cell.classes, students, 0, as_config["precision"][kind])
+    graphs = kind == "cuda" and as_config["cuda_graphs"]
     with contextlib.suppress(Enough):
-        train(built, cell, METHODS["no_ls"], {}, recipe._replace(epochs=1), 0, "measuring", cuda_graphs=cuda_graphs)
-    return cell.step_seconds()
+        train(built, cell, METHODS[targets], grid, recipe._replace(epochs=1), 0, "measuring", cuda_graphs=graphs)
+    return (cell.times[-1] - cell.times[0]) / (len(cell.times) - 1)
+
+
+def step_seconds(network, sizes, augmentation, recipe, students, device):
+    """Measure one training step of so many students in one network, on made-up data and hard labels, in seconds."""
+    cell = made_up_cell(sizes, augmentation, min(recipe.batch_size, sizes.train) * STEPS, device)
+    return time_steps(cell, network, "no_ls", {}, recipe, students)
 
 
 class Costs(NamedTuple):
@@ -196,11 +198,16 @@ class Costs(NamedTuple):
         return students * of_one + min(students, kept) * self.weights
 
 
+def parts_of(config, experiment, device):
+    """Return a pair's dataset and network entries, its `Recipe`, and the device that it trains on where `device` is there."""
+    dataset, network, recipe = (study.by_name(config, f"{kind}s")[experiment[kind]] for kind in ("dataset", "network", "recipe"))
+    own = device if study.device_of(config, network) != "cpu" else torch.device("cpu")
+    return dataset, network, Recipe(**{key: value for key, value in recipe.items() if key != "name"}), own
+
+
 def costs(config, experiment, sizes, jobs, device, measure):
     """Return the `Costs` of a pair; `jobs` are its training jobs, `measure` is `step_seconds` or stands for it."""
-    entry, network, recipe = (study.by_name(config, f"{kind}s")[experiment[kind]] for kind in ("dataset", "network", "recipe"))
-    recipe = Recipe(**{key: value for key, value in recipe.items() if key != "name"})
-    device = device if study.device_of(config, network) != "cpu" else torch.device("cpu")
+    entry, network, recipe, device = parts_of(config, experiment, device)
     at_once = min(network["students_at_once"][device.type], max(job["students"] for job in jobs))
     try:
         alone = measure(network, sizes, entry["augmentation"], recipe, 1, device)
@@ -230,10 +237,8 @@ def speeds(config, sizes, device, measure=step_seconds):
         if key[1] in done:
             continue
         done.add(key[1])
-        dataset, network, recipe = (study.by_name(config, f"{kind}s")[entry[kind]] for kind in ("dataset", "network", "recipe"))
-        recipe = Recipe(**{name: value for name, value in recipe.items() if name != "name"})
+        dataset, network, recipe, own = parts_of(config, entry, device)
         most = max(job["students"] for job in jobs for cell in job["cells"] if cell["network"] == key[1])
-        own = device if study.device_of(config, network) != "cpu" else torch.device("cpu")
         found = []
         for students in [number for number in AT_ONCE if number < most] + [most]:
             try:
@@ -246,6 +251,8 @@ def speeds(config, sizes, device, measure=step_seconds):
             rows[-1]["configured"] = students == min(most, network["students_at_once"][own.type])
             if found.index(max(found)) < len(found) - 3:
                 break
+        if not found:
+            raise UserError(f"network {key[1]}: one student does not fit into the memory of the device; use a smaller network or batch")
         suggested = next(i for i, speed in enumerate(found) if speed >= 0.97 * max(found))
         for i, row in enumerate(rows[-len(found) :]):
             row["suggested"] = i == suggested
