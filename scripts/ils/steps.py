@@ -29,6 +29,7 @@ class Step:
         self.network, self.cell, self.method, self.hyperparameters = network, cell, method, hyperparameters
         self.inputs = [(INPUTS[name], options.get(name, {})) for name in inputs_of(method)]
         self.optimizer, self.memory, self.epoch, self.epochs = optimizer, memory, 0, epochs
+        self.parameters = list(network.parameters())
         self.total = torch.zeros(network.students, dtype=cell.dtype, device=cell.device)
 
     def start(self, epoch, learning_rate):
@@ -43,7 +44,7 @@ class Step:
         batch = Batch(indices, views, noise, x, logits, self.epoch, self.epochs)
         given = [find(self.cell, self.network, batch, self.memory, **options) for find, options in self.inputs]
         loss = losses(logits, self.method(*given, **self.hyperparameters))
-        for parameter in self.network.parameters():
+        for parameter in self.parameters:
             parameter.grad = None
         loss.sum().backward()
         self.optimizer.step()

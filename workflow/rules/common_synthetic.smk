@@ -21,11 +21,11 @@ def methods_of_setup(wildcards):
 
 
 def urgency_of_setup(wildcards):
-    """The priority of a setup: what its students' layers add up to, on the scale of a grid's students; small ones are last."""
+    """The priority of a setup: what its students' layers add up to, on the scale of a grid's students; small ones follow these."""
     setup = SETUPS[wildcards.setup]
     grids = [method["grid"] for method in methods_of_setup(wildcards)]
     grids += [SYNTHETIC["long_grid"]] if setup.get("long_grid") else []
-    return sum(map(study.points, grids)) * len(setup["hidden"]) / 100 - 1
+    return sum(map(study.points, grids)) * len(setup["hidden"]) / 100
 
 
 def replicate_options(wildcards):
