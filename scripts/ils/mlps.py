@@ -50,7 +50,7 @@ class Network:
             *hidden, (last_weight, last_bias) = [(weight[0], bias[0]) for weight, bias in self.layers(row)]
             for part, a in zip(result.split(samples_at_once), x.to(self.dtype).split(samples_at_once)):
                 for weight, bias in hidden:
-                    a = torch.mm(a, weight).add_(bias).relu_()
+                    a = torch.ops.aten._add_relu_(torch.mm(a, weight), bias)
                 torch.addmm(last_bias, a, last_weight, out=part)
         return output
 

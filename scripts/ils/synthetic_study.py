@@ -77,11 +77,14 @@ class Task:
     def train(self, wanted):
         """Train side by side what `wanted` maps names to, (points, targets (G, N, K)); return {name: `Grid`}."""
         labels = torch.from_numpy(self.data.validation.y)
-        targets = torch.cat([targets for _, targets in wanted.values()])
+        # Equal targets make equal students, as those of Figure 11's grid that are in ILS1's, too: one is trained.
+        targets, places = torch.unique(torch.cat([targets for _, targets in wanted.values()]), dim=0, return_inverse=True)
         trained = train(self.network, self.initial, self.x, targets, self.x_validation, labels, **self.training)
-        sizes = [len(points) for points, _ in wanted.values()]
-        parts = zip(*[tensor.split(sizes) for tensor in trained])
-        return {name: Grid(self, points, type(trained)(*part)) for (name, (points, _)), part in zip(wanted.items(), parts)}
+        of_each = places.split([len(points) for points, _ in wanted.values()])
+        grids = {}
+        for (name, (points, _)), rows in zip(wanted.items(), of_each):
+            grids[name] = Grid(self, points, type(trained)(*(tensor[rows] for tensor in trained)))
+        return grids
 
     def grids(self, methods, **inputs):
         """Return what `train` takes for the grids of `methods`, mappings with name, targets and grid."""
