@@ -53,6 +53,7 @@ def study(size):
     config["datasets"] += [config["datasets"][0] | {"name": dataset} for dataset in sizes if dataset not in known]
     config["networks"] = [config["networks"][0] | {"name": f"Network{n}"} for n in range(1 + max(n for _, n in pairs))]
     config["experiments"] = [{"dataset": d, "network": f"Network{n}", "recipe": "images"} for d, n in pairs]
+    config["distillation"] = None
     return config, sizes, epochs
 
 
@@ -69,7 +70,7 @@ def main():
                 samples, classes, _ = sizes[experiment["dataset"]]
                 made_up.predictions(pair / "predictions.safetensors", columns(config), grids, samples, classes, epochs, seed)
         workflow = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "workflow/Snakefile"), "--directory", folder]
-        workflow += ["--configfile", f"{folder}/study.yaml", "--cores", "1", "--quiet", "all", "--allowed-rules", *TARGETS, "--"]
+        workflow += ["--configfile", f"{folder}/study.yaml", "--cores", "1", "--quiet", "progress", "rules", "--allowed-rules", *TARGETS, "--"]
         first = config["experiments"][0]
         for rule, target in TARGETS.items():
             start = time.perf_counter()

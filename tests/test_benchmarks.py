@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 
+import analysis
 import images
 import plain
+from ils import config as study
 from ils.forecast import forward_flops
 from ils.methods import METHODS
 from ils.networks import build
@@ -27,6 +30,14 @@ def test_the_plain_networks_have_our_weights_and_operations(name, device):
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         theirs(x)
     assert counter.get_total_flops() == forward_flops(ours, images.SHAPE)[0]
+
+
+@pytest.mark.parametrize("size", ["default", "paper"])
+def test_the_analysis_is_measured_on_a_study_that_the_workflow_takes(size):
+    schema = yaml.safe_load((analysis.ROOT / "workflow/schemas/config.schema.yaml").read_text())
+    config, sizes, _ = analysis.study(size)
+    study.check(config, schema)
+    assert {experiment["dataset"] for experiment in config["experiments"]} == set(sizes)
 
 
 def test_the_plain_targets_are_ours():

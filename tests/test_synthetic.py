@@ -6,14 +6,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import yaml
 from scipy.stats import multivariate_normal, norm
 
+from ils import mlps, synthetic_study
 from ils.comparison import COLUMNS, compare, comparison_table, paired_differences, read_printed
 from ils.metrics import ece, softmax
 from ils.synthetic import density, log_joint, replicate, sample
 from ils.synthetic_curves import best_epsilon, group_sums, histograms
-from ils.synthetic_study import run_replicates
+from ils.synthetic_study import Task, run_replicates
 
 ROOT = Path(__file__).parent.parent
 CONFIG = yaml.safe_load((ROOT / "config/config.yaml").read_text())["synthetic"]
@@ -140,6 +142,21 @@ def test_replicates_are_the_same_whatever_job_runs_them(small):
     assert pd.DataFrame(rows).to_csv() == pd.DataFrame(by_number).to_csv()
     for name, values in arrays.items():
         assert values.tobytes() == np.concatenate([parts[1][1][name], parts[0][1][name]]).tobytes()
+
+
+def test_equal_targets_are_trained_once_and_every_grid_gets_its_students_in_order(monkeypatch):
+    task = Task(replicate(PAPER, 1, 0, 50, 50, 300), [16, 16], 3, CONFIG["temperature_bounds"], CONFIG["training"])
+    grids = {"some": [0.1, 0.05], "others": [0.2, 0.1, 0.05]}
+    wanted = task.grids([{"name": name, "targets": "ls", "grid": {"epsilon": values}} for name, values in grids.items()])
+    alone = {name: task.train({name: given}) for name, given in wanted.items()}
+    counts = []
+    monkeypatch.setattr(synthetic_study, "train", lambda *given, **options: counts.append(len(given[3])) or mlps.train(*given, **options))
+    together = task.train(wanted)
+    assert counts == [3]
+    for name, grid in together.items():
+        assert all(map(torch.equal, grid.trained, alone[name][name].trained))
+    first, last = (grid.trained.weights for grid in together.values())
+    assert torch.equal(first, last[1:]) and not torch.equal(first[0], first[1])
 
 
 def test_every_model_is_there_and_finite(small):
