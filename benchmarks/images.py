@@ -28,11 +28,10 @@ import yaml
 
 import plain
 from ils import devices
-from ils.config import by_name, trained_as
-from ils.forecast import Sizes, forward_flops, made_up_cell, time_steps
+from ils.config import trained_as
+from ils.forecast import Sizes, forward_flops, made_up_cell, parts_of, time_steps
 from ils.job import keep_freed_memory
 from ils.networks import build
-from ils.training import Recipe
 
 CONFIG = yaml.safe_load((ROOT / "config/paper.yaml").read_text())
 DEPTHS = {"ResNet110": {"depth": 20}, "ResNet110SD": {"depth": 20}, "DenseNet40": {"depth": 22}, "ResNet32W": {"depth": 10, "widen": 4}}
@@ -44,11 +43,10 @@ TEMPERATURE, STEPS = 1.5, 200
 
 def entries(name, device):
     """The network's entry, shallower on a CPU, and its recipe."""
-    network = trained_as(by_name(CONFIG, "networks")[name]) | {"name": name}
-    if device == "cpu":
-        network["options"] = network["options"] | DEPTHS.get(name, {})
-    recipe = next(e["recipe"] for e in CONFIG["experiments"] if e["network"] == name)
-    return network, Recipe(**{key: value for key, value in by_name(CONFIG, "recipes")[recipe].items() if key != "name"})
+    experiment = next(e for e in CONFIG["experiments"] if e["network"] == name)
+    _, network, recipe, _ = parts_of(CONFIG, experiment, torch.device(device))
+    shallower = DEPTHS.get(name, {}) if device == "cpu" else {}
+    return trained_as(network) | {"name": name, "options": network["options"] | shallower}, recipe
 
 
 def plain_model(network):
