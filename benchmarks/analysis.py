@@ -15,15 +15,21 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests")]
 
-import yaml
-
 import made_up
-from ils.config import columns
+import yaml
+from ils.plan.checks import columns
 
 # dataset: (test samples, classes, networks), and the epochs of all
 PAPER = {"CIFAR10": (10_000, 10, 5), "CIFAR100": (10_000, 100, 5), "SVHN": (26_032, 10, 1)}, 500
-DEFAULT = {"digits": (899, 10, 5), "wine": (89, 3, 1), "iris": (75, 3, 1), "breast_cancer": (285, 2, 2)}, 100
-P1, P2, EPSILON = [0.975, 0.95, 0.925, 0.9, 0.85], [0.75, 1, 1.25, 1.5, 2], [0.01, 0.05, 0.1, 0.15, 0.2]
+DEFAULT = (
+    {"digits": (899, 10, 5), "wine": (89, 3, 1), "iris": (75, 3, 1), "breast_cancer": (285, 2, 2)},
+    100,
+)
+P1, P2, EPSILON = (
+    [0.975, 0.95, 0.925, 0.9, 0.85],
+    [0.75, 1, 1.25, 1.5, 2],
+    [0.01, 0.05, 0.1, 0.15, 0.2],
+)
 PAPER_GRIDS = {
     "cls": {"epsilon": EPSILON, "beta": [0.1]},
     "ls": {"epsilon": EPSILON},
@@ -50,15 +56,23 @@ def study(size):
             method["grid"] = PAPER_GRIDS.get(method["name"], method["grid"])
     pairs = [(dataset, n) for dataset, (*_, networks) in sizes.items() for n in range(networks)]
     known = {dataset["name"] for dataset in config["datasets"]}
-    config["datasets"] += [config["datasets"][0] | {"name": dataset} for dataset in sizes if dataset not in known]
-    config["networks"] = [config["networks"][0] | {"name": f"Network{n}"} for n in range(1 + max(n for _, n in pairs))]
-    config["experiments"] = [{"dataset": d, "network": f"Network{n}", "recipe": "images"} for d, n in pairs]
+    config["datasets"] += [
+        config["datasets"][0] | {"name": dataset} for dataset in sizes if dataset not in known
+    ]
+    config["networks"] = [
+        config["networks"][0] | {"name": f"Network{n}"} for n in range(1 + max(n for _, n in pairs))
+    ]
+    config["experiments"] = [
+        {"dataset": d, "network": f"Network{n}", "recipe": "images"} for d, n in pairs
+    ]
     config["distillation"] = None
     return config, sizes, epochs
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--size", choices=["paper", "default"], default="paper")
     config, sizes, epochs = study(parser.parse_args().size)
     grids = {method["name"]: method["grid"] for method in config["methods"]}
@@ -66,11 +80,40 @@ def main():
         Path(folder, "study.yaml").write_text(yaml.safe_dump(config))
         for experiment in config["experiments"]:
             for seed in config["seeds"]:
-                pair = Path(folder, "results", experiment["dataset"], experiment["network"], f"seed{seed}")
+                pair = Path(
+                    folder, "results", experiment["dataset"], experiment["network"], f"seed{seed}"
+                )
                 samples, classes, _ = sizes[experiment["dataset"]]
-                made_up.predictions(pair / "predictions.safetensors", columns(config), grids, samples, classes, epochs, seed)
-        workflow = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "workflow/Snakefile"), "--directory", folder]
-        workflow += ["--configfile", f"{folder}/study.yaml", "--cores", "1", "--quiet", "progress", "rules", "--allowed-rules", *TARGETS, "--"]
+                made_up.predictions(
+                    pair / "predictions.safetensors",
+                    columns(config),
+                    grids,
+                    samples,
+                    classes,
+                    epochs,
+                    seed,
+                )
+        workflow = [
+            sys.executable,
+            "-m",
+            "snakemake",
+            "--snakefile",
+            str(ROOT / "workflow/Snakefile"),
+            "--directory",
+            folder,
+        ]
+        workflow += [
+            "--configfile",
+            f"{folder}/study.yaml",
+            "--cores",
+            "1",
+            "--quiet",
+            "progress",
+            "rules",
+            "--allowed-rules",
+            *TARGETS,
+            "--",
+        ]
         first = config["experiments"][0]
         for rule, target in TARGETS.items():
             start = time.perf_counter()

@@ -23,18 +23,22 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
 import numpy as np
+import plain
 import torch
 import yaml
-
-import plain
-from ils import devices
-from ils.config import trained_as
-from ils.forecast import Sizes, forward_flops, made_up_cell, parts_of, time_steps
 from ils.job import keep_freed_memory
-from ils.networks import build
+from ils.networks.build import build
+from ils.plan.checks import trained_as
+from ils.training.forecast import Sizes, forward_flops, made_up_cell, parts_of, time_steps
+from ils.training.trainer import devices
 
 CONFIG = yaml.safe_load((ROOT / "config/paper.yaml").read_text())
-DEPTHS = {"ResNet110": {"depth": 20}, "ResNet110SD": {"depth": 20}, "DenseNet40": {"depth": 22}, "ResNet32W": {"depth": 10, "widen": 4}}
+DEPTHS = {
+    "ResNet110": {"depth": 20},
+    "ResNet110SD": {"depth": 20},
+    "DenseNet40": {"depth": 22},
+    "ResNet32W": {"depth": 10, "widen": 4},
+}
 NETWORKS = ("LeNet", *DEPTHS)
 SHAPE, CLASSES, AUGMENTATION = (3, 32, 32), 10, {"pad": 4, "flip": True}
 POINT = {"p1": 0.9, "p2": 1.0, "temperature": 2.0}
@@ -51,7 +55,9 @@ def entries(name, device):
 
 def plain_model(network):
     """The plain network of an entry."""
-    options = {key: value for key, value in network["options"].items() if key not in ("padding", "variant")}
+    options = {
+        key: value for key, value in network["options"].items() if key not in ("padding", "variant")
+    }
     return plain.MODELS[network["family"]](SHAPE, CLASSES, **options)
 
 
@@ -66,10 +72,18 @@ def measure_plain(network, recipe, device, seconds, workers):
     """Images per second of the plain way."""
     model, teacher = (plain_model(network).to(device) for _ in range(2))
     teacher.eval()
-    optimizer = torch.optim.SGD(model.parameters(), recipe.learning_rate, 0.9, weight_decay=recipe.weight_decay, nesterov=True)
+    optimizer = torch.optim.SGD(
+        model.parameters(),
+        recipe.learning_rate,
+        0.9,
+        weight_decay=recipe.weight_decay,
+        nesterov=True,
+    )
     rng, n = np.random.default_rng(0), recipe.batch_size * STEPS
     images, labels = rng.integers(0, 256, (n, *SHAPE), np.uint8), rng.integers(0, CLASSES, n)
-    batches = plain.loader(images, labels, [120] * 3, [60] * 3, recipe.batch_size, workers, AUGMENTATION)
+    batches = plain.loader(
+        images, labels, [120] * 3, [60] * 3, recipe.batch_size, workers, AUGMENTATION
+    )
 
     def targets(x, labels):
         with torch.no_grad():
@@ -91,7 +105,10 @@ def measure_ours(network, recipe, device, seconds, workers):
     cell = made_up_cell(sizes, AUGMENTATION, sizes.train, device)
     cell.enough = seconds
     views = (2 * AUGMENTATION["pad"] + 1) ** 2 * 2
-    cell.teacher_logits, cell.teacher_temperature = [torch.randn(sizes.train, views, CLASSES, device=device)], TEMPERATURE
+    cell.teacher_logits, cell.teacher_temperature = (
+        [torch.randn(sizes.train, views, CLASSES, device=device)],
+        TEMPERATURE,
+    )
     grid = {name: [value] * students for name, value in POINT.items()}
     return recipe.batch_size * students / time_steps(cell, network, "ils", grid, recipe, students)
 
@@ -125,19 +142,31 @@ def apart(*arguments):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--device", choices=["cpu", "cuda"], default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument(
+        "--device", choices=["cpu", "cuda"], default="cuda" if torch.cuda.is_available() else "cpu"
+    )
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=NETWORKS)
     parser.add_argument("--students", type=int, help="at once, instead of the config's")
     parser.add_argument("--precision", help="instead of the config's")
     parser.add_argument("--cuda-graphs", type=int, choices=[0, 1], help="instead of the config's")
     parser.add_argument("--seconds", type=float, default=10, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--workers", type=int, help="of the plain DataLoader; by default 0 on a CPU, all cores beside a GPU")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        help="of the plain DataLoader; by default 0 on a CPU, all cores beside a GPU",
+    )
     parser.add_argument("--measure", choices=["plain", "ours", "product"], help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     device = arguments.device
-    workers = arguments.workers if arguments.workers is not None else 0 if device == "cpu" else min(16, os.cpu_count())
+    workers = (
+        arguments.workers
+        if arguments.workers is not None
+        else 0
+        if device == "cpu"
+        else min(16, os.cpu_count())
+    )
     if arguments.measure == "product":
         return print(json.dumps(product_speed(device)))
     given = {"students_at_once": arguments.students, "precision": arguments.precision}
@@ -146,24 +175,55 @@ def main():
     if arguments.measure:
         network, recipe = entries(arguments.networks[0], device)
         before = megabytes(device)
-        speed = globals()[f"measure_{arguments.measure}"](network | given, recipe, device, arguments.seconds, workers)
+        speed = globals()[f"measure_{arguments.measure}"](
+            network | given, recipe, device, arguments.seconds, workers
+        )
         return print(json.dumps([speed, megabytes(device) - before]))
 
-    what = torch.cuda.get_device_name() if device == "cuda" else f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}"
+    what = (
+        torch.cuda.get_device_name()
+        if device == "cuda"
+        else f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}"
+    )
     ceiling = apart("--device", device, "--measure", "product")
-    print(f"{what}, torch {torch.__version__}; best float32 matrix product {ceiling / 1e9:,.0f} GFLOP/s; plain with {workers} workers")
-    print("| network | batch | at once | plain, images/s | ours, images x students/s | ratio | plain, ours, MB | share of the ceiling |")
+    print(
+        f"{what}, torch {torch.__version__}; best float32 matrix product {ceiling / 1e9:,.0f} GFLOP/s; plain with {workers} workers"
+    )
+    print(
+        "| network | batch | at once | plain, images/s | ours, images x students/s | ratio | plain, ours, MB | share of the ceiling |"
+    )
     print("|---|---|---|---|---|---|---|---|")
     for name in arguments.networks:
         network, recipe = entries(name, device)
         network |= given
-        options = [argument for argument in sys.argv[1:] if argument not in arguments.networks and argument != "--networks"]
-        turns = [[apart(*options, "--networks", name, "--measure", way) for way in ("plain", "ours")] for _ in range(arguments.rounds)]
-        (theirs, their_memory), (ours, memory) = (max(turn[way] for turn in turns) for way in (0, 1))
-        *_, flops = forward_flops(build(network["family"], network["options"], SHAPE, CLASSES, 1, 0), SHAPE)
+        options = [
+            argument
+            for argument in sys.argv[1:]
+            if argument not in arguments.networks and argument != "--networks"
+        ]
+        turns = [
+            [apart(*options, "--networks", name, "--measure", way) for way in ("plain", "ours")]
+            for _ in range(arguments.rounds)
+        ]
+        (theirs, their_memory), (ours, memory) = (
+            max(turn[way] for turn in turns) for way in (0, 1)
+        )
+        *_, flops = forward_flops(
+            build(network["family"], network["options"], SHAPE, CLASSES, 1, 0), SHAPE
+        )
         sizes = ", ".join(str(value) for value in network["options"].values())
-        row = [f"{name} ({sizes})", recipe.batch_size, network["students_at_once"][device], f"{theirs:,.0f}", f"{ours:,.0f}"]
-        row += [f"{ours / theirs:.2f}", f"{their_memory:,.0f}, {memory:,.0f}", f"{3 * flops * ours / ceiling:.2f}"]
+        row = [
+            f"{name} ({sizes})",
+            recipe.batch_size,
+            network["students_at_once"][device],
+            f"{theirs:,.0f}",
+            f"{ours:,.0f}",
+        ]
+        row += [
+            f"{ours / theirs:.2f}",
+            f"{their_memory:,.0f}, {memory:,.0f}",
+            f"{3 * flops * ours / ceiling:.2f}",
+        ]
         print(f"| {' | '.join(map(str, row))} |", flush=True)
 
 

@@ -19,12 +19,18 @@ class Block(nn.Module):
 
     def __init__(self, before, after, stride, survival):
         super().__init__()
-        self.conv1, self.bn1 = nn.Conv2d(before, after, 3, stride, 1, bias=False), nn.BatchNorm2d(after)
+        self.conv1, self.bn1 = (
+            nn.Conv2d(before, after, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(after),
+        )
         self.conv2, self.bn2 = nn.Conv2d(after, after, 3, 1, 1, bias=False), nn.BatchNorm2d(after)
         self.stride, self.grown, self.survival = stride, after - before, survival
 
     def forward(self, x):
-        shortcut = F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.grown // 2, self.grown - self.grown // 2))
+        shortcut = F.pad(
+            x[:, :, :: self.stride, :: self.stride],
+            (0, 0, 0, 0, self.grown // 2, self.grown - self.grown // 2),
+        )
         if self.training and random.random() >= self.survival:
             return F.relu(shortcut)
         branch = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
@@ -36,29 +42,53 @@ class WideBlock(nn.Module):
 
     def __init__(self, before, after, stride):
         super().__init__()
-        self.bn1, self.conv1 = nn.BatchNorm2d(before), nn.Conv2d(before, after, 3, stride, 1, bias=False)
+        self.bn1, self.conv1 = (
+            nn.BatchNorm2d(before),
+            nn.Conv2d(before, after, 3, stride, 1, bias=False),
+        )
         self.bn2, self.conv2 = nn.BatchNorm2d(after), nn.Conv2d(after, after, 3, 1, 1, bias=False)
         self.shortcut = nn.Conv2d(before, after, 1, stride, bias=False) if before != after else None
 
     def forward(self, x):
         y = F.relu(self.bn1(x))
-        return (x if self.shortcut is None else self.shortcut(y)) + self.conv2(F.relu(self.bn2(self.conv1(y))))
+        return (x if self.shortcut is None else self.shortcut(y)) + self.conv2(
+            F.relu(self.bn2(self.conv1(y)))
+        )
 
 
 def lenet(shape, classes):
     side = ((shape[1] - 4) // 2 - 4) // 2
-    features = [nn.Conv2d(shape[0], 6, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()]
-    return nn.Sequential(*features, nn.Linear(16 * side**2, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, classes))
+    features = [
+        nn.Conv2d(shape[0], 6, 5),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(6, 16, 5),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+    ]
+    return nn.Sequential(
+        *features,
+        nn.Linear(16 * side**2, 120),
+        nn.ReLU(),
+        nn.Linear(120, 84),
+        nn.ReLU(),
+        nn.Linear(84, classes),
+    )
 
 
 def resnet(shape, classes, depth, width=16, survival=1.0):
     blocks, before, total = [], width, (depth - 2) // 2
     for number in range(total):
         after = width << number // (total // 3)
-        blocks.append(Block(before, after, 1 + (after > before), 1 - (number + 1) / total * (1 - survival)))
+        blocks.append(
+            Block(before, after, 1 + (after > before), 1 - (number + 1) / total * (1 - survival))
+        )
         before = after
     stem = [nn.Conv2d(shape[0], width, 3, 1, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
-    return nn.Sequential(*stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(before, classes))
+    return nn.Sequential(
+        *stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(before, classes)
+    )
 
 
 def wide_resnet(shape, classes, depth, widen):
@@ -68,7 +98,15 @@ def wide_resnet(shape, classes, depth, widen):
         blocks.append(WideBlock(before, after, 2 if number and number % each == 0 else 1))
         before = after
     stem = nn.Conv2d(shape[0], 16, 3, 1, 1, bias=False)
-    return nn.Sequential(stem, *blocks, nn.BatchNorm2d(before), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(before, classes))
+    return nn.Sequential(
+        stem,
+        *blocks,
+        nn.BatchNorm2d(before),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(before, classes),
+    )
 
 
 def densenet(shape, classes, depth, growth):
@@ -88,7 +126,11 @@ class Images(torch.utils.data.Dataset):
 
     def __init__(self, images, labels, transform):
         pictures = images.transpose(0, 2, 3, 1)
-        self.pictures, self.labels, self.transform = pictures.squeeze(-1) if pictures.shape[-1] == 1 else pictures, labels, transform
+        self.pictures, self.labels, self.transform = (
+            pictures.squeeze(-1) if pictures.shape[-1] == 1 else pictures,
+            labels,
+            transform,
+        )
 
     def __len__(self):
         return len(self.labels)
@@ -99,14 +141,23 @@ class Images(torch.utils.data.Dataset):
 
 def loader(images, labels, mean, std, batch_size, workers, augmentation=None):
     """A DataLoader; with an augmentation (pad, flip) it shuffles, crops and flips."""
-    steps = [transforms.ToTensor(), transforms.Normalize([m / 255 for m in mean], [s / 255 for s in std])]
+    steps = [
+        transforms.ToTensor(),
+        transforms.Normalize([m / 255 for m in mean], [s / 255 for s in std]),
+    ]
     if augmentation and augmentation["pad"]:
         steps.insert(0, transforms.RandomCrop(images.shape[2:], augmentation["pad"]))
     if augmentation and augmentation["flip"]:
         steps.insert(0, transforms.RandomHorizontalFlip())
     data = Images(images, labels, transforms.Compose(steps))
-    options = {"num_workers": workers, "pin_memory": torch.cuda.is_available(), "persistent_workers": workers > 0}
-    return torch.utils.data.DataLoader(data, batch_size, shuffle=augmentation is not None, **options)
+    options = {
+        "num_workers": workers,
+        "pin_memory": torch.cuda.is_available(),
+        "persistent_workers": workers > 0,
+    }
+    return torch.utils.data.DataLoader(
+        data, batch_size, shuffle=augmentation is not None, **options
+    )
 
 
 def ils(labels, logits, temperature, p1, p2, split_temperature):

@@ -19,16 +19,17 @@ os.environ["OMP_NUM_THREADS"] = "1"
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 
 import numpy as np
+import plain
 import torch
 import torch.nn.functional as F
-
-import plain
-from ils.datasets import idx
+from ils.data.sources import idx
+from ils.data.splits import split
 from ils.job import keep_freed_memory
-from ils.methods import METHODS
-from ils.networks import build
-from ils.splits import split
-from ils.training import Cell, Recipe, predict, train
+from ils.networks.build import build
+from ils.plan.plugins import load
+from ils.plan.records import Recipe
+from ils.training.cell import CellData, predict
+from ils.training.trainer import train
 
 TRAIN, VALIDATION, AUGMENTATION = 12000, 3000, {"pad": 2, "flip": True}
 RECIPE = Recipe("sgd", 0.05, 0.9, True, 1e-4, [6, 8], 0.1, 128, 9, None)
@@ -39,18 +40,31 @@ def plain_way(data, parts, seed):
     """Test cross-entropy and accuracy of the teacher and the student."""
     torch.manual_seed(seed)
     scale = parts["mean"], parts["std"], RECIPE.batch_size, 0
-    loaders = {part: plain.loader(data["inputs"][parts[part]], data["labels"][parts[part]], *scale) for part in ("validation", "test")}
-    batches = plain.loader(data["inputs"][parts["train"]], data["labels"][parts["train"]], *scale, AUGMENTATION)
+    loaders = {
+        part: plain.loader(data["inputs"][parts[part]], data["labels"][parts[part]], *scale)
+        for part in ("validation", "test")
+    }
+    batches = plain.loader(
+        data["inputs"][parts["train"]], data["labels"][parts["train"]], *scale, AUGMENTATION
+    )
 
     @torch.no_grad()
     def tested(model, part):
         model.eval()
         logits, labels = map(torch.cat, zip(*((model(x), y) for x, y in loaders[part])))
-        return F.cross_entropy(logits, labels).item(), (logits.argmax(1) == labels).float().mean().item()
+        return F.cross_entropy(logits, labels).item(), (
+            logits.argmax(1) == labels
+        ).float().mean().item()
 
     def fit(targets):
         model = plain.lenet((1, 28, 28), 10)
-        optimizer = torch.optim.SGD(model.parameters(), RECIPE.learning_rate, 0.9, weight_decay=RECIPE.weight_decay, nesterov=True)
+        optimizer = torch.optim.SGD(
+            model.parameters(),
+            RECIPE.learning_rate,
+            0.9,
+            weight_decay=RECIPE.weight_decay,
+            nesterov=True,
+        )
         schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, RECIPE.milestones, RECIPE.decay)
         best = float("inf")
         for _ in range(RECIPE.epochs):
@@ -71,21 +85,33 @@ def plain_way(data, parts, seed):
 
 def our_way(data, parts, seed, precision="float32"):
     """The same of ours."""
-    cell = Cell(data, parts, AUGMENTATION, torch.device("cpu"))
+    cell = CellData(data, parts, AUGMENTATION, torch.device("cpu"))
     test, labels = cell.samples("test"), cell.labels("test")
 
     def fit(method, grid, students):
         network = build("lenet", {}, (1, 28, 28), 10, students, seed, precision)
-        train(network, cell, METHODS[method], {name: [value] * students for name, value in grid.items()}, RECIPE, seed, method)
+        train(
+            network,
+            cell,
+            load("method", method),
+            {name: [value] * students for name, value in grid.items()},
+            RECIPE,
+            seed,
+            method,
+        )
         return network  # at its best epoch
 
     def tested(network):
         logits = predict(network, test)[0]
-        return F.cross_entropy(logits, labels).item(), (logits.argmax(1) == labels).float().mean().item()
+        return F.cross_entropy(logits, labels).item(), (
+            logits.argmax(1) == labels
+        ).float().mean().item()
 
     teacher = fit("no_ls", {}, 1)
     views = (torch.full((len(cell.train),), view) for view in range(cell.train.views))
-    cell.teacher_logits = [torch.stack([predict(teacher, cell.train, view)[0] for view in views], 1)]
+    cell.teacher_logits = [
+        torch.stack([predict(teacher, cell.train, view)[0] for view in views], 1)
+    ]
     cell.teacher_temperature = TEMPERATURE
     return tested(teacher), tested(fit("ils", POINT, 5))
 
@@ -99,10 +125,16 @@ def main():
     keep_freed_memory()
     raw = idx(folder=arguments.data)
     data = {"inputs": raw.inputs, "labels": raw.labels, "ids": np.arange(len(raw.labels))}
-    sizes = {"test": 1, "validation": VALIDATION, "train": TRAIN}  # the official test split is used as it is
+    sizes = {
+        "test": 1,
+        "validation": VALIDATION,
+        "train": TRAIN,
+    }  # the official test split is used as it is
     found = []
     for seed in range(arguments.seeds):
-        parts = split(raw.inputs, raw.labels, raw.official_test, seed, name="Fashion-MNIST", **sizes)
+        parts = split(
+            raw.inputs, raw.labels, raw.official_test, seed, name="Fashion-MNIST", **sizes
+        )
         given = data, parts, seed
         found.append([plain_way(*given), our_way(*given), our_way(*given, "bfloat16")])
         print(f"seed {seed}: {found[-1]}", file=sys.stderr)
@@ -111,14 +143,18 @@ def main():
     def cell(values, scale, digits, sign=""):
         return f"{scale * values.mean():{sign}.{digits}f} ± {scale * values.std(ddof=1) / len(values) ** 0.5:.{digits}f}"
 
-    print("| | plain | ours | ours − plain | in its standard errors | ours in bfloat16 − ours, by seed |\n|---|---|---|---|---|---|")
+    print(
+        "| | plain | ours | ours − plain | in its standard errors | ours in bfloat16 − ours, by seed |\n|---|---|---|---|---|---|"
+    )
     for student, who in enumerate(("No LS", "ILS")):
         for kind, (what, *shown) in enumerate((("cross-entropy", 1, 4), ("accuracy, %", 100, 2))):
             theirs, ours, rounded = found[:, :, student, kind].T
             difference = ours.mean() - theirs.mean()
             error = ((ours.var(ddof=1) + theirs.var(ddof=1)) / len(ours)) ** 0.5
             apart = f"{shown[0] * difference:+.{shown[1]}f} ± {shown[0] * error:.{shown[1]}f} | {difference / error:+.1f}"
-            print(f"| {who}, {what} | {cell(theirs, *shown)} | {cell(ours, *shown)} | {apart} | {cell(rounded - ours, *shown, '+')} |")
+            print(
+                f"| {who}, {what} | {cell(theirs, *shown)} | {cell(ours, *shown)} | {apart} | {cell(rounded - ours, *shown, '+')} |"
+            )
 
 
 if __name__ == "__main__":

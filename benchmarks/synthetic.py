@@ -20,16 +20,19 @@ sys.path.insert(0, str(ROOT / "scripts"))
 
 import torch
 import yaml
-
-from ils.mlps import train
-from ils.synthetic import replicate
-from ils.synthetic_study import Task, needs_teacher
+from ils.synthetic.gaussians import replicate
+from ils.synthetic.perceptrons import train
+from ils.synthetic.study import Task, needs_teacher
 
 
 def plain(task, targets, learning_rate, max_epochs, patience):
     """Train one student as a script would; return its best epoch and the epochs it ran."""
     widths = task.network.widths
-    layers = [layer for sizes in zip(widths, widths[1:]) for layer in (torch.nn.Linear(*sizes), torch.nn.ReLU())]
+    layers = [
+        layer
+        for sizes in zip(widths, widths[1:])
+        for layer in (torch.nn.Linear(*sizes), torch.nn.ReLU())
+    ]
     model = torch.nn.Sequential(*layers[:-1])
     with torch.no_grad():
         for linear, (weight, bias) in zip(layers[::2], task.network.layers(task.initial[None])):
@@ -61,7 +64,11 @@ def flops_per_epoch(widths, training, validation):
 
 def product_speed(students, samples, width, seconds=1.0):
     """FLOP/s of the batched product of a hidden layer, the best of many."""
-    a, w, out = torch.randn(students, samples, width), torch.randn(students, width, width), torch.empty(students, samples, width)
+    a, w, out = (
+        torch.randn(students, samples, width),
+        torch.randn(students, width, width),
+        torch.empty(students, samples, width),
+    )
     best, stop = float("inf"), time.perf_counter() + seconds
     while time.perf_counter() < stop:
         start = time.perf_counter()
@@ -79,9 +86,18 @@ def main():
     config = yaml.safe_load((ROOT / "config/config.yaml").read_text())["synthetic"]
     setup = next(s for s in config["setups"] if s["name"] == arguments.setup)
     geometry = next(g for g in config["geometries"] if g["name"] == setup["geometry"])
-    sizes = {key: setup.get(key, config[key]) for key in ("training_per_class", "validation_per_class", "test_per_class")}
+    sizes = {
+        key: setup.get(key, config[key])
+        for key in ("training_per_class", "validation_per_class", "test_per_class")
+    }
     data = replicate(geometry, config["seed"], 0, **sizes)
-    task = Task(data, setup["hidden"], len(geometry["classes"]), config["temperature_bounds"], config["training"])
+    task = Task(
+        data,
+        setup["hidden"],
+        len(geometry["classes"]),
+        config["temperature_bounds"],
+        config["training"],
+    )
     methods = [method for method in config["methods"] if method["name"] in setup["methods"]]
     grids = task.train(task.grids([method for method in methods if not needs_teacher(method)]))
     wanted = task.grids(methods, **task.teacher_inputs(grids["no_ls"]))
@@ -93,21 +109,47 @@ def main():
     one_by_one, side_by_side, epochs, plain_epochs = [], [], [], []
     for part in targets.chunk(arguments.rounds):
         start = time.perf_counter()
-        trained = train(task.network, task.initial, task.x, targets, task.x_validation, labels, **config["training"])
+        trained = train(
+            task.network,
+            task.initial,
+            task.x,
+            targets,
+            task.x_validation,
+            labels,
+            **config["training"],
+        )
         side_by_side.append(time.perf_counter() - start)
         start = time.perf_counter()
         plain_epochs += [plain(task, student, **options) for student in part]
         one_by_one.append(time.perf_counter() - start)
     count, ours, theirs = len(targets), min(side_by_side), sum(one_by_one)
-    ran = [min(int(epoch) + options["patience"], options["max_epochs"]) for epoch in trained.best_epoch]
-    speed = product_speed(config["training"]["students_at_once"], len(task.x) + len(task.x_validation), setup["hidden"][0])
-    floor = sum(ran) * flops_per_epoch(task.network.widths, len(task.x), len(task.x_validation)) / speed
+    ran = [
+        min(int(epoch) + options["patience"], options["max_epochs"]) for epoch in trained.best_epoch
+    ]
+    speed = product_speed(
+        config["training"]["students_at_once"],
+        len(task.x) + len(task.x_validation),
+        setup["hidden"][0],
+    )
+    floor = (
+        sum(ran) * flops_per_epoch(task.network.widths, len(task.x), len(task.x_validation)) / speed
+    )
     same = sum(a == b for a, (b, _) in zip(trained.best_epoch.tolist(), plain_epochs))
-    print(f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}, torch {torch.__version__}, 1 thread")
-    print(f"{arguments.setup}: {count} students, {sum(ran) / count:.1f} epochs each; the same best epoch {same}/{count} (float32)")
-    print(f"one after another {count / theirs:7.1f} students/s  {1e6 * theirs / sum(e for _, e in plain_epochs):6.0f} us a student's epoch")
-    print(f"side by side      {count / ours:7.1f} students/s  {1e6 * ours / sum(ran):6.0f} us   {theirs / ours:.2f} times as fast")
-    print(f"floor             {count / floor:7.1f} students/s  {1e6 * floor / sum(ran):6.0f} us   at {speed / 1e9:.0f} GFLOP/s; side by side takes {ours / floor:.2f} of it")
+    print(
+        f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}, torch {torch.__version__}, 1 thread"
+    )
+    print(
+        f"{arguments.setup}: {count} students, {sum(ran) / count:.1f} epochs each; the same best epoch {same}/{count} (float32)"
+    )
+    print(
+        f"one after another {count / theirs:7.1f} students/s  {1e6 * theirs / sum(e for _, e in plain_epochs):6.0f} us a student's epoch"
+    )
+    print(
+        f"side by side      {count / ours:7.1f} students/s  {1e6 * ours / sum(ran):6.0f} us   {theirs / ours:.2f} times as fast"
+    )
+    print(
+        f"floor             {count / floor:7.1f} students/s  {1e6 * floor / sum(ran):6.0f} us   at {speed / 1e9:.0f} GFLOP/s; side by side takes {ours / floor:.2f} of it"
+    )
 
 
 if __name__ == "__main__":

@@ -1,13 +1,12 @@
 """Draw the reliability diagrams of one dataset x network pair: of the predicted class (Eq. 1) and classwise (Eq. 2)."""
 
 import numpy as np
-
-from ils.calibration_figures import draw
+from ils.evaluation.probabilities import softmax
+from ils.evaluation.reliability import classwise_bins, confidence_bins
+from ils.figures.calibration import draw
+from ils.figures.style import save
 from ils.files import load_arrays
 from ils.job import log, run_each
-from ils.metrics import softmax
-from ils.reliability import classwise_bins, confidence_bins
-from ils.style import save
 
 DPI = 200
 BINS_OF = {"reliability": confidence_bins, "classwise": classwise_bins}
@@ -24,12 +23,18 @@ def calibration_figures(pair, predictions, columns, outputs):
         probabilities = softmax(np.concatenate([arrays[name] for arrays in seeds]))
         for kind in outputs:
             bins[kind][column] = BINS_OF[kind](probabilities, labels)
-    title = f"{pair}: {len(labels)} test samples" + f", pooled over {len(seeds)} seeds" * (len(seeds) > 1)
+    title = f"{pair}: {len(labels)} test samples" + f", pooled over {len(seeds)} seeds" * (
+        len(seeds) > 1
+    )
     for kind, paths in outputs.items():
         figure = draw(bins[kind], kind, title)
         for path in paths:
             save(figure, path, DPI)
-    log.info("%s: %s", pair, {column: round(found.error, 4) for column, found in bins["reliability"].items()})
+    log.info(
+        "%s: %s",
+        pair,
+        {column: round(found.error, 4) for column, found in bins["reliability"].items()},
+    )
 
 
 if __name__ == "__main__":

@@ -3,11 +3,10 @@
 import json
 
 import pandas as pd
-
-from ils import bootstrap
+from ils.evaluation import bootstrap
+from ils.evaluation.metrics import all_metrics
 from ils.files import load_arrays, write_csv
 from ils.job import run
-from ils.metrics import all_metrics
 
 
 def compute_metrics(predictions, cells, draws, output, intervals):
@@ -25,9 +24,19 @@ def compute_metrics(predictions, cells, draws, output, intervals):
             metrics = all_metrics(logits, arrays["labels"])
             for name, values in bootstrap.metrics(logits, arrays["labels"], weights).items():
                 spread = bootstrap.interval(metrics[name], values)
-                spreads.append((*cell.values(), selected["method"], name, float(metrics[name]), *map(float, spread)))
+                spreads.append(
+                    (
+                        *cell.values(),
+                        selected["method"],
+                        name,
+                        float(metrics[name]),
+                        *map(float, spread),
+                    )
+                )
             point = json.dumps(selected["point"])
-            rows.append(cell | selected | {"point": point, "n_test": len(arrays["labels"])} | metrics)
+            rows.append(
+                cell | selected | {"point": point, "n_test": len(arrays["labels"])} | metrics
+            )
     write_csv(output, pd.DataFrame(rows))
     columns = [*cells[0], "method", "metric", "value", "standard_error", "low", "high"]
     write_csv(intervals, pd.DataFrame(spreads, columns=columns))

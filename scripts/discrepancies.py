@@ -2,7 +2,7 @@
 
 from ils.files import read_csv, write_csv
 from ils.job import log, run
-from ils.published import discrepancies
+from ils.statistics.published import discrepancies
 
 
 def list_discrepancies(printed, printed_averages, ranks, average_ranks, output):

@@ -3,12 +3,12 @@
 import functools
 
 import torch
-
 from ils.files import load_arrays, save_arrays
 from ils.job import log, run_each
-from ils.networks import restore
-from ils.students import Shards
-from ils.training import Cell, choose_device, predict
+from ils.networks.build import restore
+from ils.training.cell import CellData, predict
+from ils.training.devices import choose_device
+from ils.training.students import Shards
 
 
 def evaluate(data, split, shards, output, job, device, augmentation, network, columns, bounds):
@@ -20,7 +20,9 @@ def evaluate(data, split, shards, output, job, device, augmentation, network, co
     The training curves of all students go along, so that the analysis need not read the shards.
     """
     torch.set_num_threads(1)
-    cell = Cell(load_arrays(data)[0], load_arrays(split)[0], augmentation, choose_device(device))
+    cell = CellData(
+        load_arrays(data)[0], load_arrays(split)[0], augmentation, choose_device(device)
+    )
     grids = {method: Shards(files, f"{job} {method}") for method, files in shards.items()}
     precision = network["precision"][cell.device.type]
     test, arrays, selected = cell.samples("test"), {}, []
@@ -28,13 +30,19 @@ def evaluate(data, split, shards, output, job, device, augmentation, network, co
     @functools.cache  # a method and its +TempS column often share their student
     def test_logits(method, index):
         weights = grids[method].weights(index)
-        student = restore(network["family"], network["options"], cell.shape, cell.classes, weights, precision).to(cell.device)
+        student = restore(
+            network["family"], network["options"], cell.shape, cell.classes, weights, precision
+        ).to(cell.device)
         return predict(student, test)[0].cpu().numpy()
 
     for column in columns:
         grid = grids[column["method"]]
-        chosen = grid.select(cell.validation_labels.cpu().numpy(), column["scaling"], bounds, column.get("among"))
-        arrays[f"logits/{column['column']}"] = test_logits(column["method"], chosen.index) / chosen.temperature
+        chosen = grid.select(
+            cell.validation_labels.cpu().numpy(), column["scaling"], bounds, column.get("among")
+        )
+        arrays[f"logits/{column['column']}"] = (
+            test_logits(column["method"], chosen.index) / chosen.temperature
+        )
         selected.append(
             {
                 "method": column["column"],
@@ -49,8 +57,15 @@ def evaluate(data, split, shards, output, job, device, augmentation, network, co
         )
         log.info("%s %s", job, selected[-1])
     arrays |= {"labels": cell.labels("test").cpu().numpy(), "ids": cell.ids("test")}
-    arrays |= {name: array for method, grid in grids.items() for name, array in grid.curves(method).items()}
-    save_arrays(output, arrays, selected=selected, grids={method: grid.points for method, grid in grids.items()})
+    arrays |= {
+        name: array for method, grid in grids.items() for name, array in grid.curves(method).items()
+    }
+    save_arrays(
+        output,
+        arrays,
+        selected=selected,
+        grids={method: grid.points for method, grid in grids.items()},
+    )
 
 
 if __name__ == "__main__":

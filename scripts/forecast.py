@@ -2,11 +2,10 @@
 
 import pandas as pd
 import torch
-
 from ils.files import write_csv
-from ils.forecast import forecast, known_sizes
 from ils.job import log, run
-from ils.training import choose_device
+from ils.training.devices import choose_device
+from ils.training.forecast import forecast, known_sizes
 
 
 def short(number):
@@ -26,7 +25,7 @@ def advice(table, hours_per_job):
 
 
 def write_forecast(config, data, output):
-    """Write the rows of `ils.forecast.forecast` and the device as a csv file to `output`, and print them.
+    """Write the rows of `ils.training.forecast.forecast` and the device as a csv file to `output`, and print them.
 
     config: the study's, without its synthetic section; data: the prepared files of the datasets that have no `expect`.
     """
@@ -35,7 +34,9 @@ def write_forecast(config, data, output):
     table = pd.DataFrame(forecast(config, known_sizes(config, data), device))
     table["device"] = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
     write_csv(output, table)
-    lines = table.drop(columns="device").to_string(index=False, na_rep="", float_format=short, formatters={"trainings": short})
+    lines = table.drop(columns="device").to_string(
+        index=False, na_rep="", float_format=short, formatters={"trainings": short}
+    )
     where = "CPU core" if device.type == "cpu" else table["device"][0]
     text = f"Measured on one {where}:\n{lines}\n{advice(table, config['hours_per_job'])}"
     log.info("%s", text)

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from ils.document.pages import browser, page
 from ils.files import read_csv, write_text
 from ils.job import run
-from ils.pages import browser, page
 
 COUNTED = {"claims": ("study", "verdict"), "discrepancies": ("kind", "metric")}
 

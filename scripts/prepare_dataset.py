@@ -1,11 +1,11 @@
 """Turn a dataset of any source into the one prepared file that every later stage reads."""
 
 import numpy as np
-
-from ils.datasets import SOURCES, check
+from ils.data.sources import check
 from ils.errors import UserError
 from ils.files import save_arrays
 from ils.job import log, run
+from ils.plan.plugins import load
 
 
 def check_expected(raw, name, expect):
@@ -17,18 +17,28 @@ def check_expected(raw, name, expect):
         "classes": len(raw.classes),
     }
     if expect and expect != found:
-        expected, got = (", ".join(f"{key} {sizes[key]}" for key in found) for sizes in (expect, found))
-        raise UserError(f"dataset {name}: expected {expected}, but the source has {got}; correct `expect` or the options")
+        expected, got = (
+            ", ".join(f"{key} {sizes[key]}" for key in found) for sizes in (expect, found)
+        )
+        raise UserError(
+            f"dataset {name}: expected {expected}, but the source has {got}; correct `expect` or the options"
+        )
 
 
 def prepare_dataset(output, name, source, options, expect=None):
     """Write inputs, labels, ids and the marks of the official test split, in the source's order, to `output`."""
-    raw = SOURCES[source](**options)
+    raw = load("source", source)(**options)
     check(raw, name)
     check_expected(raw, name, expect)
     arrays = {"inputs": raw.inputs, "labels": raw.labels, "official_test": raw.official_test}
     save_arrays(output, arrays | {"ids": np.arange(len(raw.labels))}, classes=raw.classes)
-    log.info("%s: %d samples of shape %s, %d classes", name, len(raw.inputs), raw.inputs.shape[1:], len(raw.classes))
+    log.info(
+        "%s: %d samples of shape %s, %d classes",
+        name,
+        len(raw.inputs),
+        raw.inputs.shape[1:],
+        len(raw.classes),
+    )
 
 
 if __name__ == "__main__":

@@ -5,24 +5,37 @@ from html import escape
 from pathlib import Path
 
 import pandas as pd
-
+from ils.document.pages import page, table
+from ils.document.provenance import facts
 from ils.files import write_text
 from ils.job import run
-from ils.pages import page, table
-from ils.provenance import facts
 
 
 def listing(found):
     """The facts as (name, value) rows, each package one."""
     packages = found["packages"] | {"Python": found["python"]}
-    rows = [(name, found[name]) for name in ("config_file", "device", "commit", "platform", "processor", "cores")]
-    rows += [("GPUs", ", ".join(found["gpus"]) or "none"), *sorted(packages.items(), key=lambda item: item[0].lower())]
-    return pd.DataFrame([(name.replace("_", " "), str(value or "none")) for name, value in rows], columns=["what", "value"])
+    rows = [
+        (name, found[name])
+        for name in ("config_file", "device", "commit", "platform", "processor", "cores")
+    ]
+    rows += [
+        ("GPUs", ", ".join(found["gpus"]) or "none"),
+        *sorted(packages.items(), key=lambda item: item[0].lower()),
+    ]
+    return pd.DataFrame(
+        [(name.replace("_", " "), str(value or "none")) for name, value in rows],
+        columns=["what", "value"],
+    )
 
 
 def provenance(config, settings, config_file, repository, caption, output, html):
     """config: every setting; settings: the same to read; config_file: its name; repository: the folder of the code."""
-    found = {"config_file": config_file, "device": config["device"], **facts(repository), "config": config}
+    found = {
+        "config_file": config_file,
+        "device": config["device"],
+        **facts(repository),
+        "config": config,
+    }
     write_text(output, json.dumps(found, indent=2, sort_keys=True) + "\n")
     sentence = Path(caption).read_text(encoding="utf-8").strip()
     body = f"{table(listing(found), 'facts')}<h1>Config</h1><pre>{escape(settings)}</pre>"

@@ -2,7 +2,7 @@
 
 from ils.files import read_csv, write_csv
 from ils.job import run
-from ils.published import as_metrics
+from ils.statistics.published import as_metrics
 
 
 def published_metrics(printed, output):

@@ -3,11 +3,21 @@
 from itertools import combinations, product
 
 import pandas as pd
-
 from ils.errors import UserError
 from ils.files import read_csv, write_csv
 from ils.job import run
-from ils.statistics import CELL, METRICS, critical_difference, friedman, holm, mid_ranks, nemenyi, pools, scores, wilcoxon
+from ils.statistics.ranks import (
+    CELL,
+    METRICS,
+    critical_difference,
+    friedman,
+    holm,
+    mid_ranks,
+    nemenyi,
+    pools,
+    scores,
+    wilcoxon,
+)
 
 
 def rank_methods(metrics, alpha, ranks, average_ranks, friedman_tests, pairwise_tests):
@@ -22,7 +32,9 @@ def rank_methods(metrics, alpha, ranks, average_ranks, friedman_tests, pairwise_
     ranked, averages, tests, pairs = [], [], [], []
     known = [name for name in METRICS if name in table]
     if table.empty or not known:
-        raise UserError(f"{metrics}: has no rows, or none of the columns {', '.join(METRICS)}; delete the file and run again")
+        raise UserError(
+            f"{metrics}: has no rows, or none of the columns {', '.join(METRICS)}; delete the file and run again"
+        )
     for metric, (pool, methods) in product(known, pools(table["method"].unique()).items()):
         try:
             values = scores(table, metric)[methods]
@@ -39,19 +51,34 @@ def rank_methods(metrics, alpha, ranks, average_ranks, friedman_tests, pairwise_
 
         for (network, dataset), method in product(values.index, values):
             cell = (network, dataset), method
-            ranked.append((pool, metric, dataset, network, method, values.loc[cell], block_ranks.loc[cell]))
+            ranked.append(
+                (pool, metric, dataset, network, method, values.loc[cell], block_ranks.loc[cell])
+            )
         averages += [(pool, metric, method, rank) for method, rank in average.items()]
         tests.append((pool, metric, statistic, p, k, n, alpha, cd))
         for (a, b), p_holm in zip(compared, adjusted):
             difference = average[b] - average[a]
-            pairs.append((pool, metric, a, b, difference, by_ranks.loc[a, b], by_values.loc[a, b], p_holm))
+            pairs.append(
+                (pool, metric, a, b, difference, by_ranks.loc[a, b], by_values.loc[a, b], p_holm)
+            )
 
     columns = ["pool", "metric", "dataset", "network", "method", "value", "rank"]
     write_csv(ranks, pd.DataFrame(ranked, columns=columns))
-    write_csv(average_ranks, pd.DataFrame(averages, columns=["pool", "metric", "method", "average_rank"]))
+    write_csv(
+        average_ranks, pd.DataFrame(averages, columns=["pool", "metric", "method", "average_rank"])
+    )
     columns = ["pool", "metric", "statistic", "p", "k", "n", "alpha", "critical_difference"]
     write_csv(friedman_tests, pd.DataFrame(tests, columns=columns))
-    columns = ["pool", "metric", "method_1", "method_2", "rank_difference", "nemenyi_p", "wilcoxon_p", "wilcoxon_holm_p"]
+    columns = [
+        "pool",
+        "metric",
+        "method_1",
+        "method_2",
+        "rank_difference",
+        "nemenyi_p",
+        "wilcoxon_p",
+        "wilcoxon_holm_p",
+    ]
     write_csv(pairwise_tests, pd.DataFrame(pairs, columns=columns))
 
 

@@ -3,13 +3,12 @@
 import json
 from pathlib import Path
 
-from ils import findings
-from ils.document import counts_table, document, drawings, prose
+from ils.document.document import counts_table, document, drawings, findings, prose
+from ils.document.pages import counts
 from ils.files import read_csv, write_text
 from ils.job import run
-from ils.pages import counts
 from ils.paper import DIAGRAMS
-from ils.statistics import METRICS
+from ils.statistics.ranks import METRICS
 
 HEADING = "Instance-based label smoothing: what this run reproduces"
 SIDES = " Left: this run; right: the printed values; below: without the +TempS columns."
@@ -23,7 +22,10 @@ NOTE = (
 
 def summary(claims, provenance):
     """The first page: what ran, how many claims hold, and the ledger."""
-    packages = ", ".join(f"{name} {provenance['packages'][name]}" for name in ("torch", "numpy", "scipy", "scikit-learn"))
+    packages = ", ".join(
+        f"{name} {provenance['packages'][name]}"
+        for name in ("torch", "numpy", "scipy", "scikit-learn")
+    )
     config = provenance["config"]
     ran = (
         f"This run: {provenance['config_file']}, {len(config['experiments'])} pairs of dataset and network, seeds "
@@ -32,10 +34,23 @@ def summary(claims, provenance):
     )
     ledger = r"\begin{block}{The ledger of claims}{}{}\artefact{claims}\end{block}"
     centred = r"\begin{center}" + counts_table(counts(claims, "study", "verdict")) + r"\end{center}"
-    return "\n\n".join([prose(ran), prose(findings.verdicts(claims)), centred, prose(NOTE), r"\contents", ledger])
+    return "\n\n".join(
+        [prose(ran), prose(findings.verdicts(claims)), centred, prose(NOTE), r"\contents", ledger]
+    )
 
 
-def reproduction(claims, ours, printed, discrepancies, provenance, synthetic, distillation, figures, captions, output):
+def reproduction(
+    claims,
+    ours,
+    printed,
+    discrepancies,
+    provenance,
+    synthetic,
+    distillation,
+    figures,
+    captions,
+    output,
+):
     """ours, printed: the csv files of average ranks and Friedman tests; distillation: metrics of distilled students or [].
 
     synthetic: arguments of findings.synthetic_sentences or None; figures, captions: {artefact: its files, its caption's}.
@@ -44,11 +59,21 @@ def reproduction(claims, ours, printed, discrepancies, provenance, synthetic, di
     sentences = findings.real_sentences([*map(read_csv, ours)], [*map(read_csv, printed)], found)
     sentences |= findings.synthetic_sentences(**synthetic) if synthetic else {}
     sentences |= {"table4": findings.distilled(read_csv(path)) for path in distillation}
-    texts = {name: Path(path).read_text(encoding="utf-8").strip() for name, path in captions.items()}
-    bodies = {name: drawings(names, texts[name] + SIDES * (name in DIAGRAMS)) for name, names in figures.items()}
-    artefacts = {name: (sentence, bodies.get(name, rf"\artefact{{{name}}}")) for name, sentence in sentences.items()}
+    texts = {
+        name: Path(path).read_text(encoding="utf-8").strip() for name, path in captions.items()
+    }
+    bodies = {
+        name: drawings(names, texts[name] + SIDES * (name in DIAGRAMS))
+        for name, names in figures.items()
+    }
+    artefacts = {
+        name: (sentence, bodies.get(name, rf"\artefact{{{name}}}"))
+        for name, sentence in sentences.items()
+    }
     kinds = counts(found.assign(kind=found["kind"].map(findings.KINDS)), "kind", "metric")
-    kinds = kinds.rename(columns={name: metric.name for name, metric in METRICS.items()} | {"kind": ""})
+    kinds = kinds.rename(
+        columns={name: metric.name for name, metric in METRICS.items()} | {"kind": ""}
+    )
     head = r"\begin{block}{Contradictions in the printed Table III}{Their numbers by metric.}{}"
     appendix = head + counts_table(kinds) + r"\end{block}"
     first = summary(read_csv(claims), json.loads(Path(provenance).read_text(encoding="utf-8")))

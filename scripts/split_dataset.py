@@ -1,16 +1,21 @@
 """Split a prepared dataset into training, validation and test samples by a seed."""
 
-from ils.splits import split
+from ils.data.splits import split
 from ils.files import load_arrays, save_arrays
 from ils.job import log, run
 
 
 def split_dataset(data, output, seed, dataset):
-    """Write the index arrays and the training split's normalisation to `output`; `dataset`: name and sizes, see `ils.splits.split`."""
+    """Write the index arrays and the training split's normalisation to `output`; `dataset`: name and sizes, see `ils.data.splits.split`."""
     arrays, _ = load_arrays(data)
     parts = split(arrays["inputs"], arrays["labels"], arrays["official_test"], seed, **dataset)
     save_arrays(output, parts)
-    log.info("%s seed %d: %s", dataset["name"], seed, {part: len(parts[part]) for part in ("train", "validation", "test")})
+    log.info(
+        "%s seed %d: %s",
+        dataset["name"],
+        seed,
+        {part: len(parts[part]) for part in ("train", "validation", "test")},
+    )
 
 
 if __name__ == "__main__":

@@ -2,15 +2,14 @@
 
 import pandas as pd
 import torch
-
 from ils.files import write_csv
-from ils.forecast import known_sizes, speeds
 from ils.job import log, run
-from ils.training import choose_device
+from ils.training.devices import choose_device
+from ils.training.forecast import known_sizes, speeds
 
 
 def write_speeds(config, data, output):
-    """Write the rows of `ils.forecast.speeds` as a csv file to `output`, and print what to write into the config.
+    """Write the rows of `ils.training.forecast.speeds` as a csv file to `output`, and print what to write into the config.
 
     config: the study's, without its synthetic section; data: the prepared files of the datasets that have no `expect`.
     """
@@ -22,8 +21,14 @@ def write_speeds(config, data, output):
         speed = rows.set_index("students")["samples_per_second"]
         best = rows.loc[rows["suggested"], "students"].item()
         now = rows.loc[rows["configured"], "students"]
-        said = f"as configured, {now.item()}: {speed[now.item()]:,.0f}" if len(now) else "the configured number was not tried"
-        lines.append(f"{network}, {device}: {best} ({speed[best]:,.0f}); {said}; alone: {speed[1]:,.0f}")
+        said = (
+            f"as configured, {now.item()}: {speed[now.item()]:,.0f}"
+            if len(now)
+            else "the configured number was not tried"
+        )
+        lines.append(
+            f"{network}, {device}: {best} ({speed[best]:,.0f}); {said}; alone: {speed[1]:,.0f}"
+        )
     text = "\n".join(lines)
     log.info("%s", text)
     print(text, flush=True)

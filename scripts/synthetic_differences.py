@@ -1,9 +1,10 @@
 """Paired differences between methods over the replicates of the synthetic study, which carry its conclusions."""
 
-from ils.comparison import METRICS, cell, paired_differences, read_models
+from ils.document.latex import escape, wide_table
+from ils.document.tables import cell
 from ils.files import write_csv, write_text
 from ils.job import run
-from ils.latex import escape, wide_table
+from ils.statistics.comparison import METRICS, paired_differences, read_models
 
 CAPTION = (
     r"Differences within a replicate, mean $\pm$ standard error over {count} replicates; \textbf{{bold}}: further than two "
@@ -26,12 +27,27 @@ def synthetic_differences(replicates, tex, csv, methods):
         rows = []
         for a, b in pairs:
             values = part[part.difference == f"{a} - {b}"].set_index("column")
-            titles = [labels[name.removesuffix("+temps")] + "+TempS" * name.endswith("+temps") for name in (a, b)]
-            cells = [cell(*values.loc[c.name, ["mean", "standard_error"]], c.decimals, values.significant[c.name]) for c in METRICS]
+            titles = [
+                labels[name.removesuffix("+temps")] + "+TempS" * name.endswith("+temps")
+                for name in (a, b)
+            ]
+            cells = [
+                cell(
+                    *values.loc[c.name, ["mean", "standard_error"]],
+                    c.decimals,
+                    values.significant[c.name],
+                )
+                for c in METRICS
+            ]
             rows.append([escape(titles[0]) + " $-$ " + escape(titles[1]), *cells])
         blocks.append((escape(setup), rows))
     header = ["", *(column.head for column in METRICS)]
-    write_text(tex, wide_table(CAPTION.format(count=models.replicate.nunique()), "tab:differences", header, blocks))
+    write_text(
+        tex,
+        wide_table(
+            CAPTION.format(count=models.replicate.nunique()), "tab:differences", header, blocks
+        ),
+    )
 
 
 if __name__ == "__main__":

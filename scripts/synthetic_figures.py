@@ -4,13 +4,12 @@ from pathlib import Path
 
 import matplotlib as mpl
 import pandas as pd
-
-from ils import synthetic_figures as draw
+from ils.figures import synthetic as draw
+from ils.figures.style import RC, save
 from ils.files import read_csv
 from ils.job import run
-from ils.style import RC, save
-from ils.synthetic import replicate
-from ils.synthetic_curves import stacked
+from ils.synthetic.curves import stacked
+from ils.synthetic.gaussians import replicate
 
 
 def synthetic_figures(arrays, models, outputs, shown, geometry, other_geometry, long_grid, sizes):
@@ -25,7 +24,10 @@ def synthetic_figures(arrays, models, outputs, shown, geometry, other_geometry, 
     with mpl.rc_context(RC):
         figures = {
             "fig01": draw.figure_1(geometry, replicate(geometry, number=0, **sizes).training),
-            **{f"fig02{letter}": figure for letter, figure in draw.figure_2(one["histogram"]).items()},
+            **{
+                f"fig02{letter}": figure
+                for letter, figure in draw.figure_2(one["histogram"]).items()
+            },
             "fig04": draw.figure_4(one, ils1["p1"].mean(), ils1["p2"].mean()),
             "fig05": draw.figure_5(other_geometry),
             "fig06": draw.curves_figure(setups, 0, r"Bayes-optimal $\hat p_t$"),

@@ -1,8 +1,9 @@
 """Table I, II, V or VI: our averages over replicates beside the printed numbers, as LaTeX and as csv."""
 
-from ils.comparison import COLUMNS, compare, comparison_table, read_models, read_printed
+from ils.document.tables import comparison_table
 from ils.files import write_csv, write_text
 from ils.job import log, run
+from ils.statistics.comparison import COLUMNS, compare, read_models, read_printed
 
 CAPTIONS = {
     "1": "Table I: training with and without label smoothing.",
@@ -19,12 +20,19 @@ def synthetic_table(replicates, printed, tex, csv, table, methods):
     if table == "5":
         shown = {model for _, model, _ in rows}
         new = [method for method in methods if method["name"] not in shown]
-        rows += [(m["label"] + tail, m["name"] + end, {}) for m in new for tail, end in (("", ""), ("+TempS", "+temps"))]
+        rows += [
+            (m["label"] + tail, m["name"] + end, {})
+            for m in new
+            for tail, end in (("", ""), ("+TempS", "+temps"))
+        ]
     columns = COLUMNS[table]
     compared = compare(models, rows, columns)
     write_csv(csv, compared)
     count = models.replicate.nunique()
-    write_text(tex, comparison_table(compared, rows, columns, CAPTIONS[table], f"tab:synthetic{table}", count))
+    write_text(
+        tex,
+        comparison_table(compared, rows, columns, CAPTIONS[table], f"tab:synthetic{table}", count),
+    )
     for setup, cells in compared[compared.printed.notna()].groupby("setup", sort=False):
         counts = cells.differs.sum(), cells.differs_clearly.sum(), len(cells)
         log.info("table %s, %s: %d (clearly: %d) of %d cells differ", table, setup, *counts)

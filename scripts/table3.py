@@ -2,10 +2,10 @@
 
 import math
 
+from ils.document.latex import escape, number, wide_table
 from ils.errors import UserError
 from ils.files import read_csv, write_csv, write_text
 from ils.job import run
-from ils.latex import escape, number, wide_table
 
 # metric: title of its block, factor, decimals
 BLOCKS = {
@@ -40,9 +40,14 @@ def table3(ranks, average_ranks, intervals, metrics, source, tex, csv):
     """
     errors = read_csv(intervals, ["metric", "standard_error"]) if intervals else None
     given = (ranks, ["network", "dataset", "value", "rank"]), (average_ranks, ["average_rank"])
-    ranks, average_ranks = (read_csv(file, ["pool", "metric", "method", *more]).query("pool == 'all'") for file, more in given)
+    ranks, average_ranks = (
+        read_csv(file, ["pool", "metric", "method", *more]).query("pool == 'all'")
+        for file, more in given
+    )
     if lacking := set(metrics) - set(ranks["metric"]):
-        raise UserError(f"Table III needs ranks by {', '.join(sorted(lacking))}; add the column to the metrics table")
+        raise UserError(
+            f"Table III needs ranks by {', '.join(sorted(lacking))}; add the column to the metrics table"
+        )
     methods = ranks["method"].unique()
     blocks = []
     for metric in metrics:
@@ -50,19 +55,36 @@ def table3(ranks, average_ranks, intervals, metrics, source, tex, csv):
         if errors is not None:
             decimals = warranted(decimals, errors, metric, factor)
         rows = []
-        for (network, dataset), cells in ranks[ranks["metric"] == metric].groupby(["network", "dataset"], sort=False):
+        for (network, dataset), cells in ranks[ranks["metric"] == metric].groupby(
+            ["network", "dataset"], sort=False
+        ):
             best = cells["rank"].min()
-            numbers = [number(factor * c.value, decimals, c.rank == best, c.rank) for c in cells.itertuples()]
+            numbers = [
+                number(factor * c.value, decimals, c.rank == best, c.rank)
+                for c in cells.itertuples()
+            ]
             rows.append([escape(network), escape(dataset), *numbers])
         averages = average_ranks.loc[average_ranks["metric"] == metric, "average_rank"]
-        rows.append([r"\textit{Average Rank}", "", *(number(rank, 2, rank == averages.min()) for rank in averages)])
+        rows.append(
+            [
+                r"\textit{Average Rank}",
+                "",
+                *(number(rank, 2, rank == averages.min()) for rank in averages),
+            ]
+        )
         blocks.append((title, rows))
     header = ["Model", "Dataset", *map(escape, methods)]
     write_text(tex, wide_table(CAPTION.format(source=escape(source)), "tab:real", header, blocks))
     keys = ["metric", "network", "dataset"]
-    wide = ranks[ranks["metric"].isin(metrics)].pivot(index=keys, columns="method", values=["value", "rank"])
-    wide = wide.reindex(columns=[(kind, method) for method in methods for kind in ("value", "rank")])
-    wide.columns = [method if kind == "value" else f"{method} rank" for kind, method in wide.columns]
+    wide = ranks[ranks["metric"].isin(metrics)].pivot(
+        index=keys, columns="method", values=["value", "rank"]
+    )
+    wide = wide.reindex(
+        columns=[(kind, method) for method in methods for kind in ("value", "rank")]
+    )
+    wide.columns = [
+        method if kind == "value" else f"{method} rank" for kind, method in wide.columns
+    ]
     write_csv(csv, wide.reset_index())
 
 

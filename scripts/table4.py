@@ -1,9 +1,10 @@
 """Table IV: students by how their teachers were trained, beside the printed numbers, as LaTeX and as csv."""
 
-from ils.comparison import printed_distillation
-from ils.distillation import compared, table4
+from ils.document.tables import table4
 from ils.files import read_csv, write_csv, write_text
 from ils.job import run
+from ils.statistics.comparison import printed_distillation
+from ils.statistics.distillation import compared
 
 CAPTION = (
     r"Table IV: a student distilled from teachers trained without label smoothing, with LS and with ILS. Mean $\pm$ standard "

@@ -2,13 +2,12 @@
 
 import numpy as np
 import torch
-
+from ils.data.splits import split
+from ils.evaluation.probabilities import true_class
 from ils.files import load_arrays, save_arrays
 from ils.job import log, run
-from ils.metrics import true_class
-from ils.splits import split
-from ils.synthetic import Replicate, Samples
-from ils.synthetic_study import Task, curves
+from ils.synthetic.gaussians import Replicate, Samples
+from ils.synthetic.study import Task, curves
 
 
 def tabular_curves(data, output, dataset, methods, options):
@@ -28,7 +27,13 @@ def tabular_curves(data, output, dataset, methods, options):
             x, y = (inputs[parts[name]] - parts["mean"]) / parts["std"], data["labels"][parts[name]]
             samples.append(Samples(x, y, np.zeros(len(y), int)))
         replicate = Replicate(*samples, seed)
-        task = Task(replicate, options["hidden"], len(metadata["classes"]), options["temperature_bounds"], options["training"])
+        task = Task(
+            replicate,
+            options["hidden"],
+            len(metadata["classes"]),
+            options["temperature_bounds"],
+            options["training"],
+        )
         grids = task.train(task.grids(methods))
         teacher = grids["no_ls"].select("joint")
         smoothed = [grids[method["name"]] for method in methods if method["targets"] == "ls"]
@@ -37,7 +42,13 @@ def tabular_curves(data, output, dataset, methods, options):
         arrays["histogram"] = np.histogram(p_true, options["bins"], (0, 1))[0]
         found.append(arrays)
     stacked = {name: np.stack([arrays[name] for arrays in found]) for name in found[0]}
-    save_arrays(output, stacked, dataset=dataset["name"], classes=len(metadata["classes"]), samples=len(inputs))
+    save_arrays(
+        output,
+        stacked,
+        dataset=dataset["name"],
+        classes=len(metadata["classes"]),
+        samples=len(inputs),
+    )
     log.info("%s: %d splits of %d samples", dataset["name"], options["splits"], len(inputs))
 
 

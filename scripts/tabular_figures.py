@@ -3,11 +3,10 @@
 from pathlib import Path
 
 import matplotlib as mpl
-
-from ils import synthetic_figures as draw
+from ils.figures import synthetic as draw
+from ils.figures.style import RC, save
 from ils.files import load_arrays
 from ils.job import run
-from ils.style import RC, save
 
 
 def tabular_figures(curves, outputs):
@@ -15,13 +14,17 @@ def tabular_figures(curves, outputs):
     panels = {}
     for path in curves:
         arrays, about = load_arrays(path)
-        panels[f"{about['dataset']}: {about['samples']} instances, {about['classes']} classes"] = arrays
+        panels[f"{about['dataset']}: {about['samples']} instances, {about['classes']} classes"] = (
+            arrays
+        )
     names = {title: title.partition(":")[0] for title in panels}
     teacher = r"No LS+TempS $\hat p_t$"
     with mpl.rc_context(RC):
         figures = {
             "fig09": draw.curves_figure(panels, 0, teacher, most=2),
-            "fig10": draw.figure_10({names[title]: arrays["histogram"] for title, arrays in panels.items()}, teacher),
+            "fig10": draw.figure_10(
+                {names[title]: arrays["histogram"] for title, arrays in panels.items()}, teacher
+            ),
         }
     for path in outputs:
         save(figures[Path(path).stem], path)

@@ -4,14 +4,17 @@ import functools
 import logging
 
 import torch
-
-from ils.checkpoints import Checkpoints, digest, forget
 from ils.files import load_arrays
 from ils.job import run, tell
-from ils.methods import METHODS
-from ils.networks import build
-from ils.students import Shards, save_shard, shard_points
-from ils.training import INITIALISATION, Cell, Recipe, choose_device, stream, train_chunks
+from ils.networks.build import build
+from ils.plan.grids import shard_points
+from ils.plan.plugins import load
+from ils.plan.records import Recipe
+from ils.training.cell import CellData
+from ils.training.checkpoints import Checkpoints, digest, forget
+from ils.training.devices import choose_device
+from ils.training.students import Shards, save_shard
+from ils.training.trainer import INITIALISATION, stream, train_chunks
 
 
 def train_students(
@@ -28,7 +31,7 @@ def train_students(
     torch.set_num_threads(1)  # several processes use the cores better than several threads
     device = choose_device(device)
     teachers = [load_arrays(path) for path in soft_targets]
-    cell = Cell(load_arrays(data)[0], load_arrays(split)[0], augmentation, device, teachers)
+    cell = CellData(load_arrays(data)[0], load_arrays(split)[0], augmentation, device, teachers)
     labels = cell.validation_labels.cpu().numpy()
     fixed = {}
     for name, files in inherited.items():
@@ -37,18 +40,38 @@ def train_students(
     points = [point | fixed for point in shard_points(method["grid"], shard, method["shards"])]
 
     identity = [points, seed, device.type, augmentation, network, recipe, method]
-    checkpoints = Checkpoints(output, digest(identity, [data, split, *soft_targets, *code]), minutes, of_many)
+    checkpoints = Checkpoints(
+        output, digest(identity, [data, split, *soft_targets, *code]), minutes, of_many
+    )
     checkpoints.listen()
-    at_once, targets, initial = network["students_at_once"][device.type], METHODS[method["targets"]], stream(seed, INITIALISATION)
-    made = {"device": device.type, "precision": network["precision"][device.type], "students_at_once": at_once}
+    at_once, targets, initial = (
+        network["students_at_once"][device.type],
+        load("method", method["targets"]),
+        stream(seed, INITIALISATION),
+    )
+    made = {
+        "device": device.type,
+        "precision": network["precision"][device.type],
+        "students_at_once": at_once,
+    }
     made["cuda_graphs"] = network["cuda_graphs"] if device.type == "cuda" else 0
     shape = cell.shape, cell.classes
-    make = functools.partial(build, network["family"], network["options"], *shape, seed=initial, precision=made["precision"])
+    make = functools.partial(
+        build,
+        network["family"],
+        network["options"],
+        *shape,
+        seed=initial,
+        precision=made["precision"],
+    )
     given = make, cell, targets, Recipe(**recipe), seed, job, method["inputs"]
     results = train_chunks(points, at_once, *given, checkpoints, made["cuda_graphs"])
     for point, epoch in zip(points, (epoch for result in results for epoch in result.failed_epoch)):
         if epoch:
-            tell(logging.ERROR, f"{job}: student {point} diverged in epoch {epoch} (its loss is not a finite number); left out")
+            tell(
+                logging.ERROR,
+                f"{job}: student {point} diverged in epoch {epoch} (its loss is not a finite number); left out",
+            )
     scaling, apart = method["temperature_scaling"], method.get("apart")
     save_shard(output, results, points, labels, scaling, bounds, made, apart)
 

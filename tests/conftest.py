@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import torch
 import yaml
-
-from ils.splits import split
-from ils.training import Cell, Recipe
+from ils.data.splits import split
+from ils.plan.records import Recipe
+from ils.training.cell import CellData
 
 torch.set_num_threads(1)
 
@@ -27,24 +27,43 @@ def made_up_data(shape, classes=3, n=90, seed=0):
     rng = np.random.default_rng(seed)
     labels = np.arange(n) % classes
     inputs = rng.normal(size=(n, *shape)) + rng.normal(size=(classes, *shape))[labels]
-    inputs = np.clip(inputs * 30 + 128, 0, 255).astype(np.uint8) if len(shape) == 3 else inputs.astype(np.float32)
-    return {"inputs": inputs, "labels": labels, "ids": np.arange(n) + 1000, "official_test": np.zeros(n, bool)}
+    inputs = (
+        np.clip(inputs * 30 + 128, 0, 255).astype(np.uint8)
+        if len(shape) == 3
+        else inputs.astype(np.float32)
+    )
+    return {
+        "inputs": inputs,
+        "labels": labels,
+        "ids": np.arange(n) + 1000,
+        "official_test": np.zeros(n, bool),
+    }
 
 
 @pytest.fixture
 def make_cell():
-    """Return a function (shape, pad, flip, with a teacher?) -> Cell in float64 on the CPU."""
+    """Return a function (shape, pad, flip, with a teacher?) -> CellData in float64 on the CPU."""
 
     def make(shape, pad=0, flip=False, teacher=False):
         data = made_up_data(shape)
-        parts = split(data["inputs"], data["labels"], data["official_test"], 0, name="made up", test=0.2, validation=0.25)
+        parts = split(
+            data["inputs"],
+            data["labels"],
+            data["official_test"],
+            0,
+            name="made up",
+            test=0.2,
+            validation=0.25,
+        )
         soft_targets = []
         if teacher:
             views = (2 * pad + 1) ** 2 * (1 + flip)
             logits = np.random.default_rng(1).normal(size=(len(parts["train"]), views, 3))
-            soft_targets = [({"logits": logits, "ids": data["ids"][parts["train"]]}, {"temperature": 1.5})]
+            soft_targets = [
+                ({"logits": logits, "ids": data["ids"][parts["train"]]}, {"temperature": 1.5})
+            ]
         augmentation = {"pad": pad, "flip": flip}
-        return Cell(data, parts, augmentation, torch.device("cpu"), soft_targets, torch.float64)
+        return CellData(data, parts, augmentation, torch.device("cpu"), soft_targets, torch.float64)
 
     return make
 
@@ -52,20 +71,26 @@ def make_cell():
 class Clone:
     """A copy of the repository's code in which Snakemake runs the small study, on the Python of the tests or another."""
 
-    def __init__(self, folder, source=ROOT, names=("workflow", "slurm", "scripts", "config", "envs", "tests")):
+    def __init__(
+        self, folder, source=ROOT, names=("workflow", "slurm", "scripts", "config", "envs", "tests")
+    ):
         self.folder = folder
         for name in names:
             if (source / name).is_symlink():
                 (folder / name).symlink_to(os.readlink(source / name))
             else:
-                shutil.copytree(source / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+                shutil.copytree(
+                    source / name, folder / name, ignore=shutil.ignore_patterns("__pycache__")
+                )
         self.config = folder / "tests" / "small.yaml"
         self.python, self.variables = sys.executable, {"OMP_NUM_THREADS": "1"}
 
     def snakemake(self, *arguments, check=True):
         command = [self.python, "-m", "snakemake", *arguments, "--configfile", str(self.config)]
         environment = os.environ | self.variables
-        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
+        done = subprocess.run(
+            command, cwd=self.folder, env=environment, capture_output=True, text=True
+        )
         output = done.stdout + done.stderr
         assert not check or done.returncode == 0, output
         return output
@@ -77,7 +102,9 @@ class Clone:
         counts = collections.Counter()
         for line in stats[1].splitlines() if stats else []:
             rule, count = line.split()
-            counts[re.sub("^(students|soft_targets|evaluate)_(?!distilled).*", r"\1", rule)] += int(count)
+            counts[re.sub("^(students|soft_targets|evaluate)_(?!distilled).*", r"\1", rule)] += int(
+                count
+            )
         return counts, set(re.findall(r"Training (\w+) students", output))
 
     def edit_config(self, change):

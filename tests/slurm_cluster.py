@@ -83,24 +83,40 @@ def slurm(folder, kill_wait=5):
         configuration.with_name(name).parent.mkdir(exist_ok=True)
         configuration.with_name(name).unlink(missing_ok=True)
         configuration.with_name(name).symlink_to(folder / name)
-    munge = {"key-file": key, "socket": folder / "munge/socket", "pid-file": folder / "munge/pid", "log-file": folder / "munge/log"}
+    munge = {
+        "key-file": key,
+        "socket": folder / "munge/socket",
+        "pid-file": folder / "munge/pid",
+        "log-file": folder / "munge/log",
+    }
     munge |= {"seed-file": folder / "munge/seed"}
     daemons = []
     try:
         for command in (
-            ["munged", "--foreground", "--force", *(f"--{name}={path}" for name, path in munge.items())],
+            [
+                "munged",
+                "--foreground",
+                "--force",
+                *(f"--{name}={path}" for name, path in munge.items()),
+            ],
             ["slurmctld", "-D"],
             ["slurmd", "-D", "-N", host],
         ):
             log = open(folder / f"{command[0]}.out", "w")
-            daemons.append(subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True))
+            daemons.append(
+                subprocess.Popen(
+                    command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+                )
+            )
             if command[0] == "munged":
                 wait_for(lambda: (folder / "munge/socket").exists(), "munged")
         wait_for(lambda: "idle" in client("sinfo", "-h", "-o", "%T", check=False), "the node")
         yield host
     finally:
         client("scancel", "--user=root", check=False)
-        for process, _ in processes("SLURM_CLUSTER_NAME=test"):  # what it lost track of when a node failed
+        for process, _ in processes(
+            "SLURM_CLUSTER_NAME=test"
+        ):  # what it lost track of when a node failed
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
         for daemon in reversed(daemons):

@@ -12,10 +12,10 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 import analysis
 import images
 import plain
-from ils import config as study
-from ils.forecast import forward_flops
-from ils.methods import METHODS
-from ils.networks import build
+from ils.networks.build import build
+from ils.plan import checks as study
+from ils.plan.plugins import load
+from ils.training.forecast import forward_flops
 from torch.utils.flop_counter import FlopCounterMode
 
 
@@ -41,9 +41,14 @@ def test_the_analysis_is_measured_on_a_study_that_the_workflow_takes(size):
 
 
 def test_the_plain_targets_are_ours():
-    labels, logits = torch.tensor([0, 2, 1, 1]), torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
+    labels, logits = (
+        torch.tensor([0, 2, 1, 1]),
+        torch.randn(4, 3, generator=torch.Generator().manual_seed(0)),
+    )
     grid = {"p1": 0.9, "p2": 2.0, "temperature": 3.0}
-    ours = METHODS["ils"](torch.nn.functional.one_hot(labels, 3).float(), logits, 1.5, **grid)
+    ours = load("method", "ils")(
+        torch.nn.functional.one_hot(labels, 3).float(), logits, 1.5, **grid
+    )
     torch.testing.assert_close(plain.ils(labels, logits, 1.5, *grid.values()), ours)
 
 
@@ -52,10 +57,14 @@ def test_the_plain_batches_are_crops_and_flips_of_normalised_images():
     pictures = torch.randint(0, 256, (6, 3, 8, 8), generator=rng, dtype=torch.uint8).numpy()
     loader = plain.loader(pictures, range(6), [100, 120, 140], [50, 60, 70], 6, 0)
     ((x, labels),) = loader
-    mean, std = (torch.tensor(values).view(3, 1, 1) for values in ([100.0, 120, 140], [50.0, 60, 70]))
+    mean, std = (
+        torch.tensor(values).view(3, 1, 1) for values in ([100.0, 120, 140], [50.0, 60, 70])
+    )
     torch.testing.assert_close(x, (torch.from_numpy(pictures) - mean) / std, rtol=1e-4, atol=1e-4)
     assert labels.tolist() == list(range(6))
-    ((augmented, order),) = plain.loader(pictures, range(6), [100, 120, 140], [50, 60, 70], 6, 0, {"pad": 2, "flip": True})
+    ((augmented, order),) = plain.loader(
+        pictures, range(6), [100, 120, 140], [50, 60, 70], 6, 0, {"pad": 2, "flip": True}
+    )
     padded = torch.nn.functional.pad(torch.from_numpy(pictures).float(), (2,) * 4)
     for image, label in zip(augmented, order):
         windows = [padded[label, :, dy : dy + 8, dx : dx + 8] for dy in range(5) for dx in range(5)]

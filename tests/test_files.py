@@ -5,7 +5,6 @@ import os
 import numpy as np
 import pandas as pd
 import pytest
-
 from ils.errors import UserError
 from ils.files import atomic, load_arrays, read_csv, save_arrays, write_csv, write_text
 

@@ -5,7 +5,6 @@ import subprocess
 import sys
 
 import pytest
-
 from conftest import ROOT
 from ils import job
 
@@ -27,7 +26,11 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 def test_freed_memory_is_used_again_and_not_mapped_anew():
     def faults(argument):
         command = [sys.executable, "-c", PROGRAM, argument]
-        return int(subprocess.run(command, cwd=ROOT / "scripts", capture_output=True, text=True, check=True).stdout)
+        return int(
+            subprocess.run(
+                command, cwd=ROOT / "scripts", capture_output=True, text=True, check=True
+            ).stdout
+        )
 
     assert faults("keep") < faults("give back") / 10
 

@@ -10,5 +10,8 @@ class UserError(Exception):
     """
 
     def __init__(self, message):
-        line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(message).strip())
+        line = "".join(
+            c if c.isprintable() else c.encode("unicode_escape").decode()
+            for c in str(message).strip()
+        )
         super().__init__(line if len(line) <= MOST else f"{line[: MOST - 305]} ... {line[-300:]}")

@@ -23,7 +23,9 @@ def writing(path):
         yield
     except OSError as error:
         reason = error.strerror or error
-        raise UserError(f"{path}: cannot write: {reason}; free some space or check the folder's rights, and run again") from error
+        raise UserError(
+            f"{path}: cannot write: {reason}; free some space or check the folder's rights, and run again"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -50,7 +52,10 @@ def save_arrays(path, arrays, **metadata):
     from safetensors.numpy import save
 
     arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    content = {"metadata": metadata, "crc32": {name: crc32(array) for name, array in arrays.items()}}
+    content = {
+        "metadata": metadata,
+        "crc32": {name: crc32(array) for name, array in arrays.items()},
+    }
     with atomic(path) as temporary:
         temporary.write_bytes(save(arrays, metadata={"json": json.dumps(content, sort_keys=True)}))
 
@@ -68,7 +73,9 @@ class Content(dict):
         self.path = path
 
     def __missing__(self, name):
-        raise UserError(f"{self.path}: lacks {name}, so it is another file than it should be; delete it and run again")
+        raise UserError(
+            f"{self.path}: lacks {name}, so it is another file than it should be; delete it and run again"
+        )
 
 
 @contextlib.contextmanager
@@ -82,7 +89,9 @@ def reading(path):
         raise UserError(f"{path}: no such file; run the rule that makes it") from None
     except OSError as error:
         reason = error.strerror or error
-        raise UserError(f"{path}: cannot be read ({reason}); remove it or see to its rights, and run again") from None
+        raise UserError(
+            f"{path}: cannot be read ({reason}); remove it or see to its rights, and run again"
+        ) from None
     except (UserError, MemoryError):
         raise
     except Exception as error:  # of whatever kind: parsers were not written for these bytes
@@ -103,11 +112,15 @@ def load_arrays(path, names=None):
             present = set(file.keys())
             if missing := set(names or ()) - present:
                 lacking = ", ".join(sorted(missing))
-                raise UserError(f"{path}: lacks the array(s) {lacking}; delete the file and run again")
+                raise UserError(
+                    f"{path}: lacks the array(s) {lacking}; delete the file and run again"
+                )
             arrays = {name: file.get_tensor(name) for name in (names or sorted(present))}
         for name, array in arrays.items():
             if crc32(array) != content["crc32"][name]:
-                raise UserError(f"{path}: damaged (the checksum of {name} is another); delete the file and run again")
+                raise UserError(
+                    f"{path}: damaged (the checksum of {name} is another); delete the file and run again"
+                )
         return Content(path, arrays), Content(path, content["metadata"])
 
 
@@ -136,5 +149,7 @@ def read_csv(path, columns=()):
             raise ValueError("its last line has no end, so it was cut off")
         table = pd.read_csv(io.StringIO(text), float_precision="round_trip")
         if lacking := [name for name in columns if name not in table]:
-            raise UserError(f"{path}: lacks the column(s) {', '.join(lacking)}; delete the file and run again")
+            raise UserError(
+                f"{path}: lacks the column(s) {', '.join(lacking)}; delete the file and run again"
+            )
         return table

@@ -13,15 +13,25 @@ from ils.errors import UserError
 from ils.files import writing
 
 log = logging.getLogger("ils")
-log.addHandler(logging.NullHandler())  # where no log file can be opened, nothing else repeats the error
-DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # what is the disk's fault, wherever it comes from
+log.addHandler(
+    logging.NullHandler()
+)  # where no log file can be opened, nothing else repeats the error
+DISK = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EROFS,
+)  # what is the disk's fault, wherever it comes from
 
 
 class LogFile(logging.FileHandler):
     """A log file which a disk that becomes full ends with one warning, not with a traceback for every line."""
 
     def handleError(self, record):
-        print(f"warning: {self.baseFilename}: cannot write the log: {sys.exc_info()[1]}; the job goes on", file=sys.stderr)
+        print(
+            f"warning: {self.baseFilename}: cannot write the log: {sys.exc_info()[1]}; the job goes on",
+            file=sys.stderr,
+        )
         self.emit = lambda record: None
 
 
@@ -34,7 +44,11 @@ def keep_freed_memory():
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):  # another C library
         return
-    for option, value in ((-4, 0), (-1, 2**31 - 1), (-2, 2**26)):  # M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD
+    for option, value in (
+        (-4, 0),
+        (-1, 2**31 - 1),
+        (-2, 2**26),
+    ):  # M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD
         mallopt(option, value)
 
 
@@ -47,7 +61,9 @@ def on_disk():
         if error.errno not in DISK:
             raise
         place = error.filename or "a file"
-        raise UserError(f"{place}: cannot write: {error.strerror}; free some space and run again") from error
+        raise UserError(
+            f"{place}: cannot write: {error.strerror}; free some space and run again"
+        ) from error
 
 
 def tell(level, message):
@@ -68,10 +84,17 @@ def run(function, snakemake, **arguments):
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             handlers = [LogFile(path, "w")]
-        logging.basicConfig(handlers=handlers, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+        logging.basicConfig(
+            handlers=handlers, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
+        )
         logging.captureWarnings(True)
         names = [name for name in ("SLURM_JOB_ID", "CUDA_VISIBLE_DEVICES") if name in os.environ]
-        log.info("start: %s on %s %s", job, platform.node(), ", ".join(f"{name} {os.environ[name]}" for name in names))
+        log.info(
+            "start: %s on %s %s",
+            job,
+            platform.node(),
+            ", ".join(f"{name} {os.environ[name]}" for name in names),
+        )
         keep_freed_memory()
         with on_disk():
             function(**arguments)

@@ -49,14 +49,29 @@ def uv(*arguments):
 def create(file, prefix):
     """Build the environment that a YAML file describes in the folder `prefix`."""
     listed = packages(yaml.safe_load(Path(file).read_text()))
-    wanted = {PYPI.get(name, name): version for name, version in listed.items() if name not in ("python", "pip")}
+    wanted = {
+        PYPI.get(name, name): version
+        for name, version in listed.items()
+        if name not in ("python", "pip")
+    }
     # What the file leaves open is as in requirements.txt, so that no release of tomorrow changes the test.
     open_pins = [line for name, lines in locked().items() if name not in wanted for line in lines]
     constraints = Path(f"{prefix}.constraints.txt")
     constraints.write_text("\n".join(open_pins) + "\n")
     uv("venv", "--quiet", "--python", listed["python"], prefix)
-    requirements = [f"{name}=={version}.*" for name, version in wanted.items()]  # `=` takes 3.11.2 for 3.11
-    uv("pip", "install", "--quiet", "--python", prefix, "--constraint", str(constraints), *requirements)
+    requirements = [
+        f"{name}=={version}.*" for name, version in wanted.items()
+    ]  # `=` takes 3.11.2 for 3.11
+    uv(
+        "pip",
+        "install",
+        "--quiet",
+        "--python",
+        prefix,
+        "--constraint",
+        str(constraints),
+        *requirements,
+    )
     for folder in Path(prefix).glob("lib/python*/site-packages"):
         (folder / "sitecustomize.py").write_text(SITECUSTOMIZE)
 
@@ -69,7 +84,16 @@ if __name__ == "__main__":
             print(json.dumps({"conda_prefix": str(BASE), "platform": "linux-64"}))
         case ["config", "--get", "channel_priority", "--json"]:
             print(json.dumps({"get": {"channel_priority": "strict"}}))
-        case ["env", "create", "--quiet", "--no-default-packages", "--file", file, "--prefix", prefix]:
+        case [
+            "env",
+            "create",
+            "--quiet",
+            "--no-default-packages",
+            "--file",
+            file,
+            "--prefix",
+            prefix,
+        ]:
             create(file, prefix)
         case ["clean", "-y", "--tarballs"]:
             pass

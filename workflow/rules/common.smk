@@ -11,10 +11,11 @@ from snakemake.logging import logger
 REPOSITORY = Path(workflow.basedir).parent
 sys.path.insert(0, str(REPOSITORY / "scripts"))
 
-from ils import config as study
-from ils import devices, paper
+from ils.plan import checks as study
+from ils import paper
+from ils.training import devices
 from ils.errors import UserError
-from ils.plugins import fingerprint, modules_of, plugins
+from ils.plan.plugins import fingerprint, modules_of, plugins
 
 os.environ.setdefault(*devices.LARGE_PAGES)  # jobs inherit it
 

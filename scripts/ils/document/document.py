@@ -1,0 +1,132 @@
+r"""The reproduction as a LaTeX document: blocks of a title, a sentence and a table or figures, in the paper's order.
+
+Tables are \input as they stand by themselves; here they do not float, and shrink where they are taller than a page.
+"""
+
+from ils.document.latex import escape, row
+
+PREAMBLE = r"""% Compile with pdflatex in this folder.
+\documentclass[a4paper,10pt]{article}
+\usepackage[margin=18mm,bottom=20mm]{geometry}
+\usepackage{booktabs,graphicx,multicol,pdflscape}
+\usepackage[labelformat=empty,font=small,skip=4pt]{caption}
+\usepackage[hidelinks]{hyperref}
+% The same input gives the same bytes.
+\pdfinfoomitdate=1 \pdftrailerid{} \pdfsuppressptexinfo=-1
+\setlength{\tabcolsep}{4pt}\setlength{\parindent}{0pt}\setlength{\parskip}{4pt plus 2pt}\raggedbottom
+\newsavebox{\artefactbox}
+\newcommand{\tallest}{\dimexpr\vsize-6\baselineskip\relax}
+% Not floating, as wide as the line, and no taller than a page less the title and the sentence above it.
+\newcommand{\artefact}[1]{\begingroup
+  \renewenvironment{table*}[1][]
+    {\begin{lrbox}{\artefactbox}\begin{minipage}{\linewidth}\captionsetup{type=table}}
+    {\end{minipage}\end{lrbox}%
+     \ifdim\dimexpr\ht\artefactbox+\dp\artefactbox>\tallest
+       \centerline{\resizebox*{!}{\tallest}{\usebox{\artefactbox}}}%
+     \else\usebox{\artefactbox}\fi\par}%
+  \renewcommand{\label}[1]{}% nothing refers to them, and two tables may share one
+  \input{#1}\endgroup}
+\newcommand{\drawing}[2][\linewidth]{\sbox{\artefactbox}{\includegraphics{#2}}%
+  \ifdim\wd\artefactbox>#1\resizebox{#1}{!}{\usebox{\artefactbox}}\else\usebox{\artefactbox}\fi}
+\newenvironment{block}[3]
+  {\par\addvspace{18pt}\begin{minipage}{\linewidth}\setlength{\parskip}{4pt}#3%
+   \entry{subsection}{#1}\textbf{#1.} #2\par\medskip}
+  {\end{minipage}\par}
+\newcommand{\entry}[2]{\phantomsection\addcontentsline{toc}{#1}{#2}}
+\newcommand{\place}[1]{\entry{section}{#1}{\large\textbf{#1}}\par\bigskip}
+\makeatletter
+\newcommand{\contents}{\begin{multicols}{2}\small\@starttoc{toc}\end{multicols}}
+\makeatother
+"""
+
+SECTIONS = [  # the paper's, and what stands in each, in its order
+    ("Sections III and IV: synthetic data", ["fig01", "table1", "fig02", "table2", "fig04"]),
+    ("Section VI: real data", ["table3", "published/table3", "table4"]),
+    ("Appendix A: synthetic data", ["table5", "synthetic_differences", "table6", "fig05"]),
+    ("Appendix B: the smoothing factor", ["fig06", "fig07", "fig08", "fig09", "fig10", "fig11"]),
+    ("Appendix C: critical-difference diagrams", ["fig12", "fig13", "fig14", "fig15"]),
+]
+TITLES = {
+    "table1": "Table I", "table2": "Table II", "table3": "Table III, this run", "published/table3": "Table III, the printed values",
+    "table4": "Table IV", "table5": "Table V", "table6": "Table VI", "synthetic_differences": "To Table V: paired differences",
+}  # fmt: skip
+LANDSCAPE = {"table3", "published/table3", "table5", "synthetic_differences"}
+LONG = {"table5"}  # several tables, each of which may take a page
+PROSE = {
+    "±": r"$\pm$",
+    "×": r"$\times$",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    r"p\_t": "$p_t$",
+}
+
+
+def prose(text):
+    """Return plain text as LaTeX."""
+    text = escape(text)
+    for plain, latex in PROSE.items():
+        text = text.replace(plain, latex)
+    return text
+
+
+def title(name):
+    """Return what an artefact is called: "Table I", "Figure 2"."""
+    return TITLES.get(name) or f"Figure {int(name.removeprefix('fig'))}"
+
+
+def drawings(files, caption):
+    """Return figures, two in a row if there are several, over one caption."""
+    width = r"\linewidth" if len(files) == 1 else r".49\linewidth"
+    cells = [rf"\drawing[{width}]{{{file}}}" for file in files]
+    rows = [r"\hfill ".join(cells[i : i + 2]) for i in range(0, len(cells), 2)]
+    body = "\\\\[6pt]\n".join(rows)
+    return (
+        rf"{{\centering {body}\par}}"
+        + "\n"
+        + rf"\captionsetup{{type=figure}}\caption{{{prose(caption)}}}"
+    )
+
+
+def block(name, sentence, body, above=""):
+    """Return one artefact under its title and the sentence on what reproduced, on a landscape page if it is wide."""
+    inside, after = ("", rf"\nopagebreak {body}") if name in LONG else (f"{body}\n", "")
+    text = (
+        rf"\begin{{block}}{{{title(name)}}}{{{prose(sentence)}}}{{{above}}}"
+        + f"\n{inside}"
+        + r"\end{block}"
+        + after
+    )
+    return "\\begin{landscape}\n" + text + "\n\\end{landscape}" if name in LANDSCAPE else text
+
+
+def counts_table(counts):
+    """Return a small table of counts, a DataFrame whose first column names its rows."""
+    head = [prose(column) for column in counts]
+    rows = [
+        [prose(first), *(f"{count:d}" for count in rest)]
+        for first, *rest in counts.itertuples(index=False)
+    ]
+    lines = [
+        rf"\begin{{tabular}}{{@{{}}l{'r' * (len(head) - 1)}@{{}}}}",
+        r"\toprule",
+        row(head),
+        r"\midrule",
+        *map(row, rows),
+    ]
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
+
+
+def document(heading, summary, artefacts, appendix):
+    """Return the whole document: a first page with its contents, the artefacts in the order of SECTIONS, the rest.
+
+    summary and appendix: LaTeX before and after the artefacts; artefacts: {name: (sentence, LaTeX)}.
+    """
+    parts = [PREAMBLE, r"\begin{document}", rf"{{\Large\textbf{{{heading}}}\par}}", summary]
+    for section, names in SECTIONS:
+        present = [name for name in names if name in artefacts]
+        parts += [
+            block(name, *artefacts[name], rf"\place{{{section}}}" * (name == present[0]))
+            for name in present
+        ]
+    return "\n\n".join([*parts, appendix, r"\end{document}"]) + "\n"

@@ -1,0 +1,61 @@
+"""LaTeX as text: escaping, numbers with ranks, and tables made of blocks. Nothing here computes."""
+
+SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    **{character: "\\" + character for character in "&%$#_{}"},
+}
+
+
+def escape(text):
+    """Return `text` such that LaTeX prints it as it is."""
+    return "".join(SPECIAL.get(character, character) for character in str(text))
+
+
+def number(value, decimals, bold=False, rank=None):
+    r"""Return `value` with that many decimals, such as "0.306$_{5.5}$" or "\textbf{0.706}$_{1}$"."""
+    text = f"{value:.{decimals}f}"
+    return (rf"\textbf{{{text}}}" if bold else text) + ("" if rank is None else f"$_{{{rank:g}}}$")
+
+
+def row(cells):
+    r"""Return one line of a table: cells, already LaTeX, between & and with \\ at the end.
+
+    A first cell that begins with [ or * would be read as an option of the \\ before it.
+    """
+    return "{}" * cells[0].startswith(("[", "*")) + " & ".join(cells) + r" \\"
+
+
+def wide_table(caption, label, header, blocks, columns=None):
+    r"""Return a table* as wide as the page at most; `columns` is LaTeX's own specification, else all are l.
+
+    header: the column heads. blocks: (title, rows) pairs, each set under its title. All of it, the caption too, is
+    LaTeX already. Numbers align on the left, because the ranks behind them differ in width and the digits before the
+    point hardly do.
+    """
+    body = []
+    for title, rows in blocks:
+        body += [
+            r"\midrule",
+            rf"\multicolumn{{{len(header)}}}{{@{{}}l}}{{\textit{{{title}}}}} \\",
+            *map(row, rows),
+        ]
+    lines = [
+        r"% Needs \usepackage{booktabs} and \usepackage{graphicx}.",
+        r"\begin{table*}[p]",
+        r"\centering",
+        rf"\caption{{{caption}}}",
+        rf"\label{{{label}}}",
+        r"\footnotesize",
+        # shrinks a table wider than the page and leaves a narrower one alone
+        r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%",
+        rf"\begin{{tabular}}{{@{{}}{columns or 'l' * len(header)}@{{}}}}",
+        r"\toprule",
+        row(header),
+        *body,
+        r"\bottomrule",
+        r"\end{tabular}}",
+        r"\end{table*}",
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,38 @@
+"""The choice of a student, by cross-entropy on validation data."""
+
+from typing import NamedTuple
+
+import numpy as np
+from ils.errors import UserError
+from ils.evaluation.probabilities import cross_entropy
+from ils.evaluation.temperature import fit_temperature
+
+
+class Selected(NamedTuple):
+    """A student chosen from a grid: its index, its temperature (1 unless scaled) and its validation cross-entropy."""
+
+    index: int
+    temperature: float
+    validation_ce: float
+
+
+def select(logits, labels, failed, scaling, bounds):
+    """Choose among G students by validation cross-entropy.
+
+    logits (G, N, K); labels (N,); failed (G,) bool marks students that diverged. `scaling`: "none" compares and
+    returns raw students; "selected" scales the student that "none" picks; "joint" picks student and temperature
+    together. Raises UserError when every student diverged.
+    """
+    if failed.all():
+        raise UserError(
+            "every student of the grid diverged; lower the learning rate or change the grid"
+        )
+    ce = np.where(failed, np.inf, cross_entropy(np.nan_to_num(logits), labels))
+    if scaling == "none":
+        best = int(ce.argmin())
+        return Selected(best, 1.0, float(ce[best]))
+    candidates = np.flatnonzero(~failed) if scaling == "joint" else np.array([ce.argmin()])
+    temperature = fit_temperature(logits[candidates], labels, bounds)
+    scaled = cross_entropy(logits[candidates] / temperature[:, None, None], labels)
+    best = int(scaled.argmin())
+    return Selected(int(candidates[best]), float(temperature[best]), float(scaled[best]))

@@ -1,0 +1,61 @@
+"""How the grid of a method is laid out as heat maps: one panel, or one for each value of a third hyperparameter."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+SYMBOLS = {"epsilon": "ε", "alpha": "α", "beta": "β", "p1": "P1", "p2": "P2", "temperature": "T"}
+
+
+class Panel(NamedTuple):
+    """A heat map: a title, (name, ascending values) of both axes, and the students of each cell (ny, nx, any number).
+
+    A grid over one hyperparameter has one row, and y is ("", [None]).
+    """
+
+    title: str
+    x: tuple
+    y: tuple
+    students: np.ndarray
+
+    def values(self, per_student):
+        """The lowest of `per_student` (G,) in each cell, (ny, nx); NaN where all its students' are NaN."""
+        return np.fmin.reduce(per_student[self.students], axis=-1)
+
+    def find(self, student):
+        """Return (row, column) of a student, or None when it is in another panel."""
+        found = np.argwhere((self.students == student).any(-1))
+        return tuple(found[0].tolist()) if len(found) else None
+
+
+def symbol(name):
+    """The field's sign for a hyperparameter; the name itself where there is none."""
+    return SYMBOLS.get(name, name)
+
+
+def arrange(label, hyperparameters, points):
+    """Return the panels of a grid, given as the list of all its points, {hyperparameter: value}.
+
+    Hyperparameters with one value are left out. Of the others, in the given order, the first is x, the second y. A third
+    gives one panel per value; where there are more, they are not shown: each cell then holds the students of all their values.
+    """
+    names = [name for name in hyperparameters if len({point[name] for point in points}) > 1]
+    if not names:
+        return []
+    values = {name: sorted({point[name] for point in points}) for name in names}
+    students = np.empty([len(values[name]) for name in names], np.int64)
+    for index, point in enumerate(points):
+        students[tuple(values[name].index(point[name]) for name in names)] = index
+    axes = [(symbol(name), values[name]) for name in names]
+    if len(names) == 1:
+        return [Panel(label, axes[0], ("", [None]), students[None, :, None])]
+    x, y, *others = axes
+    students = students.swapaxes(0, 1).reshape(len(y[1]), len(x[1]), -1)
+    if len(others) == 1:
+        name, third = others[0]
+        return [
+            Panel(f"{label}, {name} = {value:g}", x, y, students[..., i, None])
+            for i, value in enumerate(third)
+        ]
+    title = f"{label}, best over {', '.join(name for name, _ in others)}" if others else label
+    return [Panel(title, x, y, students)]

@@ -1,0 +1,221 @@
+"""Validation cross-entropy over the grids of all methods of a pair, on one colour scale."""
+
+import collections
+import math
+
+import matplotlib as mpl
+import numpy as np
+from ils.figures import style
+from ils.figures.sheet import GAP, MARGIN, ROW, Sheet, rows_of
+from matplotlib.colors import PowerNorm
+
+CMAP = mpl.colormaps["viridis"]
+WIDE, HIGH = 66.0, 60.0  # what a panel aims at
+CELL_WIDTH, CELL_HEIGHT = (8.0, 26.0), (11.0, 18.0)  # the narrowest and the widest cell
+BETWEEN = 10.0
+SCALE = 130.0  # width of the colour scale
+DIVERGED = {"facecolor": "white", "edgecolor": "#888888", "hatch": 5 * "x", "linewidth": 0.4}
+MARK = {
+    "markersize": 7,
+    "markeredgewidth": 0.6,
+    "markerfacecolor": "white",
+    "markeredgecolor": "black",
+}
+SHAPES = {"none": "o", "joint": "s"}  # chosen as trained; chosen together with a temperature
+
+
+def lowest(curves, failed):
+    """Each student's best validation cross-entropy over the epochs, (G,): `curves` (G, epochs), NaN after an early stop.
+
+    NaN where the student diverged.
+    """
+    return np.where(failed, np.nan, np.fmin.reduce(curves, axis=-1))
+
+
+class Map:
+    """One panel with its sizes in points. `panel`: `grids.Panel`; values (ny, nx)."""
+
+    def __init__(self, panel, values):
+        self.panel, self.values = panel, values
+        rows, columns = values.shape
+        self.cell = np.clip(WIDE / columns, *CELL_WIDTH)
+        self.row = np.clip(HIGH / rows, *CELL_HEIGHT)
+        self.size = columns * self.cell, rows * self.row
+        self.numbers = [
+            [("" if v is None else f"{v:g}") for v in axis[1]] for axis in (panel.x, panel.y)
+        ]
+        widest = [
+            max(style.text_width(number, style.SMALL) for number in numbers)
+            for numbers in self.numbers
+        ]
+        self.upright = widest[0] > self.cell - 3
+        self.left = widest[1] + GAP + (ROW if panel.y[0] else 0)
+        self.below = (widest[0] if self.upright else style.SMALL) + 1.8 * GAP + 0.8 * ROW
+        self.width = self.left + max(self.size[0], style.text_width(panel.title))
+        self.height = 1.3 * ROW + self.size[1] + self.below
+
+    def corner(self, x, y, row, column):
+        """Bottom left corner of a cell of the map whose top left corner is (x, y)."""
+        return x + self.left + column * self.cell, y - 1.3 * ROW - self.size[1] + row * self.row
+
+    def draw(self, sheet, x, y, norm):
+        sheet.text(x + self.left, y - ROW / 2, self.panel.title, va="center_baseline")
+        for (row, column), value in np.ndenumerate(self.values):
+            x0, y0 = self.corner(x, y, row, column)
+            look = (
+                DIVERGED
+                if math.isnan(value)
+                else {"facecolor": mpl.colors.to_hex(CMAP(norm(value))), "linewidth": 0}
+            )
+            sheet.rectangle(x0, y0, x0 + self.cell, y0 + self.row, **look)
+        left, bottom = self.corner(x, y, 0, 0)
+        sheet.frame(left, bottom, left + self.size[0], bottom + self.size[1])
+        for column, number in enumerate(self.numbers[0]):
+            sheet.tick_below(
+                left + (column + 0.5) * self.cell,
+                bottom,
+                number,
+                rotation=90 if self.upright else 0,
+            )
+        for row, number in enumerate(self.numbers[1]):
+            if number:
+                sheet.tick_left(left, bottom + (row + 0.5) * self.row, number)
+        sheet.text(
+            left + self.size[0] / 2,
+            bottom - self.below + 0.4 * ROW,
+            self.panel.x[0],
+            ha="center",
+            va="center_baseline",
+        )
+        sheet.text(
+            x + style.SIZE / 2,
+            bottom + self.size[1] / 2,
+            self.panel.y[0],
+            ha="center",
+            va="center",
+            rotation=90,
+        )
+
+    def mark(self, sheet, x, y, chosen, seeds):
+        """Mark the chosen students, {scaling: [the student of each seed]}, with how many seeds chose each."""
+        for way, students in chosen.items():
+            places = collections.Counter(place for place in map(self.panel.find, students) if place)
+            for place, count in places.items():
+                x0, y0 = self.corner(x, y, *place)
+                shift = 0 if len(chosen) == 1 else -4 if way == "none" else 4
+                right, up = (0, -shift) if self.row > self.cell else (shift, 0)
+                middle = x0 + self.cell / 2 + right, y0 + self.row / 2 + up
+                sheet.point(*middle, marker=SHAPES[way], **MARK)
+                if seeds > 1:
+                    sheet.text(
+                        *middle, str(count), ha="center", va="center_baseline", size=5, zorder=5
+                    )
+
+
+def distinct(values):
+    """Different values as text, with as few digits as tell them apart, at least three."""
+    return next(
+        texts
+        for digits in range(3, 18)
+        if len(set(texts := [f"{v:.{digits}g}" for v in values])) == len(values)
+    )
+
+
+def scale(sheet, x, y, norm):
+    """The colour scale with numbers below, from its top left corner."""
+    step = SCALE / 64
+    for n in range(64):
+        shade = mpl.colors.to_hex(CMAP((n + 0.5) / 64))
+        sheet.rectangle(
+            x + n * step,
+            y - 8,
+            x + (n + 1) * step,
+            y,
+            facecolor=shade,
+            edgecolor=shade,
+            linewidth=0.3,
+        )
+    sheet.frame(x, y - 8, x + SCALE, y)
+    shares = (0, 0.25, 0.5, 0.75, 1)
+    for share, number in zip(shares, distinct([float(norm.inverse(share)) for share in shares])):
+        sheet.tick_below(x + share * SCALE, y - 8, number)
+    words = "best validation cross-entropy: one scale for all panels, finer near the best"
+    sheet.text(x + SCALE + 3 * GAP, y - 4, words, va="center_baseline")
+
+
+def rows_of_maps(groups):
+    """Break lists of (Map, ...) into rows that fit the page; a list stays together where it fits into one row."""
+    available, rows = style.PAGE - 2 * MARGIN, []
+    widths = [
+        sum(drawn.width for drawn, _ in group) + BETWEEN * (len(group) - 1) for group in groups
+    ]
+    for indices in rows_of(widths, available, BETWEEN):
+        maps = [drawn for index in indices for drawn in groups[index]]
+        rows += [
+            [maps[i] for i in row]
+            for row in rows_of([drawn.width for drawn, _ in maps], available, BETWEEN)
+        ]
+    return rows
+
+
+def legend(maps, seeds, diverged):
+    """The samples and texts of `Sheet.legend`."""
+    point = {"color": "none", "linewidth": 0} | MARK
+    number = ", the number says by how many seeds" if seeds > 1 else ""
+    entries = [({"line": point | {"marker": SHAPES["none"]}}, f"selected{number}")]
+    if any("joint" in chosen for _, chosen in maps):
+        entries.append(
+            ({"line": point | {"marker": SHAPES["joint"]}}, "selected with a temperature")
+        )
+    if diverged:
+        entries.append(({"patch": DIVERGED}, "diverged" + " with at least one seed" * (seeds > 1)))
+    return entries
+
+
+@mpl.rc_context(style.RC)
+def draw(methods, seeds, title):
+    """Return the figure of all grids of a pair.
+
+    methods: a list of (panels of `grids.arrange`, best cross-entropy (G,) with NaN for a diverged student, {scaling:
+    [index of the student that each seed chose]}); seeds: their number.
+    """
+    sheet = Sheet()
+    sheet.heading(title)
+    groups = [
+        [(Map(panel, panel.values(ce)), chosen) for panel in panels]
+        for panels, ce, chosen in methods
+        if panels
+    ]
+    maps = [drawn for group in groups for drawn in group]
+    y, width = -1.6 * ROW, 3.5 * SCALE
+    if not maps:
+        sheet.text(
+            MARGIN, y - ROW / 2, "no method has a grid of two or more points", va="center_baseline"
+        )
+        return sheet.figure(max(width, style.text_width(title) + 2 * MARGIN), 3 * ROW)
+    finite = [value for drawn, _ in maps for value in drawn.values.ravel() if math.isfinite(value)]
+    low, high = min(finite, default=0), max(finite, default=0)
+    norm = PowerNorm(
+        0.5, low, max(high, 1.01 * low, low + 1e-6)
+    )  # finer near the best, where students are chosen
+    for row in rows_of_maps(groups):
+        x = MARGIN
+        for drawn, chosen in row:
+            drawn.draw(sheet, x, y, norm)
+            drawn.mark(sheet, x, y, chosen, seeds)
+            x += drawn.width + BETWEEN
+            width = max(width, x - BETWEEN + MARGIN)
+        y -= max(drawn.height for drawn, _ in row) + GAP
+    if finite:
+        scale(sheet, MARGIN + 4 * GAP, y - GAP, norm)
+        y -= 2.6 * ROW
+    entries = legend(maps, seeds, len(finite) < sum(drawn.values.size for drawn, _ in maps))
+    width = max(
+        [
+            width,
+            style.text_width(title) + 2 * MARGIN,
+            *(Sheet.entry_width(text) + 4 * GAP for _, text in entries),
+        ]
+    )
+    bottom = sheet.legend(MARGIN + 4 * GAP, y, width - 6 * GAP, entries)
+    return sheet.figure(width, MARGIN - bottom)

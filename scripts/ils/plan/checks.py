@@ -1,0 +1,627 @@
+"""The config: checked once, before any job, and expanded into cells and table columns. Needs only jsonschema."""
+
+import difflib
+import math
+import re
+import sys
+
+from ils.errors import UserError
+from ils.plan.plugins import plugins
+
+# Hyperparameters that must lie in a range; others may be any finite number.
+RANGES = {
+    "epsilon": (0, 1, "from 0 to 1"),
+    "temperature": (math.ulp(0), math.inf, "above 0"),
+    "alpha": (0, 1, "from 0 to 1"),
+    "beta": (0, math.inf, "0 or more"),
+    "p1": (0, 1, "from 0 to 1"),
+    "p2": (0, math.inf, "0 or more"),
+    "weight": (0, 1, "from 0 to 1"),
+    "teacher_temperature": (math.ulp(0), math.inf, "above 0"),
+    "student_temperature": (math.ulp(0), math.inf, "above 0"),
+    "times_t_squared": (0, 1, "0 or 1"),
+}
+
+
+def short(text, most=60):
+    """Return a text cut to so many characters."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def shown(value):
+    """Return a value of the config as a message shows it: one short line."""
+    plain = value is None or isinstance(value, (bool, int, float, str, list, dict))
+    return short(repr(value if plain else str(value)))  # YAML also makes dates, for example
+
+
+def dotted(keys):
+    """Return the way to a value as a message shows it, such as "datasets[0].name"."""
+    text = ""
+    for key in keys:
+        plain = isinstance(key, str) and re.fullmatch(r"[\w+-][\w.+-]{0,59}", key)
+        text += f".{key}" if plain else f"[{shown(key)}]"
+    return text.removeprefix(".") or "(top level)"
+
+
+def one_of(key, name, allowed):
+    """Raise UserError unless `name` is one of `allowed`, suggesting the nearest."""
+    if name not in allowed:
+        near = difflib.get_close_matches(str(name), allowed, 1)
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        raise UserError(
+            f"config: {key}: {shown(name)} is none of {short(', '.join(sorted(allowed)), 200)}{hint}"
+        )
+
+
+def check_options(key, given, plugin, what):
+    """Raise UserError unless the mapping `given` has all required options of a plugin and no unknown ones."""
+    for name in given:
+        one_of(
+            f"{key}.{name}",
+            name,
+            plugin.required | plugin.optional or {f"(this {what} takes none)"},
+        )
+    if missing := plugin.required - set(given):
+        raise UserError(f"config: {key}: {what} lacks {', '.join(sorted(missing))}")
+
+
+def by_name(config, section):
+    """Return {name: entry} of a list of mappings, refusing two entries of one name."""
+    entries = {}
+    for i, entry in enumerate(config[section]):
+        if entry["name"] in entries:
+            raise UserError(
+                f"config: {section}[{i}].name: {entry['name']!r} is used twice; names must differ"
+            )
+        entries[entry["name"]] = entry
+    return entries
+
+
+def check_keys(value, place=()):
+    """Raise UserError for a key, at any depth, that is no short line of text; YAML reads 1 and `no` as something else.
+
+    And for braces in a text: the config becomes parameters of rules, in which Snakemake takes {x} for a wildcard.
+    """
+    if not place and not isinstance(value, dict):
+        raise UserError(f"config: (top level): {shown(value)} is no mapping of keys to values")
+    if len(place) > 20:  # YAML's anchors can make a list that contains itself
+        raise UserError(
+            f"config: {dotted(place[:6])}: nests too deeply; is there an anchor (&) in its own value?"
+        )
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+        if isinstance(value, dict) and not isinstance(key, str):
+            raise UserError(
+                f"config: {dotted(place)}: the key {shown(key)} is no text; correct it or put it in quotes"
+            )
+        if isinstance(value, dict) and not (
+            key.isprintable() and len(key) <= 60 and not {"{", "}"} & set(key)
+        ):
+            raise UserError(
+                f"config: {dotted(place)}: the key {shown(key)} is no line of at most 60 letters without braces"
+            )
+        if isinstance(inner, str) and {"{", "}"} & set(inner):
+            place = dotted([*place, key])
+            raise UserError(
+                f"config: {place}: {shown(inner)} has braces, which mean wildcards to Snakemake; remove them"
+            )
+        if isinstance(inner, (dict, list)):
+            check_keys(inner, (*place, key))
+
+
+def is_number(_, value):
+    """Whether a value is a number that floating point can hold; JSON's checker takes .inf, .nan and 10^400, too."""
+    return (
+        isinstance(value, (int, float))
+        and not isinstance(value, bool)
+        and abs(value) <= sys.float_info.max
+    )
+
+
+def is_integer(_, value):
+    """Whether a value is a number written without a point: 3.0 is no count."""
+    return isinstance(value, int) and is_number(_, value)
+
+
+def remedy(wanted, value):
+    """Return what to do about a value of the wrong type, where YAML's rules surprise."""
+    if isinstance(value, (int, float)) and not abs(value) <= sys.float_info.max:
+        return "; it must be finite"
+    if (
+        wanted == "number"
+        and isinstance(value, str)
+        and re.fullmatch(r"[-+]?[\d.]+[eE][-+]?\d+", value)
+    ):
+        return "; YAML wants a point and a sign, 1.0e-2"
+    if wanted == "string" and not isinstance(value, (str, list, dict)):
+        return "; in quotes it is text"
+    return ""
+
+
+def check_schema(config, schema):
+    """Raise UserError for the first violation of the JSON schema, naming the key and what is allowed there."""
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
+    from jsonschema.validators import extend
+
+    types = Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {"integer": is_integer, "number": is_number}
+    )
+    error = best_match(extend(Draft202012Validator, type_checker=types)(schema).iter_errors(config))
+    if error is None:
+        return
+    key, value = dotted(error.absolute_path), error.instance
+    if error.validator == "additionalProperties":
+        known = error.schema.get("properties", {})
+        unknown = sorted(set(value) - set(known))[0]
+        one_of(dotted([*error.absolute_path, unknown]), unknown, set(known))
+    message = error.message.replace(repr(value), shown(value))
+    if error.validator == "pattern":
+        message = f"{shown(value)} does not match: {error.schema.get('description', error.validator_value)}"
+    elif error.validator == "type":
+        message += remedy(error.validator_value, value)
+    raise UserError(f"config: {key}: {message}")
+
+
+def check_grids(entries, known):
+    """Check the target functions of {key: entry}, of the plugins `known`, their hyperparameters and their ranges."""
+    for key, entry in entries.items():
+        one_of(f"{key}.targets", entry["targets"], set(known))
+        given = entry["grid"] | entry.get("inherit", {})
+        check_options(
+            f"{key}.grid", given, known[entry["targets"]], f"targets {entry['targets']!r}"
+        )
+        check_ranges(entry["grid"], f"{key}.grid")
+
+
+def check_ranges(grid, key):
+    """Check the values of hyperparameters."""
+    for name, values in grid.items():
+        low, high, words = RANGES.get(name, (-math.inf, math.inf, "a finite number"))
+        for j, value in enumerate(values):
+            if not low <= value <= high:
+                raise UserError(f"config: {key}.{name}[{j}]: {shown(value)} must be {words}")
+
+
+def listed(entries, section):
+    """Return {key: entry} of a list in the config, by which a message names an entry."""
+    return {f"{section}[{i}]": entry for i, entry in enumerate(entries)}
+
+
+def check_inputs(options, looked_at, key):
+    """Check the options of what a target function looks at."""
+    inputs = plugins("target_input")
+    for name, given in options.items():
+        one_of(f"{key}.{name}", name, set(looked_at))
+        check_options(f"{key}.{name}", given, inputs[name], f"input {name!r}")
+
+
+def check_inheritance(methods, key):
+    """Check what methods inherit: a hyperparameter that the other one searches, and, along the way, never from itself."""
+    for i, entry in enumerate(methods.values()):
+        for name, source in entry.get("inherit", {}).items():
+            place = f"{key}[{i}].inherit.{name}"
+            one_of(place, source, {m["name"] for m in methods.values() if name in m["grid"]})
+            if name in entry["grid"]:
+                raise UserError(
+                    f"config: {place}: {name} is in the grid, too; remove one of the two"
+                )
+        todo, found = set(entry.get("inherit", {}).values()), set()
+        while todo:
+            found |= todo
+            sources = {
+                source for name in todo for source in methods[name].get("inherit", {}).values()
+            }
+            todo = (
+                sources & set(methods) - found
+            )  # a source that is unknown is reported at its own method
+        if (name := entry["name"]) in found:
+            raise UserError(
+                f"config: {key}[{i}].inherit: {name!r} inherits from itself, by way of other methods; break the ring"
+            )
+
+
+def check_betas(methods):
+    """Check that a = (1 - alpha - epsilon) / epsilon of the Beta method will be above 0, whatever epsilon is selected."""
+    for i, entry in enumerate(methods.values()):
+        if entry["targets"] == "beta":
+            owners = {
+                name: methods[entry.get("inherit", {}).get(name, entry["name"])]
+                for name in ("alpha", "epsilon")
+            }
+            alpha, epsilon = (max(owner["grid"][name]) for name, owner in owners.items())
+            if alpha + epsilon >= 1:
+                raise UserError(
+                    f"config: methods[{i}]: alpha {alpha} and epsilon {epsilon} must add up to less than 1 (a > 0)"
+                )
+
+
+def check_methods(config):
+    """Check the methods, and that the teacher is one that needs none itself."""
+    known = plugins("method")
+    check_grids(listed(config["methods"], "methods"), known)
+    methods = by_name(config, "methods")
+    check_inheritance(methods, "methods")
+    for i, entry in enumerate(config["methods"]):
+        options = entry.get("inputs", {})
+        check_inputs(options, known[entry["targets"]].inputs, f"methods[{i}].inputs")
+    check_betas(methods)
+    one_of("teacher", config["teacher"], set(methods))
+    teacher = methods[config["teacher"]]
+    if known[teacher["targets"]].needs_teacher or teacher.get("inherit"):
+        raise UserError(
+            f"config: teacher: the targets of {config['teacher']!r} need a teacher themselves; choose another"
+        )
+
+
+def check_distillation(config):
+    """Check what the distillation's entries say of each other and of the rest of the config."""
+    section = config["distillation"]
+    known, methods = plugins("method"), by_name(config, "methods")
+    for name in section["teachers"]:
+        one_of("distillation.teachers", name, set(methods))
+    check_grids({"distillation": section | {"inherit": {"teacher": None}}}, known)
+    if "teacher" in section["grid"]:
+        raise UserError(
+            "config: distillation.grid.teacher: say in distillation.teachers which methods teach, not here"
+        )
+    if "teachers_logits" not in known[section["targets"]].inputs:
+        raise UserError(
+            f"config: distillation.targets: {section['targets']!r} looks at no teachers_logits; use distil"
+        )
+    for name, grid in section.get("grids", {}).items():
+        one_of(f"distillation.grids.{name}", name, teaching_methods(config))
+        check_grids({f"distillation.grids.{name}": methods[name] | {"grid": grid}}, known)
+    check_betas(
+        methods
+        | {name: methods[name] | {"grid": grid} for name, grid in section.get("grids", {}).items()}
+    )
+    check_inputs(section.get("inputs", {}), known[section["targets"]].inputs, "distillation.inputs")
+    check_pairs(
+        config,
+        section["pairs"],
+        "distillation.pairs",
+        {"student": "networks", "student_recipe": "recipes"},
+    )
+    recipes = {
+        (e["dataset"], e["network"]): (e["recipe"], e.get("hours")) for e in config["experiments"]
+    }
+    for i, pair in enumerate(section["pairs"]):
+        theirs = recipes.get(
+            (pair["dataset"], pair["network"]), (pair["recipe"], pair.get("hours"))
+        )
+        if theirs != (pair["recipe"], pair.get("hours")):
+            raise UserError(
+                f"config: distillation.pairs[{i}]: {pair['dataset']} with {pair['network']} is one of the experiments, too; "
+                "give both the same recipe and hours"
+            )
+
+
+def check_synthetic(config):
+    """Check what the synthetic study's entries say of each other."""
+    section = config["synthetic"]
+    given = {"onehot", "teacher_logits", "teacher_temperature"}  # what a target may look at there
+    usable = {
+        name: plugin
+        for name, plugin in plugins("method").items()
+        if given.issuperset(plugin.inputs)
+    }
+    check_grids(listed(section["methods"], "synthetic.methods"), usable)
+    known = {kind: set(by_name(section, kind)) for kind in ("geometries", "methods", "setups")}
+    for i, entry in enumerate(section["methods"]):
+        if (name := entry["name"]) in ("no_ls", "ls") and entry["targets"] != name:
+            raise UserError(
+                f"config: synthetic.methods[{i}].targets: must be {name}, as the name says; rename the method"
+            )
+    check_ranges(section["long_grid"], "synthetic.long_grid")
+    for i, geometry in enumerate(section["geometries"]):
+        (a, b), (c, d) = geometry["covariance"]
+        if b != c or a <= 0 or a * d <= b * b:
+            raise UserError(
+                f"config: synthetic.geometries[{i}].covariance: is not symmetric and positive definite"
+            )
+        for j, parts in enumerate(geometry["classes"]):
+            if abs(sum(part["weight"] for part in parts) - 1) > 1e-9:
+                raise UserError(
+                    f"config: synthetic.geometries[{i}].classes[{j}]: the weights must add up to 1"
+                )
+    for i, setup in enumerate(section["setups"]):
+        key = f"synthetic.setups[{i}]"
+        one_of(f"{key}.geometry", setup["geometry"], known["geometries"])
+        for name in setup["methods"]:
+            one_of(f"{key}.methods", name, known["methods"])
+        if missing := {"no_ls", "ls"} - set(setup["methods"]):
+            raise UserError(
+                f"config: {key}.methods: lacks {', '.join(sorted(missing))}, which every setup needs"
+            )
+    for name in (*section["tables"], section["figures"]):
+        one_of("synthetic.tables, synthetic.figures", name, known["setups"])
+    one_of("synthetic.figure5", section["figure5"], known["geometries"])
+    shown = by_name(section, "setups")[section["figures"]]
+    if not shown.get("long_grid") or "ils1" not in shown["methods"]:
+        raise UserError(
+            f"config: synthetic.figures: setup {shown['name']!r} needs method ils1 (Figure 4) and long_grid: true (Figure 11)"
+        )
+    for name in section["tabular"]["datasets"]:
+        one_of("synthetic.tabular.datasets", name, {entry["name"] for entry in config["datasets"]})
+    check_bounds(section["temperature_bounds"], "synthetic.temperature_bounds")
+
+
+def check_bounds(bounds, key):
+    low, high = bounds
+    if not low < high:
+        raise UserError(
+            f"config: {key}: the lower bound {shown(low)} is not below the upper bound {shown(high)}"
+        )
+
+
+def check(config, schema):
+    """Raise UserError unless `config` is one that the workflow can run from its first job to its last."""
+    check_keys(config)
+    check_schema(config, schema)
+    check_methods(config)
+    for section, decorator, kind in (
+        ("datasets", "source", "source"),
+        ("networks", "network", "family"),
+    ):
+        known = plugins(decorator)
+        for i, entry in enumerate(config[section]):
+            one_of(f"{section}[{i}].{kind}", entry[kind], set(known))
+            check_options(
+                f"{section}[{i}].options",
+                entry["options"],
+                known[entry[kind]],
+                f"{kind} {entry[kind]!r}",
+            )
+    check_pairs(config, config["experiments"], "experiments")
+    labels = [column["column"] for column in columns(config)]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise UserError(
+                f"config: methods: {label!r} is the label of two columns; labels must differ"
+            )
+    check_bounds(config["temperature_bounds"], "temperature_bounds")
+    if config["distillation"]:
+        check_distillation(config)
+    if config["synthetic"]:
+        check_synthetic(config)
+
+
+def check_pairs(config, entries, key, more={}):
+    """Check entries that train a network on a dataset: what they name, `more` keys included, and their hours."""
+    named = {"dataset": "datasets", "network": "networks", "recipe": "recipes"} | more
+    names = {section: by_name(config, section) for section in named.values()}
+    pairs, joined = set(), {}
+    for i, entry in enumerate(entries):
+        for name, section in named.items():
+            one_of(f"{key}[{i}].{name}", entry[name], set(names[section]))
+        pair = entry["dataset"], entry["network"]
+        if pair in pairs:
+            raise UserError(f"config: {key}[{i}]: {pair[0]} with {pair[1]} is listed twice")
+        pairs.add(pair)
+        if (other := joined.setdefault("_".join(pair), pair)) != pair:
+            raise UserError(
+                f"config: {key}[{i}]: the files of {pair[0]} with {pair[1]} and of {other[0]} with {other[1]} would have the "
+                "same names; rename one"
+            )
+        if entry.get("hours", 0) > config["hours_per_job"]:
+            raise UserError(
+                f"config: {key}[{i}].hours: {shown(entry['hours'])} is more than hours_per_job "
+                f"({shown(config['hours_per_job'])}), but one student cannot be split over jobs; raise hours_per_job"
+            )
+
+
+def ordered(value):
+    """Return `value` with the keys of every mapping in it sorted, so that their order in a file changes nothing."""
+    if isinstance(value, dict):
+        return {key: ordered(value[key]) for key in sorted(value)}
+    return [ordered(item) for item in value] if isinstance(value, list) else value
+
+
+def cells(config, section="experiments"):
+    """List the cells, {dataset, network, seed}: what is trained once for each method; those of "distillation" teach."""
+    entries, seeds = config["experiments"], config["seeds"]
+    if section == "distillation":
+        entries, seeds = (
+            (config["distillation"][key] for key in ("pairs", "seeds"))
+            if config["distillation"]
+            else ([], [])
+        )
+    return [
+        {"dataset": e["dataset"], "network": e["network"], "seed": seed}
+        for e in entries
+        for seed in seeds
+    ]
+
+
+def trained(config):
+    """Return {(dataset, network): entry} of all pairs whose networks are trained, those that only teach included."""
+    found = {}
+    for entry in (config["distillation"] or {"pairs": []})["pairs"] + config["experiments"]:
+        pair = entry["dataset"], entry["network"]
+        found[pair] = found.get(pair, {}) | entry
+    return found
+
+
+def students_per_job(config, experiment):
+    """How many students of a pair one job trains: as many as fit into `hours_per_job`, a whole grid without `hours`."""
+    if "hours" not in experiment:
+        return math.inf
+    return math.floor(min(config["hours_per_job"] / experiment["hours"], 1e9) + 1e-9)
+
+
+def batches(config):
+    """Return {name: cells} of the cells that one job trains after another; see `cells_per_job`.
+
+    Cells of one job share their seed and their students per job, and either all or none of them only teach. The name of a
+    batch of one cell is the cell's.
+    """
+    per_job = {pair: students_per_job(config, entry) for pair, entry in trained(config).items()}
+    compared, groups = cells(config), {}
+    for cell in compared + [cell for cell in cells(config, "distillation") if cell not in compared]:
+        kind = cell["seed"], per_job[cell["dataset"], cell["network"]], cell in compared
+        groups.setdefault(kind, []).append(cell)
+    found = {}
+    for (seed, *_), group in groups.items():
+        for start in range(0, len(group), config["cells_per_job"]):
+            batch = group[start : start + config["cells_per_job"]]
+            words = list(batch[0].values())[:2] if len(batch) == 1 else ["cells", len(found)]
+            found["_".join(map(str, [*words, f"seed{seed}"]))] = batch
+    return found
+
+
+def columns(config):
+    """List the columns of Table III, {column, method, scaling}: each method, then its +TempS where it has one."""
+    found = []
+    for entry in config["methods"]:
+        label, scaling = entry["label"], entry["temperature_scaling"]
+        found.append({"column": label, "method": entry["name"], "scaling": "none"})
+        if scaling != "none":
+            found.append({"column": f"{label}+TempS", "method": entry["name"], "scaling": scaling})
+    return found
+
+
+def points(grid):
+    """The number of students in a grid."""
+    return math.prod(len(values) for values in grid.values())
+
+
+def shards(grid, students_per_job):
+    """The number of jobs that train a grid."""
+    return max(1, math.ceil(points(grid) / students_per_job))
+
+
+def teaching_methods(config):
+    """The names of the methods that cells which only teach must train: the distillation's teachers, and theirs."""
+    if not config["distillation"]:
+        return set()
+    methods, known = by_name(config, "methods"), plugins("method")
+    found, todo = set(), set(config["distillation"]["teachers"])
+    while todo:
+        found |= todo
+        entries = [methods[name] for name in todo]
+        todo = {source for entry in entries for source in entry.get("inherit", {}).values()} - found
+        if any(known[entry["targets"]].needs_teacher for entry in entries):
+            todo |= {config["teacher"]} - found
+    return found
+
+
+def distillation_method(config):
+    """The distillation as a method whose grid goes over the teachers, too; {} where it is left out."""
+    section = config["distillation"]
+    if not section:
+        return {}
+    grid = {"teacher": list(range(len(section["teachers"])))} | section["grid"]
+    return {
+        "name": "distilled",
+        "targets": section["targets"],
+        "grid": grid,
+        "inputs": section.get("inputs", {}),
+    }
+
+
+def grid_of(config, cell, method):
+    """The grid of a method, by its name, in a cell: those that only teach may have grids of their own."""
+    own = (config["distillation"] or {}).get("grids", {})
+    if method in own and cell not in cells(config):
+        return own[method]
+    return by_name(config, "methods")[method]["grid"]
+
+
+def training_jobs(config):
+    """List the jobs that train, {cells, method, students}: so many students of the method in each of the cells."""
+    pairs, compared, teaching = trained(config), cells(config), teaching_methods(config)
+    found = []
+    for batch in batches(config).values():
+        per_job = students_per_job(config, pairs[batch[0]["dataset"], batch[0]["network"]])
+        for method in config["methods"]:
+            if batch[0] not in compared and method["name"] not in teaching:
+                continue
+            grid = grid_of(config, batch[0], method["name"])
+            jobs = shards(grid, per_job)
+            small, larger = divmod(points(grid), jobs)  # the sizes of shards differ by at most one
+            found += [
+                {"cells": batch, "method": method["name"], "students": small + (shard < larger)}
+                for shard in range(jobs)
+            ]
+    return found
+
+
+def distillation_jobs(config):
+    """List the jobs that train distilled students, as `training_jobs` does: one a pair, all its seeds in it.
+
+    Their cells name the student's network, and its recipe.
+    """
+    section, method, found = config["distillation"], distillation_method(config), []
+    for pair in section["pairs"] if section else []:
+        cell = {
+            "dataset": pair["dataset"],
+            "network": pair["student"],
+            "recipe": pair["student_recipe"],
+        }
+        taught = [cell | {"seed": seed} for seed in section["seeds"]]
+        found.append(
+            {"cells": taught, "method": method["name"], "students": points(method["grid"])}
+        )
+    return found
+
+
+def device_of(config, network):
+    """The `device` of a network's jobs: `auto` takes a GPU only for networks that ask for one."""
+    return "cpu" if config["device"] == "auto" and not network.get("gpu") else config["device"]
+
+
+def trained_as(network):
+    """What of a network's entry decides its results: all but its name and whether it asks for a GPU, defaults filled in."""
+    kept = {key: value for key, value in network.items() if key not in ("name", "gpu")}
+    return {"precision": {"cpu": "float32", "cuda": "tf32"}, "cuda_graphs": 0} | kept
+
+
+def gpus(config, networks):
+    """How many GPUs a job on these networks asks for: one if any of them may run there."""
+    return int(any(device_of(config, network) != "cpu" for network in networks))
+
+
+def needs(config, cells, students=1, teachers=0):
+    """What a job asks a cluster for: {gpu, mem_mb, runtime in minutes}, of training so many students in each of the cells.
+
+    gpu: as `gpus` says of the cells' networks. runtime: half as much again as the experiments' `hours` say, and ten minutes to
+    start; without them `hours_per_job`. mem_mb: room for the process, and twice for the dataset and the soft targets of so
+    many teachers, as far as `expect` tells their sizes. Cells name `student` where another network than theirs trains.
+    """
+    networks, datasets, pairs = (
+        by_name(config, "networks"),
+        by_name(config, "datasets"),
+        trained(config),
+    )
+    gpu = gpus(config, [networks[cell.get("student", cell["network"])] for cell in cells])
+    each, megabytes = [pairs[cell["dataset"], cell["network"]].get("hours") for cell in cells], 0
+    hours = config["hours_per_job"] if None in each else students * sum(each)
+    for cell in cells:
+        dataset = datasets[cell["dataset"]]
+        if expected := dataset.get("expect"):
+            augmentation = dataset["augmentation"]
+            views = (2 * augmentation["pad"] + 1) ** 2 * (1 + augmentation["flip"])
+            of_sample = math.prod(expected["shape"]) + 4 * teachers * views * expected["classes"]
+            megabytes = max(megabytes, 2 * expected["samples"] * of_sample / 1e6)
+    process = 8000 if gpu else 6000  # four students of a small DenseNet keep 3,600
+    return {
+        "gpu": gpu,
+        "mem_mb": math.ceil(process + megabytes),
+        "runtime": math.ceil(10 + 1.5 * 60 * hours),
+    }
+
+
+def summary(config):
+    """The size of the study in one line."""
+    compared = cells(config)
+
+    def size(jobs):
+        return f"{sum(len(job['cells']) * job['students'] for job in jobs):,} trainings in {len(jobs):,} jobs"
+
+    jobs = training_jobs(config)
+    text = f"{len(config['experiments'])} pairs x {len(config['seeds'])} seeds, {len(columns(config))} columns: "
+    text += size([job for job in jobs if job["cells"][0] in compared])
+    if config["distillation"]:
+        extra = [job for job in jobs if job["cells"][0] not in compared]
+        text += f"; distillation: {size(extra)} of further teachers, {size(distillation_jobs(config))} of students"
+    return text

@@ -1,0 +1,195 @@
+"""What the config may name, read off the source without importing it: planning needs neither torch nor NumPy.
+
+Users extend a few places, files or folders of files under scripts/ils/. What they add is a function under the place's
+decorator; the config names it, `load` imports it where a job needs it, and `fingerprint` tells when its code changed.
+"""
+
+import ast
+import functools
+import hashlib
+import importlib
+from pathlib import Path
+from typing import NamedTuple
+
+from ils.errors import UserError
+
+LIBRARY = Path(__file__).parents[1]
+PLACES = {  # of the functions under each decorator
+    "source": "data/sources.py",
+    "method": "targets",
+    "target_input": "targets",
+    "network": "networks",
+}
+USED = {  # beside the functions themselves, by all jobs that run some of a kind
+    "source": ("data/sources.py", "check"),
+    "method": ("targets/inputs.py", "Batch", "inputs_of"),
+    "target_input": ("targets/inputs.py", "Batch"),
+    "network": ("networks/build.py", "build", "restore"),
+}
+UNWATCHED = LIBRARY / "plan/plugins.py"  # it finds functions; what it finds has a fingerprint
+
+
+class Plugin(NamedTuple):
+    """A function that a config entry names: what it is given, its options, and the file that it is in."""
+
+    inputs: tuple
+    required: frozenset
+    optional: frozenset
+    path: Path
+
+    @property
+    def needs_teacher(self):
+        """Whether a target function looks at the teacher."""
+        return any("teacher" in name for name in self.inputs)
+
+
+def files_of(place):
+    """The files of a place: its own, or all of a folder."""
+    path = LIBRARY / place
+    return sorted(path.glob("*.py")) if path.is_dir() else [path]
+
+
+@functools.cache
+def plugins(kind):
+    """Return {name: Plugin} of the functions under the decorator `kind`; UserError for two of one name."""
+    found = {}
+    for path in files_of(PLACES[kind]):
+        for node in parsed(path).body:
+            decorators = getattr(node, "decorator_list", ())
+            if not any(getattr(decorator, "id", None) == kind for decorator in decorators):
+                continue
+            keywords = [argument.arg for argument in node.args.kwonlyargs]
+            defaults = zip(keywords, node.args.kw_defaults)
+            optional = {name for name, default in defaults if default is not None}
+            inputs = tuple(argument.arg for argument in node.args.args)
+            if node.name in found:
+                other = found[node.name].path
+                raise UserError(f"{path}: {kind} {node.name!r} is in {other.name}, too; rename one")
+            required = frozenset(keywords) - optional
+            found[node.name] = Plugin(inputs, required, frozenset(optional), path)
+    return found
+
+
+@functools.cache
+def load(kind, name):
+    """Import the function that the config calls `name`."""
+    path = plugins(kind)[name].path
+    return getattr(importlib.import_module(module_of(path)), name)
+
+
+def module_of(path):
+    """The name under which a library file is imported."""
+    return ".".join(path.relative_to(LIBRARY.parent).with_suffix("").parts)
+
+
+@functools.cache
+def parsed(path):
+    """The syntax tree of a file."""
+    try:
+        return ast.parse(path.read_text(encoding="utf-8"))
+    except SyntaxError as error:
+        raise UserError(f"{path}: line {error.lineno}: {error.msg}; correct it") from None
+
+
+def code_of(node):
+    """The code of a definition as text, without comments and docstrings."""
+    for inner in ast.walk(node):
+        body = getattr(inner, "body", None)
+        if not isinstance(body, list) or not body or not isinstance(body[0], ast.Expr):
+            continue
+        if isinstance(body[0].value, ast.Constant):
+            inner.body = body[1:]
+    return ast.dump(node)
+
+
+class Definition(NamedTuple):
+    """What a module defines at its top: its code, the names it uses, those of its positional parameters."""
+
+    code: str
+    used: tuple
+    parameters: tuple
+
+
+@functools.cache
+def definitions(path):
+    """Return {name: Definition} of what a library file defines, and {name: file} of what it imports from those of users."""
+    found, imported = {}, {}
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ImportFrom):
+            source = file_of(node.module)
+            imported |= {
+                alias.name: source for alias in node.names if source and is_extended(source)
+            }
+            continue
+        parameters = ()
+        if isinstance(node, ast.FunctionDef):
+            parameters = tuple(argument.arg for argument in node.args.args)
+        used = tuple(inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name))
+        for target in getattr(node, "targets", [node]):
+            name = getattr(target, "id", getattr(target, "name", None))
+            found[name] = Definition(code_of(node), used, parameters)
+    return found, imported
+
+
+@functools.cache
+def fingerprint(kind, *names):
+    """Return a digest of the code of plugins and of all that they use in the places that users extend.
+
+    A target function also uses the inputs that its parameters name. As a rule's parameter the digest reruns what that
+    function made, and nothing else, when the function changes.
+    """
+    inputs, (file, *shared) = plugins("target_input"), USED[kind]
+    used, todo = {}, [(plugins(kind)[name].path, name) for name in names]
+    todo += [(LIBRARY / file, name) for name in shared]
+    while todo:
+        path, name = todo.pop()
+        defined, imported = definitions(path)
+        if name in imported:
+            todo.append((imported[name], name))
+        if name not in defined or (str(path), name) in used:
+            continue
+        used[str(path), name] = defined[name].code
+        todo += [(path, other) for other in defined[name].used]
+        if kind == "method":
+            todo += [
+                (inputs[other].path, other) for other in defined[name].parameters if other in inputs
+            ]
+    return hashlib.sha256("\n".join(used[key] for key in sorted(used)).encode()).hexdigest()[:16]
+
+
+def file_of(module):
+    """The library file of a module's name, if it is one of ours."""
+    if not (module or "").startswith("ils."):
+        return None
+    path = LIBRARY.parent.joinpath(*module.split(".")).with_suffix(".py")
+    return path if path.exists() else None
+
+
+def is_extended(path):
+    """Whether users extend a library file: rules then take the `fingerprint` of what they use of it."""
+    places = {LIBRARY / place for place in PLACES.values()}
+    return path in places or path.parent in places
+
+
+@functools.cache
+def imports(path):
+    """The library files that a file imports itself."""
+    found = set()
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "ils":
+            names = (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
+            found |= set(map(file_of, names)) - {None}
+    return found
+
+
+@functools.cache
+def modules_of(script):
+    """List the library files that `script` imports, directly or not: declared as input, an edit reruns the rule.
+
+    Those that users extend are left out, so that one more method does not retrain the others.
+    """
+    found, todo = set(), {Path(script)}
+    while todo:
+        todo = set().union(*map(imports, todo)) - found - {UNWATCHED}
+        found |= todo
+    return sorted(str(path) for path in found if not is_extended(path))

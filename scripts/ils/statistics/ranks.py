@@ -1,0 +1,186 @@
+"""Ranks of methods over blocks, the Friedman test, Nemenyi's post-hoc test and its critical difference (Demsar 2006).
+
+A block is a (network, dataset) pair with its values averaged over seeds: k methods on n blocks. Rank 1 is the best.
+Nothing here knows whether the numbers come from a run's metrics or from a published table.
+"""
+
+import itertools
+import math
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from ils.errors import UserError
+from scipy import stats
+
+CELL = ["network", "dataset", "method", "seed"]  # one row of the metrics table
+
+
+class Metric(NamedTuple):
+    """A metric's name in figures, and which end of its scale is the good one."""
+
+    name: str
+    higher_is_better: bool
+
+
+METRICS = {
+    "accuracy": Metric("accuracy", True),
+    "cross_entropy": Metric("cross-entropy", False),
+    "ece": Metric("ECE", False),
+    "cwece": Metric("cwECE (Eq. 2)", False),
+    "cwece_printed": Metric("cwECE (as printed)", False),
+    "brier": Metric("Brier score", False),
+}
+
+
+def scores(metrics, metric):
+    """Return a DataFrame of `metric`, (network, dataset) blocks x methods, averaged over seeds.
+
+    `metrics` has the columns of CELL and one column a metric; blocks and methods keep the order of their first
+    appearance. Raises UserError, naming the cells, when one is missing, repeated or not a finite number: a rank over
+    fewer methods than its neighbours would be silently wrong.
+    """
+    if lacking := [column for column in [*CELL, metric] if column not in metrics]:
+        raise UserError(f"the metrics table lacks the column(s) {', '.join(lacking)}")
+    if metrics.duplicated(CELL).any():
+        raise UserError(
+            f"the metrics table repeats {listing(metrics.loc[metrics.duplicated(CELL), CELL].values)}"
+        )
+    values = pd.to_numeric(metrics[metric], errors="coerce")
+    values = dict(zip(metrics[CELL].itertuples(index=False, name=None), values.astype(float)))
+    blocks = list(dict.fromkeys(zip(metrics["network"], metrics["dataset"])))
+    methods, seeds = metrics["method"].unique(), metrics["seed"].unique()
+    wanted = [(*block, *rest) for block, *rest in itertools.product(blocks, methods, seeds)]
+    if missing := [cell for cell in wanted if not math.isfinite(values.get(cell, math.nan))]:
+        raise UserError(f"the metrics table is incomplete: no {metric} for {listing(missing)}")
+    # fsum: the mean of the same numbers is the same whatever their order, so equal methods tie
+    means = [
+        [math.fsum(values[*block, m, s] for s in seeds) / len(seeds) for m in methods]
+        for block in blocks
+    ]
+    index = pd.MultiIndex.from_tuples(blocks, names=["network", "dataset"])
+    return pd.DataFrame(means, index=index, columns=pd.Index(methods, name="method"), dtype=float)
+
+
+def listing(cells, limit=5):
+    """Return "network=..., dataset=..., method=..., seed=..." for the first cells, and how many more there are."""
+    shown = "; ".join(
+        ", ".join(f"{key}={value}" for key, value in zip(CELL, cell)) for cell in cells[:limit]
+    )
+    return shown + (f"; and {len(cells) - limit} more" if len(cells) > limit else "")
+
+
+def pools(methods):
+    """Return {name: methods}: all columns, and those without temperature scaling.
+
+    A +TempS column has its method's accuracy by construction, and what Nemenyi's test joins depends on the pool.
+    """
+    alone = [method for method in methods if not method.endswith("+TempS")]
+    return {"all": list(methods), "alone": alone}
+
+
+def mid_ranks(values, higher_is_better):
+    """Rank the methods (columns) within each block (row): 1 = best, equal values share the mean of their ranks.
+
+    Nothing is rounded to what a table would print. Values equal to 12 decimals count as equal: the mean of two
+    seeds' hit rates may differ in its last bit though the hits are equally many.
+    """
+    signed = -values if higher_is_better else values
+    return pd.DataFrame(
+        stats.rankdata(signed.round(12), axis=1), index=values.index, columns=values.columns
+    )
+
+
+class Friedman(NamedTuple):
+    """Friedman's chi-square, corrected for ties, and its p-value from the chi-square law with k - 1 degrees."""
+
+    statistic: float
+    p: float
+
+
+def friedman(ranks):
+    """Test that all methods rank alike: (k-1) sum_j (R_j - n(k+1)/2)^2 / sum_ij (r_ij - (k+1)/2)^2.
+
+    ranks (n, k) mid-ranks, R_j their column sums. Without ties it is Demsar's chi2_F. When every block is one big tie
+    nothing speaks against the hypothesis: statistic 0, p 1. The chi-square law is rough for few blocks.
+    """
+    deviations = np.asarray(ranks, float) - (ranks.shape[1] + 1) / 2
+    spread = (deviations**2).sum()
+    if spread == 0:
+        return Friedman(0.0, 1.0)
+    degrees = ranks.shape[1] - 1
+    statistic = degrees * (deviations.sum(0) ** 2).sum() / spread
+    return Friedman(float(statistic), float(stats.chi2.sf(statistic, degrees)))
+
+
+def critical_difference(k, n, alpha):
+    """Nemenyi's CD = q_alpha sqrt(k(k+1) / 6n), q_alpha the studentized range quantile (k, infinity) over sqrt 2.
+
+    Holds from two methods and one block on; with one or two blocks it exceeds every possible difference.
+    """
+    if k < 2:
+        raise UserError(
+            f"ranks need two methods or more, there is {'one' if k else 'none'}: add some to the config"
+        )
+    q_alpha = stats.studentized_range.ppf(1 - alpha, k, np.inf) / math.sqrt(2)
+    return float(q_alpha * math.sqrt(k * (k + 1) / (6 * n)))
+
+
+def nemenyi(ranks):
+    """Return the k x k DataFrame of Nemenyi's two-sided p-values; ranks (n, k) are mid-ranks.
+
+    The library ranks ascending. Given ranks it finds the same ranks again, so the metric's direction is settled here.
+    """
+    from scikit_posthocs import posthoc_nemenyi_friedman
+
+    p_values = posthoc_nemenyi_friedman(ranks.to_numpy())
+    return pd.DataFrame(p_values.to_numpy(), index=ranks.columns, columns=ranks.columns)
+
+
+def signed_rank_p(differences):
+    """Return the exact two-sided p-value of Wilcoxon's signed-rank test; differences (n,), 1 if all are 0.
+
+    Ties share ranks, zeros keep theirs and count half for each side (Demsar 2006, section 3.1.3). The law of the rank sum
+    over all 2^n signs is built by adding one rank at a time; doubled, mid-ranks are integers.
+    """
+    ranks = (2 * stats.rankdata(np.abs(differences))).astype(int)
+    law = np.ones(1)
+    for rank in ranks[differences != 0]:
+        law = (np.pad(law, (0, rank)) + np.pad(law, (rank, 0))) / 2
+    won = ranks[differences > 0].sum()
+    return float(min(1, 2 * min(law[: won + 1].sum(), law[won:].sum())))
+
+
+def wilcoxon(values):
+    """Return the k x k DataFrame of p-values of the signed-rank test of each two methods; values (n, k).
+
+    Unlike Nemenyi's, the test of two methods does not depend on the others.
+    """
+    p_values = pd.DataFrame(1.0, index=values.columns, columns=values.columns)
+    for a, b in itertools.combinations(values, 2):
+        differences = (values[a] - values[b]).round(12).to_numpy()
+        p_values.loc[a, b] = p_values.loc[b, a] = signed_rank_p(differences)
+    return p_values
+
+
+def holm(p_values):
+    """Return Holm's adjusted p-values (m,): the i-th smallest times m - i + 1, never below a smaller one's, at most 1."""
+    p_values = np.asarray(p_values, float)
+    order = p_values.argsort()
+    adjusted = np.maximum.accumulate(p_values[order] * np.arange(len(order), 0, -1)).clip(max=1)
+    return adjusted[order.argsort()]
+
+
+def cliques(average_ranks, cd):
+    """Return the maximal groups of two or more methods whose extreme average ranks differ by at most `cd`.
+
+    average_ranks: Series by method. Groups and their members come best rank first; groups may overlap.
+    """
+    ordered = average_ranks.sort_values(kind="stable")
+    found, reached = [], 0
+    for start in range(len(ordered)):
+        stop = int((ordered - ordered.iloc[start] <= cd).sum())
+        if stop > max(reached, start + 1):
+            found.append(list(ordered.index[start:stop]))
+            reached = stop
+    return found

@@ -1,0 +1,72 @@
+"""What a process gets of its machine: which GPU, counted without torch, which takes seconds to import; and large pages."""
+
+import fcntl
+import functools
+import itertools
+import os
+import re
+import tempfile
+from pathlib import Path
+
+from ils.errors import UserError
+from ils.job import log
+
+# The device files that a process may see, in a container only its own; before their first use the driver alone has a list.
+LISTS = "dev/nvidia[0-9]*", "proc/driver/nvidia/gpus/*"
+
+# The environment variable by which glibc asks the kernel for large pages: up to a tenth less time for large activations.
+LARGE_PAGES = "GLIBC_TUNABLES", "glibc.malloc.hugetlb=1"
+
+
+def count(visible, root="/"):
+    """Return the number of GPUs: those that `visible`, the text of CUDA_VISIBLE_DEVICES or None, names, else the machine's.
+
+    As in CUDA, names end at the first that names no device, such as -1.
+    """
+    if visible is not None:
+        named = (re.fullmatch(r"\d+|(GPU|MIG)-.+", name.strip()) for name in visible.split(","))
+        return len(list(itertools.takewhile(bool, named)))
+    return next(filter(None, (len(list(Path(root).glob(pattern))) for pattern in LISTS)), 0)
+
+
+def claim():
+    """Take this user's first free slot on this machine until the process ends; returns its number, from 0.
+
+    A slot is a locked file. All jobs of the user share them, those of other runs, too, and the kernel frees a slot however
+    its process ends.
+    """
+    folder = Path(tempfile.gettempdir(), f"ils-gpu-slots-{os.getuid()}")
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        for slot in itertools.count():
+            file = os.open(
+                folder / str(slot), os.O_RDWR | os.O_CREAT, 0o600
+            )  # a plain number: nothing closes it by itself
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return slot
+            except BlockingIOError:
+                os.close(file)
+    except OSError as error:
+        raise UserError(
+            f"{folder}: cannot lock a file: {error.strerror}; set TMPDIR to a folder of your own"
+        ) from error
+
+
+@functools.cache
+def gpu():
+    """The GPU of this process, the same for all its cells: jobs that run at a time take turns through those visible."""
+    import torch
+
+    device = torch.device("cuda", claim() % torch.cuda.device_count())
+    log.info("device: %s, %s", device, torch.cuda.get_device_name(device))
+    return device
+
+
+def choose_device(wanted):
+    """Return the torch device for the config's `device`: cpu, cuda, or auto (cuda where there is one)."""
+    import torch
+
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise UserError("device: cuda, but torch sees no CUDA device; set device: auto or cpu")
+    return gpu() if wanted != "cpu" and torch.cuda.is_available() else torch.device("cpu")

@@ -1,0 +1,221 @@
+"""Training G students together: one pass over shared batches, one optimizer over stacked weights, G losses summed.
+
+The students of a grid see the same initial weights, batch order, augmented views, stochastic-depth coins and dropout
+masks, all drawn from the cell's seed; only their targets differ. So a student's result does not depend on which others
+it trains with, except for floating-point rounding.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from ils.errors import UserError
+from ils.job import log
+from ils.training.checkpoints import State
+from ils.training.step import Graphed, Step, losses
+from tqdm import tqdm
+
+INITIALISATION, BATCHES, NOISE = 1, 2, 3  # streams of a cell's seed; the split is stream 0
+
+
+def stream(seed, purpose):
+    """Return the seed of one of a cell's independent random streams."""
+    return int(np.random.SeedSequence([seed, purpose]).generate_state(1)[0])
+
+
+class Students(NamedTuple):
+    """G trained students. Epochs count from 1; failed_epoch is 0 for a student whose loss stayed finite.
+
+    validation_logits (G, N, K), best_epoch (G,), failed_epoch (G,), and per epoch, NaN once a student has stopped,
+    train_loss and validation_ce (G, epochs); weights: state dict of (G, ...) tensors at the best epoch.
+    """
+
+    validation_logits: np.ndarray
+    best_epoch: np.ndarray
+    failed_epoch: np.ndarray
+    train_loss: np.ndarray
+    validation_ce: np.ndarray
+    weights: dict
+
+    def arrays(self):
+        """All of it as arrays by name."""
+        weights = {f"weights/{name}": tensor.cpu().numpy() for name, tensor in self.weights.items()}
+        return {name: getattr(self, name) for name in self._fields[:-1]} | weights
+
+    @classmethod
+    def of(cls, arrays):
+        """The students whose `arrays` these are."""
+        weights = {
+            name.removeprefix("weights/"): torch.from_numpy(a)
+            for name, a in arrays.items()
+            if name.startswith("weights/")
+        }
+        return cls(*(arrays[name] for name in cls._fields[:-1]), weights)
+
+
+def train(
+    network,
+    cell,
+    method,
+    hyperparameters,
+    recipe,
+    seed,
+    title,
+    options=None,
+    checkpoint=None,
+    cuda_graphs=False,
+):
+    """Train the G students of `network` on the targets of `method`; returns `Students`.
+
+    hyperparameters: name -> list of G values. options: {input: its options}, of `ils.targets.inputs`. `title` names the job
+    in progress bar and log. A student whose loss stops being finite is marked as failed; the others go on undisturbed.
+    checkpoint: the `checkpoints.Checkpoint` to go on from and to keep, if any. cuda_graphs: see `steps.Graphed`.
+    """
+    network = network.to(cell.device, cell.dtype)
+    generator = torch.Generator().manual_seed(stream(seed, BATCHES))
+    hyperparameters = {
+        name: torch.as_tensor(values, dtype=cell.dtype, device=cell.device).view(-1, 1, 1)
+        for name, values in hyperparameters.items()
+    }
+    validation_onehot = torch.nn.functional.one_hot(cell.validation_labels, cell.classes).to(
+        cell.dtype
+    )
+    memory, noise = {}, torch.Generator().manual_seed(stream(seed, NOISE))
+    optimizer = recipe.make_optimizer(network.parameters())
+    step = Step(
+        network, cell, method, hyperparameters, options or {}, optimizer, memory, recipe.epochs
+    )
+    total, step = step.total, Graphed(step) if cuda_graphs else step
+    state = network.state_dict()  # refers to the weights themselves, which change in place
+    best = {name: tensor.clone() for name, tensor in state.items()}
+    students = network.students
+    best_ce, best_epoch = np.full(students, np.inf), np.zeros(students, np.int64)
+    failed_epoch, active = np.zeros(students, np.int64), np.ones(students, bool)
+    history = np.full((2, students, recipe.epochs), np.nan)
+    tensors = {f"weights/{name}": tensor for name, tensor in state.items()} | {
+        f"best/{name}": tensor for name, tensor in best.items()
+    }
+    records = {
+        "best_ce": best_ce,
+        "best_epoch": best_epoch,
+        "failed_epoch": failed_epoch,
+        "active": active,
+        "history": history,
+    }
+    generators = {"batches": generator, "noise": noise}
+    whole = State(title, tensors | optimizer.tensors(), records, generators, memory, network)
+    done = checkpoint.resume(whole) if checkpoint else 0
+
+    epochs = tqdm(
+        range(done, recipe.epochs),
+        desc=title,
+        unit="epoch",
+        leave=False,
+        disable=None,
+        initial=done,
+        total=recipe.epochs,
+    )
+    for epoch in epochs:
+        network.train()
+        step.start(epoch, recipe.rate(epoch))
+        for batch in cell.batches(recipe.batch_size, generator, noise):
+            network.draw_coins(generator)
+            step(*batch)
+
+        logits = predict(network, cell.validation)
+        ce = losses(logits, validation_onehot)
+        history[:, active, epoch] = (
+            torch.stack([total / len(cell.train), ce]).double().cpu().numpy()[:, active]
+        )
+        loss_now, ce_now = history[:, :, epoch]
+        failed_epoch[active & ~np.isfinite(loss_now + ce_now)] = epoch + 1
+        active &= failed_epoch == 0
+        improved = active & (ce_now < best_ce)
+        best_ce[improved], best_epoch[improved] = ce_now[improved], epoch + 1
+        if improved.any():
+            rows = torch.as_tensor(np.flatnonzero(improved), device=cell.device)
+            for name, tensor in best.items():
+                tensor[rows] = state[name][rows]
+        if recipe.patience is not None:
+            active &= epoch + 1 - best_epoch < recipe.patience
+        if (epoch + 1) % max(1, recipe.epochs // 10) == 0 or not active.any():
+            log.info(
+                "%s: epoch %d, %d students, best validation cross-entropy %.4f",
+                title,
+                epoch + 1,
+                active.sum(),
+                best_ce.min(),
+            )
+        if not active.any():
+            break
+        if checkpoint:
+            checkpoint.keep(whole, epoch + 1)
+
+    network.load_state_dict(best)
+    return Students(
+        predict(network, cell.validation).cpu().numpy(),
+        best_epoch,
+        failed_epoch,
+        history[0],
+        history[1],
+        best,
+    )
+
+
+def train_chunks(
+    points,
+    at_once,
+    make,
+    cell,
+    method,
+    recipe,
+    seed,
+    title,
+    options,
+    checkpoints,
+    cuda_graphs=False,
+):
+    """Train the students of all `points`, up to `at_once` in one network that `make` builds; returns `Students` by chunk.
+
+    Where the device's memory does not suffice for a chunk, half of it goes on: slower, and with other rounding.
+    """
+    results, start = [], 0
+    while start < len(points):
+        chunk = points[start : start + at_once]
+        name = f"{title} {start + 1}-{start + len(chunk)}/{len(points)}"
+        checkpoint = checkpoints.chunk(start, len(chunk))
+        if (kept := checkpoint.finished()) is not None:
+            log.info("%s: finished before", name)
+            students = Students.of(kept)
+        else:
+            hyperparameters = {key: [point[key] for point in chunk] for key in points[0]}
+            try:
+                given = (
+                    cell,
+                    method,
+                    hyperparameters,
+                    recipe,
+                    seed,
+                    name,
+                    options,
+                    checkpoint,
+                    cuda_graphs,
+                )
+                students = train(make(len(chunk)), *given)
+            except torch.OutOfMemoryError:
+                if len(chunk) == 1:
+                    raise UserError(
+                        f"{name}: one student does not fit into the device's memory; use a smaller network or batch"
+                    ) from None
+                at_once = math.ceil(len(chunk) / 2)
+                log.warning(
+                    "%s: out of device memory; goes on with %d students at once", name, at_once
+                )
+                torch.cuda.empty_cache()
+                continue
+            if checkpoints.all_chunks or start + len(chunk) < len(points):
+                checkpoint.save(students.arrays(), finished=True)
+        results.append(students)
+        start += len(chunk)
+    return results

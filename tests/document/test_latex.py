@@ -1,0 +1,234 @@
+"""LaTeX as text, and the way from a metrics table to Table III and its diagrams, compiled once."""
+
+import shutil
+import subprocess
+
+import pandas as pd
+import pytest
+from critical_difference import critical_difference
+from ils.document.latex import escape, number, row, wide_table
+from ils.errors import UserError
+from ils.files import read_csv, write_csv
+from rank_methods import rank_methods
+from table3 import table3
+
+
+def test_escape():
+    assert escape("BS_Soft & 5% of $x^2$ #1 {~}") == (
+        r"BS\_Soft \& 5\% of \$x\textasciicircum{}2\$ \#1 \{\textasciitilde{}\}"
+    )
+    assert escape("a\\b") == r"a\textbackslash{}b"
+
+
+def test_numbers():
+    assert number(0.7064, 3) == "0.706"
+    assert number(0.7064, 3, rank=8.5) == "0.706$_{8.5}$"
+    assert number(76.826, 2, bold=True, rank=1.0) == r"\textbf{76.83}$_{1}$"
+
+
+def test_rows_and_table():
+    assert row(["a", "b"]) == r"a & b \\"
+    text = wide_table("Caption", "tab:x", ["Model", "LS"], [("ECE", [["LeNet", "0.1"]])])
+    assert text.startswith(
+        "% Needs \\usepackage{booktabs} and \\usepackage{graphicx}.\n\\begin{table*}"
+    )
+    assert (
+        "\\midrule\n\\multicolumn{2}{@{}l}{\\textit{ECE}} \\\\\nLeNet & 0.1 \\\\\n\\bottomrule"
+        in text
+    )
+
+
+# Two seeds of three methods on two blocks. Means over seeds of cross-entropy, on wine: .5, .4, .3004; on iris: .2,
+# .3, .3. Accuracy on wine: .8, .8, .9; on iris: all 1.
+CELLS = {
+    ("LeNet", "wine", "No LS"): [(0.4, 0.7), (0.6, 0.9)],
+    ("LeNet", "wine", "BS_Soft"): [(0.4, 0.8), (0.4, 0.8)],
+    ("LeNet", "wine", "ILS+TempS"): [(0.3, 0.9), (0.3008, 0.9)],
+    ("MLP_2", "iris", "No LS"): [(0.2, 1.0), (0.2, 1.0)],
+    ("MLP_2", "iris", "BS_Soft"): [(0.2, 1.0), (0.4, 1.0)],
+    ("MLP_2", "iris", "ILS+TempS"): [(0.4, 1.0), (0.2, 1.0)],
+}
+
+
+@pytest.fixture
+def stage(tmp_path):
+    """Return the folder in which rank_methods has ranked CELLS."""
+    rows = [
+        dict(
+            network=network,
+            dataset=dataset,
+            method=method,
+            seed=seed,
+            cross_entropy=loss,
+            accuracy=hits,
+        )
+        for (network, dataset, method), runs in CELLS.items()
+        for seed, (loss, hits) in enumerate(runs)
+    ]
+    write_csv(
+        tmp_path / "metrics.csv", pd.DataFrame(rows).assign(ece=0.01, cwece=0.02, best_epoch=7)
+    )
+    rank(tmp_path)
+    return tmp_path
+
+
+def rank(folder):
+    rank_methods(
+        metrics=folder / "metrics.csv",
+        alpha=0.05,
+        ranks=folder / "ranks.csv",
+        average_ranks=folder / "average_ranks.csv",
+        friedman_tests=folder / "friedman.csv",
+        pairwise_tests=folder / "pairwise.csv",
+    )
+
+
+def typeset(folder, intervals=None):
+    table3(
+        ranks=folder / "ranks.csv",
+        average_ranks=folder / "average_ranks.csv",
+        intervals=intervals,
+        metrics=["cross_entropy", "accuracy", "ece", "cwece"],
+        source="averages over 2 seeds of a_b.yaml",
+        tex=folder / "table3.tex",
+        csv=folder / "table3.csv",
+    )
+    return (folder / "table3.tex").read_text()
+
+
+def test_ranks_and_tests_as_csv(stage):
+    ranks = read_csv(stage / "ranks.csv")
+    assert list(ranks) == ["pool", "metric", "dataset", "network", "method", "value", "rank"]
+    wine = ranks.query("pool == 'all' and metric == 'accuracy' and dataset == 'wine'")
+    assert wine["value"].tolist() == pytest.approx([0.8, 0.8, 0.9]) and wine["rank"].tolist() == [
+        2.5,
+        2.5,
+        1,
+    ]
+    alone = ranks.query("pool == 'alone' and metric == 'accuracy' and dataset == 'wine'")
+    assert alone["method"].tolist() == ["No LS", "BS_Soft"] and alone["rank"].tolist() == [1.5, 1.5]
+    averages = read_csv(stage / "average_ranks.csv").query(
+        "pool == 'all' and metric == 'cross_entropy'"
+    )
+    assert averages["average_rank"].tolist() == [2, 2.25, 1.75]
+    tests = read_csv(stage / "friedman.csv").query("pool == 'all'").set_index("metric")
+    assert list(tests.index) == ["accuracy", "cross_entropy", "ece", "cwece"]
+    assert tests.loc["ece", ["statistic", "p"]].tolist() == [0, 1]  # everything ties
+    assert (tests[["k", "n"]] == (3, 2)).all(axis=None)
+    assert tests["critical_difference"].tolist() == pytest.approx(
+        [2.343 * 1**0.5] * 4, abs=1e-3
+    )  # Demsar's q_0.05
+    pairs = read_csv(stage / "pairwise.csv").query("pool == 'all' and metric == 'cross_entropy'")
+    assert pairs["method_2"].tolist() == ["BS_Soft", "ILS+TempS", "ILS+TempS"]
+    assert (
+        pairs["rank_difference"].tolist() == [0.25, -0.25, -0.5]
+        and pairs["nemenyi_p"].between(0.5, 1).all()
+    )
+    assert pairs["wilcoxon_p"].tolist() == [1, 1, 1] and pairs["wilcoxon_holm_p"].tolist() == [
+        1,
+        1,
+        1,
+    ]
+
+
+def test_table3_text(stage):
+    lines = typeset(stage).splitlines()
+    assert r"Model & Dataset & No LS & BS\_Soft & ILS+TempS \\" in lines
+    assert r"LeNet & wine & 0.500$_{3}$ & 0.400$_{2}$ & \textbf{0.300}$_{1}$ \\" in lines
+    assert r"MLP\_2 & iris & \textbf{0.200}$_{1}$ & 0.300$_{2.5}$ & 0.300$_{2.5}$ \\" in lines
+    assert r"\textit{Average Rank} &  & 2.00 & 2.25 & \textbf{1.75} \\" in lines
+    assert r"LeNet & wine & 80.00$_{2.5}$ & 80.00$_{2.5}$ & \textbf{90.00}$_{1}$ \\" in lines
+    assert (
+        r"MLP\_2 & iris & \textbf{100.00}$_{2}$ & \textbf{100.00}$_{2}$ & \textbf{100.00}$_{2}$ \\"
+        in lines
+    )
+    caption = next(line for line in lines if line.startswith(r"\caption"))
+    assert r"averages over 2 seeds of a\_b.yaml" in caption and "Eq.~2" in caption
+
+
+def test_table3_as_csv_loses_no_digit(stage):
+    typeset(stage)
+    table = read_csv(stage / "table3.csv").set_index(["metric", "network", "dataset"])
+    row = table.loc["cross_entropy", "LeNet", "wine"]
+    assert row[["No LS", "BS_Soft", "ILS+TempS"]].tolist() == pytest.approx([0.5, 0.4, 0.3004])
+    assert row[["No LS rank", "BS_Soft rank", "ILS+TempS rank"]].tolist() == [3, 2, 1]
+    assert table.index.get_level_values("metric").unique().tolist() == [
+        "accuracy",
+        "cross_entropy",
+        "cwece",
+        "ece",
+    ]
+
+
+def test_digits_end_where_standard_errors_begin(stage):
+    errors = {"cross_entropy": 0.03, "accuracy": 0.004, "ece": 0.2, "cwece": 0.0}
+    frame = pd.DataFrame(
+        [(metric, error) for metric, error in errors.items()], columns=["metric", "standard_error"]
+    )
+    write_csv(stage / "intervals.csv", frame)
+    lines = typeset(stage, stage / "intervals.csv").splitlines()
+    assert r"LeNet & wine & 0.50$_{3}$ & 0.40$_{2}$ & \textbf{0.30}$_{1}$ \\" in lines
+    assert r"LeNet & wine & 80.0$_{2.5}$ & 80.0$_{2.5}$ & \textbf{90.0}$_{1}$ \\" in lines
+    assert (
+        r"LeNet & wine & \textbf{0.0}$_{2}$ & \textbf{0.0}$_{2}$ & \textbf{0.0}$_{2}$ \\" in lines
+    )  # ECE 0.01 ± 0.2
+    assert (
+        r"LeNet & wine & \textbf{0.020}$_{2}$ & \textbf{0.020}$_{2}$ & \textbf{0.020}$_{2}$ \\"
+        in lines
+    )
+
+
+def test_blocks_of_the_table_come_in_the_papers_order(stage):
+    text = typeset(stage)
+    titles = [
+        r"\textit{Cross-Entropy}",
+        r"\textit{Accuracy \%}",
+        r"\textit{ECE}",
+        r"\textit{cwECE}",
+    ]
+    assert sorted(titles, key=text.index) == titles
+
+
+def test_a_metric_that_was_not_ranked_is_named(stage):
+    write_csv(stage / "metrics.csv", read_csv(stage / "metrics.csv").drop(columns="cwece"))
+    rank(stage)
+    with pytest.raises(UserError, match="needs ranks by cwece"):
+        typeset(stage)
+    with pytest.raises(UserError, match="friedman.csv: has no metric cwece"):
+        critical_difference(
+            stage / "average_ranks.csv",
+            stage / "friedman.csv",
+            [("cwece", "all")],
+            [stage / "fig15.pdf"],
+        )
+
+
+def test_an_incomplete_metrics_table_is_refused(stage):
+    write_csv(stage / "metrics.csv", read_csv(stage / "metrics.csv").iloc[1:])
+    with pytest.raises(UserError, match="network=LeNet, dataset=wine, method=No LS, seed=0"):
+        rank(stage)
+
+
+def test_the_diagram_of_one_metric_in_both_formats(stage):
+    figures = [stage / "fig13.pdf", stage / "fig13.png"]
+    critical_difference(
+        stage / "average_ranks.csv", stage / "friedman.csv", [("cross_entropy", "all")] * 2, figures
+    )
+    assert figures[0].read_bytes().startswith(b"%PDF") and figures[1].read_bytes().startswith(
+        b"\x89PNG"
+    )
+
+
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="pdflatex is not installed")
+def test_table3_compiles(stage):
+    typeset(stage)
+    packages = r"\usepackage{booktabs}\usepackage{graphicx}"
+    document = (
+        rf"\documentclass{{article}}{packages}\begin{{document}}\input{{table3}}\end{{document}}"
+    )
+    (stage / "document.tex").write_text(document)
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "document.tex"]
+    result = subprocess.run(command, cwd=stage, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stdout[-2000:]
+    assert "Output written on document.pdf (1 page" in result.stdout
+    assert "Overfull" not in result.stdout and "Missing character" not in result.stdout

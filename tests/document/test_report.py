@@ -1,0 +1,338 @@
+"""The report's pages, what ran, and the document: sentences computed from made-up numbers, LaTeX compiled once."""
+
+import json
+import re
+import shutil
+import subprocess
+import tomllib
+
+import numpy as np
+import pandas as pd
+import pytest
+from compile_document import compile_document
+from conftest import ROOT
+from ils.document.document import block, counts_table, document, drawings, findings, prose
+from ils.document.latex import wide_table
+from ils.document.pages import browser, counts, table
+from ils.document.provenance import PACKAGES, commit, gpus, processor
+from ils.errors import UserError
+from ils.figures.style import save
+from ils.files import write_csv
+from ils.synthetic.curves import HISTOGRAM_MODELS
+from matplotlib.figure import Figure
+from pages import pages
+from provenance import provenance
+
+
+def compared(*rows):
+    return pd.DataFrame(
+        rows,
+        columns=[
+            "setup",
+            "row",
+            "column",
+            "mean",
+            "standard_error",
+            "printed",
+            "differs",
+            "differs_clearly",
+        ],
+    )
+
+
+def test_cells_that_differ_are_counted_where_the_paper_has_a_number():
+    rows = [
+        ("a", "x", "ece", 1, 0.1, 1.3, True, True),
+        ("a", "x", "ce", 1, 0.1, 1.25, True, False),
+        ("a", "x", "t", 1, 0.1, np.nan, False, False),
+    ]
+    sentence = findings.differing(compared(*rows, ("b", "x", "ece", 1, 0.1, 1, False, False)))
+    assert (
+        sentence
+        == "Further than two standard errors from the print: 2 of 2 cells, 1 clearly, under a; 0 of 1 cells, 0 clearly, under b."
+    )
+    bayes = compared(("a", "Bayes-Optimal", "accuracy", 82.1, 0.03, 81.98, True, True))
+    assert findings.bayes_optimal(bayes).endswith(
+        "82.10 ± 0.03 %, printed 81.98 %: 4.0 standard errors apart."
+    )
+
+
+def test_verdicts_of_every_study_but_those_by_eq_2():
+    rows = [
+        ("paper", "holds"),
+        ("paper", "fails"),
+        ("this run", "undecidable"),
+        ("this run, Eq. 2", "holds"),
+    ]
+    claims = pd.DataFrame(rows, columns=["study", "verdict"])
+    assert findings.verdicts(claims) == (
+        "Claims of the paper: on the printed numbers 1 of 2 hold, 1 fail; on this run 0 of 1 hold, 0 fail, 1 undecidable."
+    )
+    assert counts(claims, "study", "verdict").values.tolist() == [
+        ["paper", 1, 1, 0],
+        ["this run", 0, 0, 1],
+        ["this run, Eq. 2", 1, 0, 0],
+    ]
+
+
+def ranks(values, cd=2.0, metric="ece"):
+    averages = pd.DataFrame(
+        {"pool": "all", "metric": metric, "method": values.keys(), "average_rank": values.values()}
+    )
+    return averages, pd.DataFrame(
+        {"pool": ["all"], "metric": metric, "p": 0.03, "k": len(values), "critical_difference": cd}
+    )
+
+
+def test_the_top_clique_is_who_is_within_the_critical_difference_of_the_best():
+    ours, printed = (
+        ranks({"LS": 3.9, "ILS": 1.5, "Dis": 2.0}),
+        ranks({"LS": 1.0, "ILS": 2.0}, cd=0.5),
+    )
+    assert findings.clique(("this run", *ours, "ece"), ("print", *printed, "ece")) == (
+        "This run: the top clique is ILS and Dis, 2 of 3 methods (Friedman p = 0.03, critical difference 2.00); "
+        "print: the top clique is LS, 1 of 2 methods (Friedman p = 0.03, critical difference 0.50)."
+    )
+    assert "all 3 methods share" in findings.clique(
+        ("this run", ours[0], ours[1].assign(critical_difference=9), "ece")
+    )
+    sentence = findings.ranking(ours[0], printed[0], ["ece"])
+    assert (
+        "ECE ILS 1.50 (print: LS 1.00; correlation -1.00)" in sentence
+    )  # by the methods of both, LS and ILS
+
+
+def test_distances_from_the_bayes_optimal_distribution():
+    histogram = np.zeros((2, len(HISTOGRAM_MODELS), 3, 4), int)
+    histogram[..., 0] = 6
+    histogram[:, 1, :, 3] = 2  # a quarter of No LS lies elsewhere
+    assert (
+        "highest probabilities No LS 0.250, No LS+TempS 0.000, LS+TempS 0.000; the others No LS 0.250"
+        in findings.distributions(histogram)
+    )
+    assert findings.true_class_distance(histogram).endswith(": 0.000.")
+
+
+def curve(low, high):
+    """One replicate's sums, 8 groups of 10 instances, whose best epsilon is `low` below p_t = 0.6 and `high` above."""
+    epsilon, teacher = np.array([0.0, 0.1, 0.2]), np.full(8, 5.0)
+    best = np.where(np.arange(8) < 4, low, high)
+    student = teacher + (epsilon[:, None] != best) * 3
+    count = np.full((1, 2, 1, 8), 10.0)
+    sums = {
+        "curve_count": count,
+        "curve_teacher": teacher + 0 * count,
+        "curve_student": student + np.zeros((1, 2, 1, 3, 8)),
+    }
+    return {"curve_epsilon": epsilon[None]} | sums
+
+
+def test_curves_that_fall():
+    sentence = findings.falling({"one": curve(0.2, 0.0), "two": curve(0.1, 0.1)}, 0)
+    assert (
+        sentence
+        == "In 1 of 2 panels the best epsilon averages more below p_t = 0.6 than above: one 0.200 and 0.000; two 0.100 and 0.100."
+    )
+    sentence = findings.best_curve(curve(0.2, 0.0), 0.79, 1.5)
+    assert (
+        "averages 0.200, above 0.000, the paper's parabola 0.181 and 0.025" in sentence
+        and "P1 = 0.790 and P2 = 1.50" in sentence
+    )
+
+
+def test_the_lowest_loss_and_the_papers_choice():
+    grid = np.array(
+        [[[0.5, 0.4], [0.6, 0.3]], [[0.7, 0.6], [0.8, 0.5]]]
+    )  # 2 replicates, P1 0.8 and 0.9, P2 2 and 4
+    assert findings.lowest(grid, [0.8, 0.9], [2, 4]).endswith(
+        "0.4000, is at P1 = 0.9, P2 = 4; the paper's 0.8 and 2 lies 0.2000 ± 0.0000 above it."
+    )
+    assert findings.lowest(grid, [0.7, 0.9], [2, 4]).endswith("P2 = 4.")
+    assert findings.easy({"iris": np.array([[1, 0, 0, 0, 0, 0, 0, 0, 0, 3]])}).endswith(
+        ": iris 75 %."
+    )
+
+
+def test_contradictions_by_kind():
+    found = pd.DataFrame({"kind": ["tie rule", "subscript", "subscript"]})
+    assert findings.contradictions(found) == (
+        "In the printed table, subscripts that fit no rule for ties: 2; average ranks by another rule for ties than mid-ranks: 1."
+    )
+
+
+def test_prose_is_latex():
+    assert (
+        prose("as_written: p_t < 0.6, 1 ± 2 %")
+        == r"as\_written: $p_t$ \textless{} 0.6, 1 $\pm$ 2 \%"
+    )
+
+
+def small_document():
+    artefacts = {
+        "table3": ("Sentence III.", r"\artefact{table3}"),
+        "fig12": ("Sentence 12.", drawings(["a", "a"], "A caption.")),
+    }
+    artefacts["fig01"] = "Sentence 1.", drawings(["a"], "The first.")
+    return document(
+        "Heading",
+        r"\contents",
+        artefacts,
+        counts_table(pd.DataFrame({"kind": ["a_b"], "ece": [3]})),
+    )
+
+
+def test_the_document_has_what_there_is_in_the_papers_order():
+    text = small_document()
+    marks = [
+        "{Figure 1}{Sentence 1.}",
+        "Sections III and IV",
+        "{Table III, this run}",
+        "Section VI",
+        "{Figure 12}",
+        "Appendix C",
+        r"a\_b & 3",
+    ]
+    assert sorted(marks, key=text.index) == marks
+    assert "Appendix A" not in text and "Table V" not in text  # no empty sections
+    assert block("table3", "", "").startswith(r"\begin{landscape}") and block(
+        "table6", "", ""
+    ).startswith(r"\begin{block}{Table VI}")
+    assert text.count(r"\drawing[.49\linewidth]{a}") == 2 and r"\drawing[\linewidth]{a}" in text
+
+
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="pdflatex is not installed")
+def test_the_document_compiles_to_the_same_bytes(tmp_path):
+    figure = Figure(figsize=(9, 1))
+    figure.subplots().plot([0, 1])
+    save(figure, tmp_path / "a.pdf")
+    tall = wide_table(
+        "A caption.", "tab:x", ["Model", "LS"], [("ECE", [["LeNet", "0.1"]] * 90)]
+    )  # more than a page
+    (tmp_path / "table3.tex").write_text(tall)
+    (tmp_path / "reproduction.tex").write_text(small_document())
+    outputs = [tmp_path / "one.pdf", tmp_path / "two.pdf"]
+    for output in outputs:
+        compile_document(tmp_path / "reproduction.tex", output)
+    assert outputs[0].read_bytes() == outputs[1].read_bytes() and outputs[
+        0
+    ].read_bytes().startswith(b"%PDF")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "a.pdf",
+        "one.pdf",
+        "reproduction.tex",
+        "table3.tex",
+        "two.pdf",
+    ]
+    command = [
+        "pdflatex",
+        "-interaction=nonstopmode",
+        "-output-directory",
+        str(tmp_path),
+        "reproduction.tex",
+    ]
+    log = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True).stdout
+    assert "Overfull" not in log and "Missing character" not in log and "multiply" not in log
+    (tmp_path / "reproduction.tex").write_text(small_document().replace("table3}", "absent}"))
+    with pytest.raises(UserError, match="pdflatex stopped: ! LaTeX Error: File `absent"):
+        compile_document(tmp_path / "reproduction.tex", tmp_path / "three.pdf")
+    assert not (tmp_path / "three.pdf").exists()
+
+
+def test_tables_as_html():
+    frame = pd.DataFrame(
+        {
+            "method": ["A<B", "C"],
+            "LS": [0.123456, 1.0],
+            "LS rank": [1.0, 2.5],
+            "ILS": [0.2, 0.1],
+            "ILS rank": [2.0, 1.0],
+        }
+    )
+    text = table(frame)
+    assert "A&lt;B" in text and "<th>LS</th><th>ILS</th>" in text
+    assert (
+        '<td class="number" data-value="0.123456"><b>0.1235</b><sub>1</sub></td>' in text
+        and "1</td>" not in text
+    )
+    text = table(
+        pd.DataFrame(
+            {"verdict": ["holds", "undecidable"], "differs": [True, False], "n": [3, None]}
+        )
+    )
+    assert (
+        '<td class="holds">' in text
+        and '<td class="open">' in text
+        and '<td class="true">True' in text
+        and "<td></td>" in text
+    )
+    assert re.search(r'download="a.csv" href="data:text/csv;base64,\w+', browser(frame, "a"))
+
+
+def test_pages_as_files(tmp_path):
+    write_csv(tmp_path / "claims.csv", pd.DataFrame({"study": ["paper"], "verdict": ["fails"]}))
+    (tmp_path / "claims.rst").write_text("What it shows.\n")
+    pages(
+        [tmp_path / "claims.csv"], [tmp_path / "claims.rst"], ["Claims"], [tmp_path / "claims.html"]
+    )
+    text = (tmp_path / "claims.html").read_text()
+    assert "<h1>Claims</h1>\n<p>What it shows.</p>" in text and text.count("<table") == 2
+    assert not re.search(r"(src|href)=.?(http|//)", text)  # nothing from elsewhere
+
+
+def test_what_ran_is_the_same_twice_and_has_no_date(tmp_path):
+    (tmp_path / "caption.rst").write_text("What ran.")
+    config = {"device": "cpu", "seeds": [0, 1], "folder": None}
+    outputs = [(tmp_path / f"{n}.json", tmp_path / f"{n}.html") for n in (1, 2)]
+    for paths in outputs:
+        provenance(config, "device: cpu\n", "mine.yaml", tmp_path, tmp_path / "caption.rst", *paths)
+    assert [path.read_bytes() for path in outputs[0]] == [path.read_bytes() for path in outputs[1]]
+    found = json.loads(outputs[0][0].read_text())
+    assert (
+        found["config"] == config
+        and found["config_file"] == "mine.yaml"
+        and found["commit"] is None
+    )
+    assert found["packages"]["numpy"] == np.__version__ and found["packages"].keys() == set(
+        PACKAGES
+    )
+    assert "mine.yaml" in outputs[0][1].read_text() and "device: cpu" in outputs[0][1].read_text()
+    assert str(tmp_path) not in outputs[0][0].read_text() + outputs[0][1].read_text()
+
+
+def test_the_packages_are_those_of_the_project():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert sorted(PACKAGES) == sorted(
+        re.match(r"[\w-]+", dependency)[0] for dependency in project["dependencies"]
+    )
+
+
+def test_the_commit_of_the_repository_itself(tmp_path):
+    assert commit(tmp_path) is None
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
+    (tmp_path / "file").write_text("1")
+    for arguments in (["init", "-q"], ["add", "file"], ["commit", "-qm", "one"]):
+        subprocess.run(git + arguments, check=True)
+    assert re.fullmatch("[0-9a-f]{40}", commit(tmp_path))
+    (tmp_path / "file").write_text("2")
+    assert re.fullmatch(r"[0-9a-f]{40}\+", commit(tmp_path))
+    (tmp_path / "inside").mkdir()
+    assert commit(tmp_path / "inside") is None  # that of another repository is not ours
+
+
+def test_the_machine(tmp_path):
+    (tmp_path / "cpuinfo").write_text("processor\t: 0\nmodel name\t: A B (R)\n")
+    assert processor(tmp_path / "cpuinfo") == "A B (R)" and isinstance(
+        processor(tmp_path / "none"), str
+    )
+    (tmp_path / "0000:01").mkdir()
+    (tmp_path / "0000:01/information").write_text("Model: \t\t H100\nIRQ: 1\n")
+    assert gpus(tmp_path) == ["H100"] and gpus(tmp_path / "none") == []
+
+
+def test_a_long_table_stands_after_its_title_and_may_take_two_pages():
+    text = block("table5", "Sentence.", r"\artefact{table5}")
+    assert (
+        text.index(r"\end{block}")
+        < text.index(r"\artefact{table5}")
+        < text.index(r"\end{landscape}")
+    )

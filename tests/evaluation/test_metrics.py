@@ -1,0 +1,139 @@
+"""Every metric on an example worked by hand, on data with a known answer, and ECE against torchmetrics."""
+
+import math
+
+import numpy as np
+import pytest
+from ils.evaluation.metrics import (
+    BINS,
+    accuracy,
+    all_metrics,
+    bin_index,
+    brier,
+    cwece,
+    cwece_printed,
+    ece,
+)
+from ils.evaluation.probabilities import cross_entropy, softmax
+
+# Four samples, three classes. Confidences .70 (right) and .68 (wrong) share the bin (10/15, 11/15]; .85 (right) and
+# .45 (wrong) lie alone.
+PROBABILITIES = np.array(
+    [[0.70, 0.20, 0.10], [0.68, 0.30, 0.02], [0.10, 0.85, 0.05], [0.30, 0.25, 0.45]]
+)
+LABELS = np.array([0, 1, 1, 0])
+
+BY_HAND = {
+    "accuracy": 2 / 4,
+    "cross_entropy": -(math.log(0.7) + math.log(0.3) + math.log(0.85) + math.log(0.3)) / 4,
+    "ece": (abs(1 - (0.70 + 0.68)) + abs(1 - 0.85) + abs(0 - 0.45)) / 4,
+    # class 0: {.70, .68} with one hit, {.10} none, {.30} a hit; class 1: .20 and .25 no, .30 and .85 yes, each
+    # alone; class 2: {.10} {.02, .05} {.45} and never a hit
+    "cwece": ((0.38 + 0.10 + 0.70) + (0.20 + 0.25 + 0.70 + 0.15) + (0.10 + 0.07 + 0.45)) / 4 / 3,
+    # true class 0: .70 right, .45 wrong; true class 1: .68 wrong, .85 right; class 2 has no sample
+    "cwece_printed": ((0.30 + 0.45) / 2 + (0.68 + 0.15) / 2) / 2,
+    "brier": (0.14 + 0.9528 + 0.035 + 0.755) / 4,
+}
+
+
+@pytest.mark.parametrize("metric", BY_HAND)
+def test_worked_example(metric):
+    assert all_metrics(np.log(PROBABILITIES), LABELS)[metric] == pytest.approx(
+        BY_HAND[metric], rel=1e-12
+    )
+
+
+def test_several_models_at_once_equal_one_by_one():
+    rng = np.random.default_rng(2)
+    logits, labels = rng.normal(size=(2, 3, 40, 5)), rng.integers(0, 5, 40)
+    together = all_metrics(logits, labels)
+    for i in np.ndindex(2, 3):
+        for name, value in all_metrics(logits[i], labels).items():
+            assert together[name].shape == (2, 3) and together[name][i] == pytest.approx(
+                value, rel=1e-12
+            )
+
+
+def test_bin_edges_belong_to_the_lower_bin():
+    assert bin_index([0, 1 / 15, 1 / 15 + 1e-12, 0.5, 1]).tolist() == [0, 0, 1, 7, 14]
+    assert bin_index(np.arange(1, 16) / 15).tolist() == list(range(15))
+    # a miss at 1/15 and a hit at 0 cancel only when both lie in B1 = [0, 1/15]
+    assert ece(np.array([[1 / 15, 0], [0, 0]]), np.array([1, 0])) == pytest.approx((1 - 1 / 15) / 2)
+
+
+def test_cross_entropy_of_an_underflowing_probability_is_finite():
+    assert cross_entropy(np.array([[1000.0, 0.0]]), np.array([1])) == 1000
+    assert softmax(np.array([[1000.0, 0.0]])).tolist() == [[1, 0]]
+
+
+def test_a_constant_prediction_has_a_known_error():
+    labels = np.repeat([0, 1, 2], [60, 20, 20])
+    right = np.tile([0.6, 0.2, 0.2], (100, 1))
+    assert ece(right, labels) == pytest.approx(0, abs=1e-12) == cwece(right, labels)
+    # the printed variant is no calibration error: within a true class the most probable class is always or never hit
+    assert cwece_printed(right, labels) == pytest.approx((0.4 + 0.6 + 0.6) / 3)
+    over = np.tile([0.9, 0.05, 0.05], (100, 1))
+    assert ece(over, labels) == pytest.approx(0.3)
+    assert cwece(over, labels) == pytest.approx((0.3 + 0.15 + 0.15) / 3)
+    assert brier(right, labels) == pytest.approx(0.6 * (0.16 + 0.08) + 0.4 * (0.36 + 0.64 + 0.04))
+
+
+def draw(classes, samples, seed):
+    """Return probabilities from a Dirichlet law and labels drawn from these very probabilities."""
+    rng = np.random.default_rng(seed)
+    probabilities = rng.dirichlet(np.ones(classes), samples)
+    labels = (rng.random((samples, 1)) > probabilities.cumsum(-1)).sum(-1).clip(max=classes - 1)
+    return probabilities, labels
+
+
+@pytest.mark.parametrize("classes", [2, 4, 10])
+def test_calibrated_predictions_have_no_error_beyond_sampling(classes):
+    samples = 100_000
+    probabilities, labels = draw(classes, samples, classes)
+    # in a bin of m samples the gap is a mean of m variables of variance <= 1/4: E sum m/N |gap| <= sqrt(bins / 4N)
+    bound = math.sqrt(BINS / 4 / samples)
+    assert ece(probabilities, labels) < bound
+    assert cwece(probabilities, labels) < bound
+    assert accuracy(probabilities, labels) == pytest.approx(
+        probabilities.max(-1).mean(), abs=4 * 0.5 / samples**0.5
+    )
+
+
+def test_overconfidence_of_a_known_size_is_found():
+    # K = 2, p uniform. The prediction is squeezed towards the corners: (1 + 2p)/3 above one half and 2p/3 below. So
+    # the top class is hit with p and predicted with (1 + 2p)/3: mean gap (1 - p)/3 over p in [1/2, 1], which is 1/12.
+    probabilities, labels = draw(2, 200_000, 0)
+    squeezed = np.where(probabilities > 0.5, (1 + 2 * probabilities) / 3, 2 * probabilities / 3)
+    assert ece(squeezed, labels) == pytest.approx(1 / 12, abs=0.004)
+    assert cwece(squeezed, labels) == pytest.approx(1 / 12, abs=0.004)
+
+
+@pytest.mark.parametrize("classes", [2, 7])
+def test_ece_agrees_with_torchmetrics(classes):
+    import torch
+    from torchmetrics.classification import MulticlassCalibrationError
+
+    rng = np.random.default_rng(classes)
+    logits, labels = 3 * rng.normal(size=(500, classes)), rng.integers(0, classes, 500)
+    metric = MulticlassCalibrationError(num_classes=classes, n_bins=BINS, norm="l1")
+    probabilities = softmax(logits)
+    expected = metric(torch.tensor(probabilities, dtype=torch.float64), torch.tensor(labels))
+    assert ece(probabilities, labels) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_the_printed_variant_stops_at_ten_classes():
+    probabilities, labels = draw(12, 3000, 5)
+    first_ten = np.mean([ece(probabilities[labels == j], labels[labels == j]) for j in range(10)])
+    assert cwece_printed(probabilities, labels) == pytest.approx(first_ten)
+    assert cwece_printed(probabilities, labels, classes=12) != pytest.approx(first_ten)
+
+
+def test_eq_2_stays_under_its_bound():
+    # cwECE <= 2 (1 - mean p_t) / K <= 2 (1 - exp(-CE)) / K; the paper's printed cwECE does not
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        logits, labels = rng.normal(scale=4, size=(60, 10)), rng.integers(0, 10, 60)
+        assert (
+            cwece(softmax(logits), labels)
+            <= 2 * (1 - np.exp(-cross_entropy(logits, labels))) / 10 + 1e-12
+        )

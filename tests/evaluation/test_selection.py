@@ -1,0 +1,100 @@
+"""Temperature scaling finds the known temperature; the choice of a student follows validation cross-entropy."""
+
+import math
+
+import numpy as np
+import pytest
+from ils.errors import UserError
+from ils.evaluation.probabilities import cross_entropy
+from ils.evaluation.selection import select
+from ils.evaluation.temperature import fit_temperature
+from scipy.optimize import minimize_scalar
+
+BOUNDS = (0.05, 20.0)
+
+
+def calibrated(samples, classes, seed, scale=2.0):
+    """Return logits and labels drawn from their softmax, so that T = 1 is the truth."""
+    rng = np.random.default_rng(seed)
+    logits = scale * rng.normal(size=(samples, classes))
+    return logits, (logits + rng.gumbel(size=logits.shape)).argmax(-1)
+
+
+@pytest.mark.parametrize("factor", [0.4, 1.0, 3.0])
+def test_the_factor_by_which_calibrated_logits_are_scaled_is_recovered(factor):
+    logits, labels = calibrated(50_000, 5, seed=1)
+    assert fit_temperature(factor * logits, labels, BOUNDS) == pytest.approx(factor, rel=0.02)
+
+
+def test_agrees_with_a_numerical_minimiser():
+    for seed in range(4):
+        logits, labels = calibrated(80, 3, seed)
+        logits = logits * 1.7
+
+        def loss(log_t):
+            return cross_entropy(logits / np.exp(log_t), labels)
+
+        found = minimize_scalar(
+            loss, bounds=np.log(BOUNDS), method="bounded", options={"xatol": 1e-10}
+        )
+        temperature = fit_temperature(logits, labels, BOUNDS)
+        assert math.log(temperature) == pytest.approx(found.x, abs=1e-5)
+        assert loss(math.log(temperature)) <= found.fun + 1e-14
+
+
+def test_temperatures_of_many_models_equal_one_by_one():
+    logits, labels = calibrated(60, 4, seed=3)
+    models = np.stack([0.5 * logits, logits, 4 * logits])
+    together = fit_temperature(models, labels, BOUNDS)
+    assert together.tolist() == [float(fit_temperature(model, labels, BOUNDS)) for model in models]
+    assert together[2] / together[0] == pytest.approx(8)
+
+
+def test_the_bounds_are_reached_where_there_is_no_minimum():
+    labels = np.array([0, 1, 2])
+    right = 3.0 * np.eye(3)
+    assert fit_temperature(right, labels, BOUNDS) == pytest.approx(BOUNDS[0])
+    assert fit_temperature(-right, labels, BOUNDS) == pytest.approx(BOUNDS[1])
+    assert fit_temperature(right, labels, (0.5, 5.0)) == pytest.approx(0.5)
+
+
+def grid():
+    """Return three students: one diverged, one calibrated but vague, one sharp and ten times too confident."""
+    logits, labels = calibrated(2000, 3, seed=4)
+    vague, sharp = 0.5 * logits, 10 * logits
+    return (
+        np.stack([np.full_like(logits, np.nan), vague, sharp]),
+        labels,
+        np.array([True, False, False]),
+    )
+
+
+def test_joint_selection_sees_the_student_that_scaling_improves():
+    logits, labels, failed = grid()
+    vague_ce, sharp_ce = cross_entropy(logits[1], labels), cross_entropy(logits[2], labels)
+    assert vague_ce < sharp_ce
+
+    raw = select(logits, labels, failed, "none", BOUNDS)
+    assert raw == (1, 1.0, pytest.approx(vague_ce))
+
+    # students 1 and 2 are one model at two scales: add noise to the vague one, so that only scaling shows who is best
+    logits[1] += np.random.default_rng(0).normal(scale=0.5, size=logits[1].shape)
+    assert select(logits, labels, failed, "none", BOUNDS).index == 1
+    selected = select(logits, labels, failed, "selected", BOUNDS)
+    joint = select(logits, labels, failed, "joint", BOUNDS)
+    assert selected.index == 1 and joint.index == 2
+    assert joint.temperature == pytest.approx(10, rel=0.1)
+    assert joint.validation_ce < selected.validation_ce < cross_entropy(logits[1], labels)
+    for choice in (selected, joint):
+        scaled = logits[choice.index] / choice.temperature
+        assert choice.validation_ce == pytest.approx(cross_entropy(scaled, labels), rel=1e-12)
+
+
+@pytest.mark.parametrize("scaling", ["none", "selected", "joint"])
+def test_a_diverged_student_is_never_chosen(scaling):
+    logits, labels, failed = grid()
+    # a student is also skipped when its logits look perfect but its training failed
+    logits[0] = 100 * np.eye(3)[labels]
+    assert select(logits, labels, failed, scaling, BOUNDS).index in (1, 2)
+    with pytest.raises(UserError, match="every student"):
+        select(logits, labels, np.ones(3, bool), scaling, BOUNDS)

@@ -1,0 +1,291 @@
+"""Figures of a pair: the arrangement of grids, what the scripts write, and that everything is on the page and apart."""
+
+import itertools
+
+import made_up
+import matplotlib.text
+import numpy as np
+import pytest
+from calibration_figures import calibration_figures
+from ils.evaluation.reliability import classwise_bins, confidence_bins
+from ils.figures import calibration as diagrams
+from ils.figures import heat_maps, style, training_curves
+from ils.figures.grids import arrange
+from ils.figures.sheet import rows_of
+from ils.plan.grids import grid_points
+from training_figures import training_figures
+
+COLUMNS = [
+    "No LS",
+    "No LS+TempS",
+    "Dis",
+    "cLS",
+    "BS_Soft",
+    "Beta",
+    "LS",
+    "LS+TempS",
+    "ILS1",
+    "ILS2",
+    "ILS",
+    "ILS+TempS",
+]
+LONG = ["a method with a name that is longer than any panel", "another+TempS"]
+SMALL_GRID = {
+    "ls": {"epsilon": [0.2, 0.1]},
+    "ils": {"p1": [0.9, 0.8], "p2": [1, 2], "temperature": [4, 1]},
+    "no_ls": {},
+}
+SMALL_COLUMNS = [
+    {"column": "No LS", "method": "no_ls", "scaling": "none"},
+    {"column": "LS", "method": "ls", "scaling": "none"},
+    {"column": "LS+TempS", "method": "ls", "scaling": "joint"},
+    {"column": "ILS", "method": "ils", "scaling": "none"},
+    {"column": "ILS+TempS", "method": "ils", "scaling": "selected"},
+]
+
+
+def panels_of(grid, label="ILS"):
+    return arrange(label, list(grid), grid_points(grid))
+
+
+def test_one_hyperparameter_is_a_strip_in_ascending_order():
+    (panel,) = panels_of({"epsilon": [0.2, 0.01, 0.1], "beta": [3]})
+    assert panel.title == "ILS" and panel.x == ("ε", [0.01, 0.1, 0.2]) and panel.y == ("", [None])
+    assert panel.values(np.array([5.0, 6.0, 7.0])).tolist() == [[6, 7, 5]]
+    assert panel.find(0) == (0, 2) and panel.find(9) is None
+
+
+def test_two_hyperparameters_are_x_and_y_in_the_configs_order():
+    (panel,) = panels_of({"p2": [2, 1], "epsilon": [0.1, 0.3]})
+    assert (panel.x[0], panel.y[0]) == ("P2", "ε")
+    assert panel.values(np.arange(4.0)).tolist() == [
+        [2, 0],
+        [3, 1],
+    ]  # rows: epsilon, from low to high
+
+
+def test_a_third_hyperparameter_makes_one_panel_a_value():
+    panels = panels_of({"p1": [0.8, 0.9], "p2": [1, 2, 3], "temperature": [4, 1]})
+    assert [panel.title for panel in panels] == ["ILS, T = 1", "ILS, T = 4"]
+    assert [panel.students.shape for panel in panels] == [(3, 2, 1)] * 2
+    points = grid_points({"p1": [0.8, 0.9], "p2": [1, 2, 3], "temperature": [4, 1]})
+    row, column = panels[0].find(points.index({"p1": 0.9, "p2": 3, "temperature": 1}))
+    assert (row, column) == (2, 1) and panels[1].find(
+        points.index({"p1": 0.9, "p2": 3, "temperature": 1})
+    ) is None
+
+
+def test_of_more_hyperparameters_the_best_over_the_others_is_shown():
+    (panel,) = panels_of({"p1": [0.8, 0.9], "p2": [1, 2], "temperature": [1, 4], "shift": [0, 1]})
+    assert panel.title == "ILS, best over T, shift" and panel.students.shape == (2, 2, 4)
+    ce = np.arange(16.0)
+    ce[0] = np.nan  # diverged: the best of the others counts
+    ce[4:8] = np.nan
+    values = panel.values(ce)
+    assert values[0].tolist() == [1, 8] and np.isnan(values[1, 0]) and values[1, 1] == 12
+
+
+def test_no_grid_no_panel():
+    assert panels_of({}) == panels_of({"epsilon": [0.1]}) == []
+
+
+def test_the_best_epoch_counts_and_a_diverged_student_is_not_a_number():
+    curves = np.array([[3.0, 1.0, 2.0], [3.0, 2.5, np.nan], [0.1, np.nan, np.nan]])
+    assert heat_maps.lowest(curves, np.array([False, False, True])).tolist()[:2] == [1.0, 2.5]
+    assert np.isnan(heat_maps.lowest(curves, np.array([False, False, True]))[2])
+
+
+def test_the_mean_over_seeds_goes_on_with_those_that_train():
+    mean = training_curves.mean_over_seeds(
+        np.array([[1.0, 2.0, np.nan, np.nan], [3.0, 4.0, 5.0, np.nan]])
+    )
+    assert mean[:3].tolist() == [2, 3, 5] and np.isnan(mean[3])
+
+
+def test_rows_break_where_the_page_ends():
+    assert rows_of([40, 40, 40, 200, 10], 100, 10) == [[0, 1], [2], [3], [4]]
+    assert rows_of([], 100, 10) == []
+
+
+def texts_of(figure):
+    """{text: its box} of all visible texts, several of one wording numbered."""
+    figure.draw_without_rendering()
+    unseen = set()  # matplotlib keeps the labels of ticks beyond the axis, without drawing them
+    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+        low, high = sorted(axis.get_view_interval())
+        unseen |= {
+            tick.label1
+            for tick in axis.get_major_ticks()
+            if not low <= tick.get_loc() <= high or not axis.axes.axison
+        }
+    texts = [
+        text
+        for text in figure.findobj(matplotlib.text.Text)
+        if text.get_text() and text.get_visible() and text not in unseen
+    ]
+    return {
+        (number, text.get_text()): text.get_window_extent() for number, text in enumerate(texts)
+    }
+
+
+def check_page(figure):
+    """All texts are on the page and none overlaps another."""
+    boxes, page = texts_of(figure), figure.bbox
+    for text, box in boxes.items():
+        assert (
+            page.x0 <= box.x0 and box.x1 <= page.x1 and page.y0 <= box.y0 and box.y1 <= page.y1
+        ), text
+    for (a, box_a), (b, box_b) in itertools.combinations(boxes.items(), 2):
+        assert not box_a.overlaps(box_b), f"{a} overlaps {b}"
+
+
+@pytest.mark.parametrize("names", [COLUMNS, COLUMNS[:1], COLUMNS[:7], COLUMNS[:5] + LONG], ids=len)
+@pytest.mark.parametrize("kind", ["reliability", "classwise"])
+@pytest.mark.parametrize("samples", [3, 20_000])
+def test_reliability_diagrams_fit_the_page(names, kind, samples):
+    rng = np.random.default_rng(0)
+    labels, bins = (
+        rng.integers(10, size=samples),
+        {"reliability": confidence_bins, "classwise": classwise_bins}[kind],
+    )
+    columns = {name: bins(rng.dirichlet(np.full(10, 0.3), samples), labels) for name in names}
+    figure = diagrams.draw(
+        columns, kind, "breast_cancer, ResNet152SD: 20000 test samples, pooled over 2 seeds"
+    )
+    check_page(figure)
+    assert figure.get_figwidth() * 72 <= style.PAGE
+    shown = [text for _, text in texts_of(figure)]
+    assert [text for text in shown if text in names] == names
+    metric = {"reliability": "ECE", "classwise": "cwECE"}[kind]
+    assert [text for text in shown if text.startswith(f"{metric} ")] == [
+        f"{metric} {found.error:.4f}" for found in columns.values()
+    ]
+
+
+GRIDS = {
+    "default": [
+        {"epsilon": [0.01, 0.1], "beta": [0.1, 1]},
+        {"epsilon": [0.01, 0.05, 0.1, 0.2]},
+        {"p1": [0.85, 0.975], "p2": [0.75, 2], "temperature": [1, 4]},
+    ],
+    "paper": [
+        {"epsilon": [0.01, 0.05, 0.1, 0.15, 0.2]},
+        {
+            "p1": [0.975, 0.95, 0.925, 0.9, 0.85],
+            "p2": [0.75, 1, 1.25, 1.5, 2],
+            "temperature": [1, 2, 4, 8, 16],
+        },
+    ],
+    "long": [
+        {"epsilon": [i / 1000 for i in range(1, 41)]},
+        {f"long_name{n}": [1e-5, 1.5, 22222] for n in range(4)},
+    ],
+    "none": [{"beta": [1]}, {}],
+}
+
+
+@pytest.mark.parametrize("case", GRIDS)
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_heat_maps_fit_the_page(case, seeds):
+    methods = []
+    for number, grid in enumerate(GRIDS[case]):
+        panels = arrange(
+            LONG[0] if case == "long" else COLUMNS[number], list(grid), grid_points(grid)
+        )
+        ce = np.linspace(0.3, 0.4, len(grid_points(grid)))
+        ce[1:2] = np.nan
+        methods.append((panels, ce, {"none": [0] * seeds, "joint": [len(ce) - 1] * seeds}))
+    figure = heat_maps.draw(
+        methods, seeds, "breast_cancer, ResNet152SD: best validation cross-entropy over the grids"
+    )
+    check_page(figure)
+    shown = [text for _, text in texts_of(figure)]
+    assert shown.count(str(seeds)) >= (0 if seeds == 1 or case == "none" else 2 * len(methods))
+    assert ("diverged" in " ".join(shown)) == (case != "none")
+
+
+def test_equal_values_have_a_colour_scale_too():
+    grid = {"epsilon": [0.1, 0.2]}
+    check_page(heat_maps.draw([(panels_of(grid), np.array([0.3, 0.3]), {"none": [0]})], 1, "title"))
+    check_page(
+        heat_maps.draw([(panels_of(grid), np.array([np.nan, np.nan]), {"none": [0]})], 1, "title")
+    )
+
+
+@pytest.mark.parametrize("names", [COLUMNS, COLUMNS[:1], LONG], ids=len)
+@pytest.mark.parametrize("low", [1e-4, 0.5])
+def test_training_curves_fit_the_page(names, low):
+    epochs = np.geomspace(2, low, 300)
+    curves = {
+        name: training_curves.Curves(
+            np.stack([epochs, epochs]), np.stack([epochs, epochs]), [3, 250]
+        )
+        for name in names
+    }
+    figure = training_curves.draw(
+        curves, "breast_cancer, ResNet152SD: the selected student of each method"
+    )
+    check_page(figure)
+    lines = [line for axes in figure.axes[1:] for line in axes.lines]
+    assert [line.get_markevery() for line in lines] == [[2, 249]] * 2 * len(names)
+    assert {line.get_color() for line in lines} == {style.colour(name) for name in names}
+
+
+def test_no_two_lines_look_alike():
+    names = [name for name in COLUMNS if not name.endswith("+TempS")] + [
+        "PS-KD",
+        "Online LS",
+        "Gini LS",
+        "mine",
+    ]
+    looks = [tuple(look.values()) for look in style.line_looks(names).values()]
+    assert len({look[1:] for look in looks}) == len(looks)  # also without colours
+
+
+MAGIC = {"pdf": b"%PDF-", "png": b"\x89PNG\r\n\x1a\n"}
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_the_scripts_write_every_figure_in_both_formats(tmp_path, seeds):
+    predictions = [tmp_path / f"seed{seed}.safetensors" for seed in range(seeds)]
+    for seed, path in enumerate(predictions):
+        made_up.predictions(path, SMALL_COLUMNS, SMALL_GRID, seed=seed, failed=[("ils", 2)])
+    outputs = {
+        kind: [tmp_path / kind / f"pair.{ending}" for ending in MAGIC]
+        for kind in ("reliability", "classwise", "grids", "training")
+    }
+    first, second = (
+        {kind: outputs[kind] for kind in kinds}
+        for kinds in (("reliability", "classwise"), ("grids", "training"))
+    )
+    calibration_figures(
+        "iris, MLP", predictions, [column["column"] for column in SMALL_COLUMNS], first
+    )
+    training_figures(
+        "iris, MLP",
+        predictions,
+        SMALL_COLUMNS,
+        {method: list(grid) for method, grid in SMALL_GRID.items()},
+        second,
+    )
+    for path in itertools.chain(*outputs.values()):
+        assert path.read_bytes().startswith(MAGIC[path.suffix[1:]])
+
+
+def test_evaluate_hands_on_the_curves_of_every_student():
+    """The predictions file's names are those that the drawing reads."""
+    from ils.training.students import Shards
+
+    grid = object.__new__(Shards)
+    grid.failed_epoch, grid.train_loss, grid.validation_ce = (
+        np.array([0, 2]),
+        np.eye(2),
+        np.ones((2, 2)),
+    )
+    found = grid.curves("ls")
+    assert set(found) == {
+        f"curves/ls/{name}" for name in ("train_loss", "validation_ce", "failed_epoch")
+    }
+    assert found["curves/ls/train_loss"].dtype == np.float32 and found[
+        "curves/ls/failed_epoch"
+    ].tolist() == [0, 2]

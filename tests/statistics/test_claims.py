@@ -1,0 +1,215 @@
+"""The ledger: on the printed numbers its verdicts are known, on made-up ones they follow from the sizes of the differences."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from claims import claims
+from ils.files import read_csv, save_arrays, write_csv
+from ils.statistics.claims import BEST, CLAIMS, DISTILLATION, LONG_GRID, RANKS, REPLICATES, Claim
+from ils.statistics.comparison import printed_distillation, printed_synthetic, with_figures
+from ils.statistics.ledger import PrintedMeans, Ranking, Replicates, ledger
+from ils.statistics.published import as_metrics
+from ils.synthetic.curves import HISTOGRAM_KINDS, HISTOGRAM_MODELS
+from rank_methods import rank_methods
+from test_published import PUBLISHED
+
+NAMES = ["ranks", "average_ranks", "friedman", "pairwise"]
+FAILS = {
+    "outrank_ce",
+    "best_cwece_ranks",
+    "beta_and_ils",
+    "real_ls_temps",
+    "better_than_ls",
+    "consistent",
+}
+FAILS |= {"distil_ls_accuracy", "distil_no_ls_accuracy"}
+TABLES = [PUBLISHED / f"table{n}.csv" for n in (1, 2, 5, 6)]
+
+
+@pytest.fixture(scope="module")
+def ranked(tmp_path_factory):
+    """The four files of rank_methods on the printed Table III."""
+    folder = tmp_path_factory.mktemp("ranked")
+    write_csv(folder / "metrics.csv", as_metrics(read_csv(PUBLISHED / "table3.csv")))
+    paths = [folder / f"{name}.csv" for name in NAMES]
+    rank_methods(folder / "metrics.csv", 0.05, *paths)
+    return paths
+
+
+def paper(ranked):
+    return Ranking("paper", *map(read_csv, ranked), "cwece_printed", True)
+
+
+def test_the_printed_numbers_bear_out_these_claims_and_not_those(ranked):
+    printed = PrintedMeans("paper", {"": printed_synthetic(TABLES)})
+    table4 = PrintedMeans("paper", printed_distillation(PUBLISHED / "table4.csv"))
+    found = ledger(
+        {RANKS: [paper(ranked)], REPLICATES: [printed], DISTILLATION: [table4]}
+    ).set_index("claim")
+    assert len(found) == len(CLAIMS) == len({claim.name for claim in CLAIMS})
+    verdicts = found["verdict"].to_dict()
+    assert {name for name, verdict in verdicts.items() if verdict == "fails"} == FAILS
+    not_significant = {name for name, verdict in verdicts.items() if verdict == "not significant"}
+    assert not_significant == {"significant_ce", "significant_accuracy"}
+    drawn_only = {name for name, verdict in verdicts.items() if verdict == "not measured"}
+    assert drawn_only == {"sinusoidal_between", "ls_distorts", "best_parabola"}
+    assert (
+        "No LS+TempS 5.32" in found.loc["outrank_ce", "numbers"]
+        and "31 have" in found.loc["outrank_ce", "test"]
+    )
+    assert (
+        found.loc["best_accuracy", "numbers"]
+        == "not the best in 2 of 11: DenseNet40 CIFAR10, ResNet32W CIFAR100"
+    )
+    assert "CD 5.02: 5 of 8 differences exceed it" in found.loc["significant_ce", "test"]
+
+
+def test_a_run_is_not_said_to_fail_by_a_difference_within_the_critical_one(ranked):
+    claim = next(claim for claim in CLAIMS if claim.name == "real_ls_temps")
+    assert paper(ranked).check(claim)[0] == "fails"
+    assert (
+        Ranking("this run", *map(read_csv, ranked), "cwece_printed", False).check(claim)[0]
+        == "not significant"
+    )
+    significant = next(claim for claim in CLAIMS if claim.name == "significant_ce")
+    swapped = significant._replace(comparisons=[("cross_entropy", "LS+TempS", "No LS+TempS")])
+    assert (
+        Ranking("this run", *map(read_csv, ranked), "cwece_printed", False).check(swapped)[0]
+        == "not significant"
+    )
+    reverse = claim._replace(comparisons=[("cross_entropy", "Beta", "ILS+TempS")])
+    assert (
+        Ranking("this run", *map(read_csv, ranked), "cwece_printed", False).check(reverse)[0]
+        == "fails"
+    )
+
+
+def test_too_few_pairs_are_undecidable(tmp_path):
+    rows = [
+        ("n", d, m, 0, v + 0.1 * (d == "b")) for d in "ab" for m, v in (("LS", 0.5), ("ILS", 0.4))
+    ]
+    write_csv(
+        tmp_path / "metrics.csv",
+        pd.DataFrame(rows, columns=["network", "dataset", "method", "seed", "cross_entropy"]),
+    )
+    paths = [tmp_path / f"{name}.csv" for name in NAMES]
+    rank_methods(tmp_path / "metrics.csv", 0.05, *paths)
+    study = Ranking("this run", *map(read_csv, paths), "cwece", False)
+    assert (
+        study.check(Claim("", "", "", RANKS, [("cross_entropy", "ILS", "LS")], True))[0]
+        == "undecidable"
+    )
+    assert study.check(Claim("", "", "", RANKS, [("cross_entropy", "ILS", "LS")]))[0] == "holds"
+    assert not study.measured("accuracy", "LS") and not study.measured("cross_entropy", "Dis")
+
+
+def replicates(difference, noise, count=40):
+    """Models a and b whose cross-entropies differ by `difference` on average."""
+    rng = np.random.default_rng(0)
+    shared = rng.normal(size=count)
+    rows = [(i, "a", shared[i], 0.5) for i in range(count)]
+    rows += [(i, "b", shared[i] + difference + noise * rng.normal(), 0.5) for i in range(count)]
+    return pd.DataFrame(rows, columns=["replicate", "model", "cross_entropy", "accuracy"])
+
+
+@pytest.mark.parametrize(
+    "difference, noise, count, verdict",
+    [
+        (0.1, 0.1, 40, "holds"),
+        (-0.1, 0.1, 40, "fails"),
+        (0.01, 0.3, 40, "not significant"),
+        (0.1, 0.1, 9, "undecidable"),
+    ],
+)
+def test_replicates_are_compared_in_pairs(difference, noise, count, verdict):
+    study = Replicates("this run", replicates(difference, noise, count), "cwece")
+    found = study.check(Claim("", "", "", REPLICATES, [("cross_entropy", "a", "b")]))
+    assert found[0] == verdict and "CE a - b" in found[1] and f"{count} replicates" in found[2]
+
+
+def test_one_part_that_fails_fails_a_claim_and_one_that_is_open_leaves_it_open():
+    study = Replicates("this run", replicates(0.1, 0.1), "cwece")
+    both = [("cross_entropy", "a", "b"), ("cross_entropy", "b", "a")]
+    assert study.check(Claim("", "", "", REPLICATES, both))[0] == "fails"
+    assert (
+        study.check(Claim("", "", "", REPLICATES, [both[0], ("accuracy", "a", "b")]))[0]
+        == "not significant"
+    )
+
+
+LONG = {"p1": LONG_GRID[0], "p2": LONG_GRID[1]}
+BOTH = {claim.name: claim for claim in CLAIMS if claim.name in ("ls_distorts", "best_parabola")}
+
+
+def figures(tmp_path, far, best):
+    """40 replicates of the models of Figures 2 and 11: LS+TempS's bins lie `far` off, ILS1 is best at the point `best`."""
+    histogram = np.zeros((40, len(HISTOGRAM_MODELS), len(HISTOGRAM_KINDS), 2))
+    histogram[..., 0] = 4
+    histogram[:, HISTOGRAM_MODELS.index("no_ls"), :, 1] = np.random.default_rng(0).uniform(
+        0.9, 1.1, (40, 1)
+    )
+    histogram[:, HISTOGRAM_MODELS.index("ls+temps"), :, 1] = far
+    losses = (
+        0.5
+        + np.random.default_rng(1).normal(size=(40, 1, 1))
+        + np.random.default_rng(2).normal(0, 0.01, (40, 12, 10))
+    )
+    losses[:, best[0], best[1]] -= 0.1
+    save_arrays(tmp_path / "arrays", {"histogram": histogram, "long_grid": losses})
+    models = pd.DataFrame(
+        [(i, m, 0.5) for m in HISTOGRAM_MODELS for i in range(40)],
+        columns=["replicate", "model", "cross_entropy"],
+    )
+    return Replicates("this run", with_figures(models, [tmp_path / "arrays"], LONG), "cwece")
+
+
+def test_claims_read_off_figures(tmp_path):
+    study = figures(tmp_path, 4, (4, 1))  # at P1 = 0.8, P2 = 2
+    verdict, numbers, test = study.check(BOTH["ls_distorts"])
+    assert (
+        verdict == "holds" and "distance highest no_ls - ls+temps -0.29" in numbers
+    )  # 0.2 against 0.5
+    verdict, numbers, test = study.check(BOTH["best_parabola"])
+    assert (
+        verdict == "holds"
+        and test.endswith("20 as claimed, 0 opposite, of 20")
+        and "ILS1 at 0.8, 2 - ILS1 at 0.7, 2" in numbers
+    )
+    study = figures(tmp_path, 0.1, (5, 1))
+    assert {study.check(claim)[0] for claim in BOTH.values()} == {"fails"}
+    apart = study.models.loc["ls+temps", "distance_true"].to_numpy()
+    assert np.allclose(apart, 0.1 / 4.1)
+
+
+def test_the_ledger_as_files(ranked, tmp_path):
+    write_csv(tmp_path / "replicates.csv", replicates(0.1, 0.1).replace({"a": "ls", "b": "no_ls"}))
+    save_arrays(
+        tmp_path / "arrays",
+        {"histogram": np.ones((40, len(HISTOGRAM_MODELS), len(HISTOGRAM_KINDS), 2))},
+    )
+    of_setup = {"best_fit": [tmp_path / "replicates.csv"]}, {"best_fit": [tmp_path / "arrays"]}
+    claims(
+        ranked,
+        ranked,
+        TABLES,
+        PUBLISHED / "table4.csv",
+        *of_setup,
+        LONG,
+        None,
+        tmp_path / "c.csv",
+        tmp_path / "c.tex",
+    )
+    table, text = read_csv(tmp_path / "c.csv"), (tmp_path / "c.tex").read_text()
+    assert set(table["study"]) == {
+        "paper",
+        "this run",
+        "this run, Eq. 2",
+        "this run, best_fit",
+        "this run, best_fit, Eq. 2",
+    }
+    assert (
+        table[table["study"] == "this run, Eq. 2"]["verdict"].eq("not measured").all()
+    )  # the printed table has no Eq. 2
+    assert all(claim.kind in (RANKS, BEST, REPLICATES, DISTILLATION) for claim in CLAIMS)
+    assert "& holds & not measured" in text  # this run has no distillation
+    assert r"best\_fit: not measured" in text and text.count(r"\\") >= len(CLAIMS)

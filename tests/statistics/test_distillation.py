@@ -1,0 +1,257 @@
+"""Distillation: students reach a perfect teacher, each has its own, the best of each is kept; Table IV's numbers."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from conftest import RECIPE
+from ils.document.document import findings
+from ils.document.tables import decimals_of, table4
+from ils.errors import UserError
+from ils.networks.build import build
+from ils.plan.plugins import load
+from ils.statistics.claims import DISTILLATION, Claim
+from ils.statistics.distillation import compared, difference
+from ils.statistics.ledger import Distilled
+from ils.training.cell import CellData
+from ils.training.students import Shards, save_shard
+from ils.training.trainer import train
+from scipy import stats
+
+N = 90
+
+
+def separable(teachers):
+    """A cell of three separable classes, (4, 0), (0, 4) and (-4, -4) with a little noise; teachers: logits (N, K) each."""
+    labels = np.arange(N) % 3
+    inputs = np.array([[4, 0], [0, 4], [-4, -4]], np.float32)[labels] + np.random.default_rng(
+        0
+    ).normal(0, 0.3, (N, 2)).astype(np.float32)
+    data = {
+        "inputs": inputs,
+        "labels": labels,
+        "ids": np.arange(N),
+        "official_test": np.zeros(N, bool),
+    }
+    parts = {
+        "train": np.arange(60),
+        "validation": np.arange(60, 75),
+        "test": np.arange(75, N),
+        "mean": np.zeros(2),
+        "std": np.ones(2),
+    }
+    soft = [
+        ({"logits": logits[:60, None], "ids": np.arange(60)}, {"temperature": 1.0})
+        for logits in teachers
+    ]
+    return CellData(
+        data, parts, {"pad": 0, "flip": False}, torch.device("cpu"), soft, torch.float64
+    )
+
+
+def distilled(cell, epochs=150, **changed):
+    teachers = len(cell.teacher_logits)
+    hyperparameters = {
+        "teacher": range(teachers),
+        "weight": [0.9],
+        "teacher_temperature": [20.0],
+        "student_temperature": [1.0],
+    }
+    hyperparameters |= {"times_t_squared": [0.0]} | changed
+    values = {
+        name: list(v) * (teachers if len(v) == 1 else 1) for name, v in hyperparameters.items()
+    }
+    network = build("mlp", {"hidden": [16]}, (2,), 3, teachers, 0)
+    recipe = RECIPE._replace(
+        optimizer="adam",
+        learning_rate=0.01,
+        weight_decay=0.0,
+        epochs=epochs,
+        batch_size=20,
+        milestones=[],
+    )
+    return train(network, cell, load("method", "distil"), values, recipe, 0, "distil")
+
+
+def perfect(scale):
+    """Logits of a teacher that knows the label: `scale` on the true class."""
+    return scale * np.eye(3)[np.arange(N) % 3]
+
+
+def test_a_student_of_a_perfect_teacher_on_separable_data_reaches_it():
+    students = distilled(separable([perfect(60.0)]))
+    assert (students.validation_logits[0].argmax(-1) == np.arange(60, 75) % 3).all()
+    # at temperature 20 this teacher gives e^3 / (e^3 + 2) to the class; with a tenth of the labels the target is
+    target = 0.9 * math.exp(3) / (math.exp(3) + 2) + 0.1
+    entropy = -target * math.log(target) - (1 - target) * math.log(
+        (1 - target) / 2
+    )  # the lowest loss that there is
+    assert students.train_loss[0, -1] == pytest.approx(entropy, abs=0.002)
+    p = torch.tensor(students.validation_logits[0]).softmax(-1).max(-1).values
+    assert p.mean().item() == pytest.approx(target, abs=0.03)
+
+
+def test_students_trained_together_each_follow_their_own_teacher_as_if_alone():
+    wrong = np.roll(perfect(60.0), 1, axis=1)  # a teacher that takes every class for the next
+    together = distilled(separable([perfect(60.0), wrong]), weight=[1.0], epochs=40)
+    alone = [
+        distilled(separable([logits]), weight=[1.0], epochs=40) for logits in (perfect(60.0), wrong)
+    ]
+    for student, single in enumerate(alone):
+        np.testing.assert_allclose(together.train_loss[student], single.train_loss[0], rtol=1e-9)
+        np.testing.assert_allclose(
+            together.validation_logits[student], single.validation_logits[0], atol=1e-9
+        )
+    assert (together.validation_logits[0].argmax(-1) == np.arange(60, 75) % 3).all()
+    assert (
+        together.train_loss[1, -1] < 0.5 < together.validation_ce[1, 39]
+    )  # it learns what its teacher says, not the labels
+
+
+def test_the_best_student_of_each_teacher_is_kept(tmp_path):
+    students = distilled(
+        separable([perfect(60.0), perfect(20.0)] * 2),
+        epochs=5,
+        teacher=[0, 1, 0, 1],
+        weight=[0.9, 0.9, 0.1, 0.1],
+    )
+    points = [{"teacher": t, "weight": w} for t, w in ((0, 0.9), (1, 0.9), (0, 0.1), (1, 0.1))]
+    labels = np.arange(60, 75) % 3
+    save_shard(
+        tmp_path / "s",
+        [students],
+        points,
+        labels,
+        "none",
+        (0.5, 5),
+        {"device": "cpu"},
+        apart="teacher",
+    )
+    shards = Shards([tmp_path / "s"], "job")
+    ce = students.validation_ce.min(1)
+    for teacher in (0, 1):
+        chosen = shards.select(labels, "none", (0.5, 5), {"teacher": teacher})
+        assert chosen.index == min((teacher, teacher + 2), key=lambda i: ce[i])
+        assert all(len(array) == 1 for array in shards.weights(chosen.index).values())
+    with pytest.raises(UserError, match="job: every student of the grid diverged"):
+        shards.failed[[0, 2]] = True
+        shards.select(labels, "none", (0.5, 5), {"teacher": 0})
+
+
+def students(gain, noise=0.01, seeds=3):
+    """Metrics of students of two pairs: from ils `gain` lower in cross-entropy than from ls; pairs differ much more."""
+    rng, rows = np.random.default_rng(0), []
+    for network, dataset, level in (("ResNet8", "digits", 0.3), ("MLP", "wine", 0.9)):
+        for seed in range(seeds):
+            shared = level + 0.1 * rng.normal()
+            for method, below in (("no_ls", 0.0), ("ls", 0.0), ("ils", gain)):
+                ce = shared - below + noise * rng.normal()
+                rows.append((dataset, network, seed, "AlexNet", method, ce, 1 - ce / 3))
+    return pd.DataFrame(
+        rows,
+        columns=["dataset", "network", "seed", "student", "method", "cross_entropy", "accuracy"],
+    )
+
+
+def test_a_difference_is_paired_within_seeds_and_pairs_count_alike():
+    rows = [
+        ("n", "a", 0, 1.0, 0.5),
+        ("n", "a", 1, 3.0, 2.1),
+        ("m", "b", 0, 0.2, 0.1),
+        ("m", "b", 1, 0.4, 0.1),
+        ("m", "b", 2, 0.3, 0.1),
+    ]
+    table = pd.DataFrame(
+        [(n, d, s, m, v) for n, d, s, x, y in rows for m, v in (("x", x), ("y", y))]
+    )
+    table.columns = ["network", "dataset", "seed", "method", "ece"]
+    found = difference(table, "ece", "x", "y")
+    assert found.pairs == {
+        "n a": pytest.approx(0.7),
+        "m b": pytest.approx(0.2),
+    } and found.mean == pytest.approx(0.45)
+    # variances of the differences 0.08 over 2 seeds and 0.01 over 3
+    assert found.error == pytest.approx(math.sqrt(0.08 / 2 + 0.01 / 3) / 2) and found.freedom == 3
+    one = table.query("dataset == 'b'")
+    test = stats.ttest_rel(one.query("method == 'x'")["ece"], one.query("method == 'y'")["ece"])
+    assert difference(one, "ece", "x", "y").p == pytest.approx(test.pvalue)
+
+
+@pytest.mark.parametrize(
+    "gain, seeds, verdict",
+    [(0.1, 3, "holds"), (-0.1, 3, "fails"), (0.001, 3, "not significant"), (0.1, 1, "undecidable")],
+)
+def test_claims_on_distilled_students(gain, seeds, verdict):
+    study = Distilled("this run", students(gain, seeds=seeds))
+    claim = Claim(
+        "", "", "", DISTILLATION, [("cross_entropy", "ils", "ls"), ("accuracy", "ils", "ls")]
+    )
+    found = study.check(claim)
+    assert found[0] == verdict and "ResNet8 digits" in found[1]
+    assert (
+        study.measured("cross_entropy", "ils")
+        and not study.measured("ece", "ils")
+        and not study.measured("accuracy", "beta")
+    )
+
+
+def test_a_claim_holds_only_if_every_pair_bears_it_out():
+    table = students(0.1)
+    table.loc[(table["network"] == "MLP") & (table["method"] == "ils"), "cross_entropy"] += 0.102
+    claim = Claim("", "", "", DISTILLATION, [("cross_entropy", "ils", "ls")])
+    assert difference(table, "cross_entropy", "ils", "ls").p < 0.05
+    assert Distilled("this run", table).check(claim)[0] == "not significant"
+
+
+PRINTED = {
+    "ResNet8 digits": {
+        "no_ls": {"cross_entropy": 0.9, "accuracy": 85.1},
+        "ls": {"cross_entropy": 0.8, "accuracy": 84.0},
+    }
+}
+PRINTED["Big far"] = PRINTED["ResNet8 digits"]
+
+
+def test_table_iv_has_the_printed_rows_and_ours():
+    rows = compared(students(0.1), PRINTED, ["no_ls", "ls"])
+    own = rows.set_index(["network", "dataset", "teacher", "column"])
+    values = 100 * students(0.1).query("network == 'ResNet8' and method == 'ls'")["accuracy"]
+    cell = own.loc["ResNet8", "digits", "ls", "accuracy"]
+    assert cell["mean"] == pytest.approx(values.mean()) and cell["standard_error"] == pytest.approx(
+        values.sem()
+    )
+    assert cell["printed"] == 84.0 and cell["seeds"] == 3 and cell["student"] == "AlexNet"
+    assert np.isnan(own.loc["Big", "far", "ls", "accuracy"]["mean"]) and np.isnan(
+        own.loc["MLP", "wine", "ls", "accuracy"]["printed"]
+    )
+    text = table4(rows, {"no_ls": "No LS", "ls": "LS"}, "Caption.")
+    assert "cross-entropy, No LS & cross-entropy, LS & accuracy" in text
+    assert (
+        text.count("printed & 0.900 & 0.800 & 85.10 & 84.00") == 2 and text.count("this run") == 2
+    )
+    assert r"{\tiny$\pm$" in text
+    alone = table4(
+        compared(students(0.1, seeds=1), PRINTED, ["no_ls", "ls"]),
+        {"no_ls": "No LS", "ls": "LS"},
+        "Caption.",
+    )
+    assert "pm" not in alone.split(r"\midrule", 1)[1]
+
+
+def test_decimals_end_with_the_second_digit_of_the_error():
+    assert [
+        decimals_of(pd.Series([e]), 4) for e in (0.0123, 0.00123, 0.123, 1.23, 12.3, math.nan)
+    ] == [3, 4, 2, 1, 0, 4]
+
+
+def test_the_sentence_on_table_iv():
+    sentence = findings.distilled(students(0.1))
+    assert sentence.startswith(
+        "Students by their teachers, paired within a seed, mean over 2 pairs: cross-entropy, ILS less No LS: -0.0967 ± 0.0039"
+    )
+    assert "accuracy in %, ILS less LS: +3." in sentence and sentence.count("p = ") == 4
+    assert findings.distilled(students(0.1).query("method != 'ils'")).endswith(
+        "none has an ILS teacher to compare."
+    )

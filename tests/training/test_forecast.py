@@ -1,0 +1,360 @@
+"""The forecast: its counts against hand counts, its arithmetic, and the paper's size against a model made beforehand."""
+
+import copy
+import itertools
+import re
+import subprocess
+import sys
+import types
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from forecast import advice, short
+from ils.data.sources import Raw
+from ils.data.splits import split
+from ils.errors import UserError
+from ils.networks.build import build
+from ils.plan import checks as study
+from ils.plan.grids import shard_points
+from ils.plan.records import Recipe
+from ils.training.forecast import (
+    STEPS,
+    Costs,
+    Sizes,
+    forecast,
+    forward_flops,
+    sizes,
+    speeds,
+    step_seconds,
+)
+from prepare_dataset import check_expected
+
+ROOT = Path(__file__).parents[2]
+PAPER = yaml.safe_load((ROOT / "config/paper.yaml").read_text())
+DEFAULT = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+RECIPE = Recipe("sgd", 0.1, 0.9, True, 1e-4, [], 0.1, 100, 10, None)
+
+
+def unset(default, given, key=""):
+    """The keys of `default`, at every depth outside lists, that `given` leaves to it."""
+    if not isinstance(default, dict):
+        return []
+    if not isinstance(given, dict):
+        return [key]
+    inner = (
+        unset(value, given.get(name), f"{key}.{name}") if name in given else [f"{key}.{name}"]
+        for name, value in default.items()
+    )
+    return list(itertools.chain(*inner))
+
+
+def paths(mapping, *parents):
+    """The path of every key of a mapping, at every depth outside lists."""
+    for name, value in mapping.items():
+        yield (*parents, name)
+        if isinstance(value, dict):
+            yield from paths(value, *parents, name)
+
+
+def test_the_papers_config_leaves_no_key_to_the_default():
+    assert unset(DEFAULT, PAPER) == []
+
+
+@pytest.mark.parametrize("path", [path for path in paths(DEFAULT)], ids=".".join)
+def test_a_key_that_the_papers_config_lost_would_be_noticed(path):
+    config = copy.deepcopy(PAPER)
+    owner = config
+    for name in path[:-1]:
+        owner = owner[name]
+    del owner[path[-1]]
+    assert unset(DEFAULT, config) == ["." + ".".join(path)]
+
+
+def test_the_papers_config_is_the_papers_size():
+    pairs = [(experiment["dataset"], experiment["network"]) for experiment in PAPER["experiments"]]
+    networks = ("LeNet", "ResNet110", "ResNet110SD", "DenseNet40", "ResNet32W")
+    assert pairs == [*itertools.product(("CIFAR10", "CIFAR100"), networks), ("SVHN", "ResNet152SD")]
+    assert [column["column"] for column in study.columns(PAPER)] == [
+        column["column"] for column in study.columns(DEFAULT)
+    ]
+    assert {m["name"]: study.points(m["grid"]) for m in PAPER["methods"]} == {
+        **{
+            "no_ls": 1,
+            "dis": 1,
+            "cls": 5,
+            "bs_soft": 1,
+            "beta": 1,
+            "ls": 5,
+            "ils1": 25,
+            "ils2": 25,
+            "ils": 125,
+        },
+    }
+    trained = Counter()
+    for job in study.training_jobs(PAPER):
+        for cell in job["cells"]:
+            trained[tuple(cell.values())] += job["students"]
+    compared = [trained.pop(tuple(cell.values())) for cell in study.cells(PAPER)]
+    assert len(compared) == 22 and set(compared) == {189} and sum(compared) == 4158
+    teachers = itertools.product(
+        (
+            ("CIFAR10", "ResNet18"),
+            ("CIFAR10", "InceptionV4"),
+            ("CIFAR100", "ResNet50"),
+            ("FashionMNIST", "DenseNet40"),
+        ),
+        range(3),
+    )
+    assert trained == {
+        (*pair, seed): 1 + 5 + 8 for pair, seed in teachers
+    }  # Table IV: No LS, LS, ILS
+    assert study.summary(PAPER).startswith("11 pairs x 2 seeds, 12 columns: 4,158 trainings in ")
+
+
+def test_a_dry_run_of_the_papers_config_plans_every_training(tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "results/metrics.csv",
+        "--dry-run",
+        "--directory",
+        tmp_path,
+    ]
+    done = subprocess.run(
+        [*command, "--configfile", "config/paper.yaml"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    output = done.stdout + done.stderr
+    planned = re.findall(r"Training (\w+) students, shard (\d+): (\w+ \w+, seed \d)", output)
+    assert f"11 pairs x 2 seeds, 12 columns: 4,158 trainings in {len(planned)} jobs" in output
+    assert len(set(planned)) == len(planned)
+    grids = {method["name"]: method["grid"] for method in PAPER["methods"]}
+    shards = Counter((method, cell) for method, _, cell in planned)
+    students = Counter()
+    for method, shard, cell in planned:  # the grid points that this job will train
+        students[cell] += len(shard_points(grids[method], int(shard), shards[method, cell]))
+    assert len(students) == 22 and set(students.values()) == {189}
+
+
+def sizes_of_paper():
+    return {
+        entry["name"]: sizes(entry, **entry["expect"])
+        for entry in PAPER["datasets"]
+        if "expect" in entry
+    }
+
+
+def test_the_papers_splits_are_the_appendixs():
+    found = sizes_of_paper()
+    assert found["CIFAR10"] == Sizes(45000, 5000, 10000, (3, 32, 32), 10, 1)
+    assert found["CIFAR100"] == Sizes(45000, 5000, 10000, (3, 32, 32), 100, 1)
+    assert found["SVHN"] == Sizes(598388, 6000, 26032, (3, 32, 32), 10, 1)
+
+
+def test_the_papers_operations_are_near_those_modelled_beforehand():
+    """496 EFLOP in all, 178 of them SVHN, 0.36 for one WRN-34-10."""
+    alone = PAPER | {"distillation": None}
+    *rows, total = forecast(alone, sizes_of_paper(), torch.device("cuda"), measure=lambda *_: 1.0)
+    by_pair = {(row["dataset"], row["network"]): row for row in rows}
+    assert total["trainings"] == 4158 and total["jobs"] == len(study.training_jobs(alone))
+    assert 1 / 2 < total["eflop"] / 496 < 2
+    assert 1 / 2 < by_pair["SVHN", "ResNet152SD"]["eflop"] / 178 < 2
+    assert 1 / 2 < by_pair["CIFAR10", "ResNet32W"]["eflop"] / 378 / 0.36 < 2
+    *rows, whole = forecast(PAPER, sizes_of_paper(), torch.device("cuda"), measure=lambda *_: 1.0)
+    assert (
+        whole["trainings"] == 4158 + 168 + 36
+        and total["eflop"] < whole["eflop"] < 1.5 * total["eflop"]
+    )
+    assert [(row["trainings"], row["jobs"]) for row in rows if row["network"] == "AlexNet"] == [
+        (18, 2),
+        (9, 1),
+        (9, 1),
+    ]
+    by_pair = {(row["dataset"], row["network"]): row for row in rows if row["network"] != "AlexNet"}
+    hours = {
+        (e["dataset"], e["network"]): e["hours"]
+        for e in PAPER["experiments"] + PAPER["distillation"]["pairs"]
+    }
+    for pair, row in by_pair.items():  # as config/paper.yaml says of its `hours`
+        assert hours[pair] == pytest.approx(
+            row["eflop"] / row["trainings"] * 1e18 / 57e12 / 3600, rel=0.15, abs=0.001
+        )
+
+
+def flops(family, options, students=1, shape=(3, 32, 32)):
+    with torch.device("meta"):
+        return forward_flops(build(family, options, shape, 10, students, 0), shape)
+
+
+@pytest.mark.parametrize("students", [1, 3])
+def test_operations_equal_hand_counts(students):
+    convolutions = 28 * 28 * 6 * 3 * 25 + 10 * 10 * 16 * 6 * 25
+    lenet = 2 * (convolutions + 400 * 120 + 120 * 84 + 84 * 10)
+    assert flops("lenet", {}, students) == (students * lenet, students * lenet)
+    stem, stages = (
+        32**2 * 16 * 27,
+        32**2 * 2 * 16 * 16 * 9 + 16**2 * (16 + 32) * 32 * 9 + 8**2 * (32 + 64) * 64 * 9,
+    )
+    resnet = 2 * (stem + stages + 64 * 10)
+    assert flops("resnet", {"depth": 8}, students) == (students * resnet, students * resnet)
+
+
+def test_stochastic_depth_skips_its_share_of_the_operations():
+    stem = 32**2 * 16 * 27 + 64 * 10
+    blocks = ([2] + [2] * 17 + [1.5] + [2] * 17 + [1.5] + [2] * 17) * np.array(32**2 * 16 * 16 * 9)
+    survival = 1 - np.arange(1, 55) / 54 * 0.5
+    evaluation, training = flops("resnet", {"depth": 110, "survival": 0.5})
+    assert evaluation == 2 * (stem + blocks.sum())
+    assert training == pytest.approx(2 * (stem + (survival * blocks).sum()), rel=0.01)
+
+
+@pytest.mark.parametrize("official", [0, 30])
+@pytest.mark.parametrize(
+    "entry", [{"test": 0.3, "validation": 25}, {"test": 40, "validation": 0.25, "train": 20}]
+)
+def test_sizes_are_those_of_the_splits(entry, official):
+    labels = np.arange(150) % 3
+    parts = split(
+        np.zeros((150, 4), np.float32),
+        labels,
+        np.arange(150) < official,
+        0,
+        name="made up",
+        **entry,
+    )
+    found = sizes(entry, samples=150, test=official, shape=[4], classes=3)
+    assert found == (*(len(parts[part]) for part in ("train", "validation", "test")), (4,), 3, 4)
+
+
+def test_times_and_bytes_follow_from_the_measured_steps():
+    sizes = Sizes(train=950, validation=300, test=60, shape=(4,), classes=2, itemsize=4)
+    pair = Costs(
+        sizes, RECIPE, views=2, at_once=4, alone=1.0, together=2.5, flops=(10, 10), weights=400
+    )
+    assert [pair.step(students) for students in (1, 3, 4)] == [1, 2, 2.5]
+    assert pair.steps(300) == 1  # three batches forward are one step of training
+    assert pair.epoch(4) == (10 + 1) * 2.5
+    assert pair.training(9) == 10 * (2 * 27.5 + 11)
+    assert pair.training(4) == 10 * 27.5 and pair.training(2) == 10 * 11 * 1.5
+    assert pair.training_flops() == 10 * (3 * 950 + 300) * 10
+    assert pair.predictions(1, 3) == 950 * 2 + 60 * 3
+    assert pair.predictions_bytes(2, 6, 2) == 2 * (950 * (2 * 2 * 4 + 8) + 60 * (3 * 2 * 4 + 16))
+    assert pair.shard_bytes(5, 2) == 5 * (300 * 2 * 4 + 10 * 16 + 16) + 2 * 400
+    assert pair.shard_bytes(1, 2) == 300 * 2 * 4 + 10 * 16 + 16 + 400
+
+
+@pytest.mark.parametrize("tick, calls", [(0.01, STEPS - 1), (3.0, 2)])
+@pytest.mark.parametrize(
+    "family, options, shape", [("mlp", {"hidden": [5]}, (4,)), ("lenet", {}, (3, 32, 32))]
+)
+def test_a_step_is_timed_in_training_itself_and_not_for_long(
+    monkeypatch, tick, calls, family, options, shape
+):
+    clock = itertools.count(0, tick)
+    monkeypatch.setattr(
+        "ils.training.forecast.time", types.SimpleNamespace(process_time=lambda: next(clock))
+    )
+    network = {"name": "N", "family": family, "options": options}
+    sizes = Sizes(40, 10, 10, shape, 3, 1)
+    augmentation = {"pad": 2 * (len(shape) == 3), "flip": len(shape) == 3}
+    seconds = step_seconds(
+        network, sizes, augmentation, RECIPE._replace(batch_size=16), 2, torch.device("cpu")
+    )
+    assert seconds == pytest.approx(tick) and next(clock) == pytest.approx(tick * calls)
+
+
+def test_students_that_do_not_fit_are_one_clear_error():
+    def measure(network, sizes, augmentation, recipe, students, device):
+        if students > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return 1.0
+
+    known = {
+        name: Sizes(40, 10, 10, (1, 8, 8), 3, 4)
+        for name in ("digits", "wine", "iris", "breast_cancer")
+    }
+    with pytest.raises(
+        UserError, match="network LeNet: 8 students do not fit .* lower students_at_once.cuda"
+    ):
+        forecast(DEFAULT, known, torch.device("cpu"), measure)
+
+
+def test_a_network_of_which_not_one_student_fits_is_one_clear_error():
+    def measure(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    known = {
+        name: Sizes(40, 10, 10, (1, 8, 8), 3, 4)
+        for name in ("digits", "wine", "iris", "breast_cancer")
+    }
+    with pytest.raises(UserError, match="network LeNet: one student does not fit"):
+        speeds(DEFAULT, known, torch.device("cpu"), measure)
+
+
+def test_the_suggested_number_of_students_is_the_smallest_that_is_as_fast_as_any():
+    """MLP is fastest with 6, hardly more so than with 5; LeNet's memory ends at 4; ResNet8 is fastest alone."""
+    tried = {"MLP": [], "LeNet": [], "ResNet8": []}
+
+    def measure(network, sizes, augmentation, recipe, students, device):
+        tried.setdefault(network["name"], []).append(students)
+        if network["name"] == "LeNet" and students > 4:
+            raise torch.OutOfMemoryError
+        slowed = {"MLP": abs(students - 6) / 50, "ResNet8": 2 * students}.get(network["name"], 0)
+        return students * (1 + slowed) if network["name"] == "ResNet8" else 10 + students * slowed
+
+    known = {
+        name: Sizes(40, 10, 10, (1, 8, 8), 3, 4)
+        for name in ("digits", "wine", "iris", "breast_cancer")
+    }
+    rows = speeds(DEFAULT, known, torch.device("cpu"), measure)
+    suggested = {row["network"]: row["students"] for row in rows if row["suggested"]}
+    assert tried["LeNet"] == [1, 2, 3, 4, 5] and suggested["LeNet"] == 4
+    assert tried["ResNet8"] == [1, 2, 3, 4] and suggested["ResNet8"] == 1
+    assert (
+        tried["MLP"] == [1, 2, 3, 4, 5, 6, 8] and suggested["MLP"] == 8
+    )  # 8 is what the largest grid has
+    lenet = [row for row in rows if row["network"] == "LeNet"]
+    assert [row["samples_per_second"] for row in lenet] == [
+        32 * students / 10 for students in (1, 2, 3, 4)
+    ]
+    assert [row["configured"] for row in rows if row["network"] == "ResNet8"] == [False] * 4
+    assert len(suggested) == len(DEFAULT["networks"])
+
+
+def test_the_advice_compares_the_longest_job_with_the_limit():
+    import pandas as pd
+
+    table = pd.DataFrame({"longest_job_hours": [3.0, 23.0], "hours": [1.0, np.nan]})
+    assert advice(table, 24).startswith(
+        "The longest job takes 23 h, which keeps to hours_per_job (24). The column `hours`"
+    )
+    assert "which exceeds hours_per_job (12)" in advice(table, 12) and "raising" not in advice(
+        table, 12
+    )
+    assert "after raising hours_per_job above 1: one student cannot be split" in advice(table, 0.5)
+    assert [short(number) for number in (0.000123456, 2.3456, 27468.4)] == [
+        "0.000123",
+        "2.35",
+        "27,468",
+    ]
+
+
+def test_a_dataset_must_be_what_the_config_expects():
+    raw = Raw(np.zeros((5, 2)), np.array([0, 1, 0, 1, 2]), ["a", "b", "c"], np.arange(5) > 2)
+    expect = {"samples": 5, "test": 2, "shape": [2], "classes": 3}
+    check_expected(raw, "mine", None)
+    check_expected(raw, "mine", expect)
+    for key, other in (("samples", 6), ("test", 0), ("shape", [1, 2, 2]), ("classes", 10)):
+        with pytest.raises(UserError) as error:
+            check_expected(raw, "mine", expect | {key: other})
+        expected, found = str(error.value).split(", but the source has ")
+        assert expected.startswith("dataset mine: expected ") and f"{key} {other}" in expected
+        assert found.startswith("samples 5, test 2, shape [2], classes 3;")

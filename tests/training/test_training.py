@@ -1,0 +1,356 @@
+"""The trainer: batches and views, optimizers, early stopping, divergence, and the shard files it leaves."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import RECIPE, made_up_data
+from ils.data.samples import Samples, view_count
+from ils.data.splits import split
+from ils.errors import UserError
+from ils.networks.build import build
+from ils.plan.grids import grid_points, shard_points
+from ils.plan.plugins import load
+from ils.targets.inputs import Batch
+from ils.training.cell import CellData
+from ils.training.devices import choose_device
+from ils.training.optimizers import SGD, Adam
+from ils.training.students import Shards, save_shard
+from ils.training.trainer import BATCHES, losses, stream, train
+
+
+def mlp(students=1, seed=0):
+    return build("mlp", {"hidden": [8]}, (5,), 3, students, seed)
+
+
+@pytest.mark.parametrize(
+    "ours, theirs",
+    [
+        (
+            lambda p: SGD(p, 0.1, 0.9, True, 0.01),
+            lambda p: torch.optim.SGD(p, 0.1, 0.9, 0, 0.01, nesterov=True),
+        ),
+        (lambda p: SGD(p, 0.1, 0.9, False, 0.01), lambda p: torch.optim.SGD(p, 0.1, 0.9, 0, 0.01)),
+        (lambda p: SGD(p, 0.1, 0.0, False, 0.0), lambda p: torch.optim.SGD(p, 0.1)),
+        (lambda p: Adam(p, 0.1, 0.01), lambda p: torch.optim.Adam(p, 0.1, weight_decay=0.01)),
+    ],
+)
+def test_optimizers_take_the_steps_of_torch_optim(ours, theirs):
+    start = torch.randn(4, 3, dtype=torch.float64)
+    results = []
+    for make in (ours, theirs):
+        weight = torch.nn.Parameter(start.clone())
+        optimizer = make([weight])
+        for step in range(7):
+            weight.grad = None
+            ((weight - step) ** 2).sum().backward()
+            optimizer.step()
+        results.append(weight.detach())
+    torch.testing.assert_close(*results, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "make", [lambda p: SGD(p, 0.1, 0.9, True, 0.01), lambda p: Adam(p, 0.1, 0.01)]
+)
+def test_optimizers_do_not_mind_how_weights_and_gradients_are_stored(make):
+    weights = build("lenet", {}, (3, 32, 32), 10, 2, 0).conv1.weight.detach().double()
+    assert not weights.is_contiguous()
+    results = []
+    for weight in (weights.clone(), weights.contiguous()):
+        weight = torch.nn.Parameter(weight)
+        optimizer = make([weight])
+        for step in range(3):
+            weight.grad = (step + torch.arange(weight.numel()).view(weight.shape) * 1.0).double()
+            optimizer.step()
+        results.append(weight.detach())
+    torch.testing.assert_close(*results, rtol=0, atol=0)
+
+
+def test_a_parameter_without_gradient_keeps_its_momentum_and_decay():
+    weight = torch.nn.Parameter(torch.ones(1))
+    optimizer = SGD([weight], 1.0, 0.5, False, 0.1)
+    weight.grad = torch.tensor([0.9])
+    optimizer.step()  # velocity 0.9 + 0.1 * 1 = 1, weight 0
+    weight.grad = None
+    optimizer.step()  # velocity 0.5, weight -0.5
+    assert weight.item() == pytest.approx(-0.5)
+
+
+def test_every_view_is_the_padded_image_cropped_and_flipped():
+    image = np.arange(1, 13, dtype=np.uint8).reshape(1, 1, 3, 4)
+    augmentation = {"pad": 2, "flip": True}
+    samples = Samples(
+        image, np.zeros(1), np.ones(1), augmentation, torch.device("cpu"), torch.float64
+    )
+    assert (
+        samples.views == view_count(augmentation) == 50
+        and view_count({"pad": 4, "flip": True}) == 162
+    )
+    padded = np.pad(image[0, 0], 2)
+    for dy in range(5):
+        for dx in range(5):
+            for flip in range(2):
+                crop = padded[dy : dy + 3, dx : dx + 4]
+                batch = samples.batch(torch.tensor([0]), torch.tensor([(dy * 5 + dx) * 2 + flip]))
+                np.testing.assert_array_equal(batch[0, 0], crop[:, ::-1] if flip else crop)
+    np.testing.assert_array_equal(samples.batch(torch.tensor([0]))[0, 0], image[0, 0])
+
+
+def test_inputs_are_normalised_by_channel_or_feature():
+    images = np.array([[[[1]], [[10]]], [[[3]], [[30]]]], np.uint8)
+    plain = {"pad": 0, "flip": False}
+    batch = Samples(images, [2, 20], [1, 10], plain, torch.device("cpu"), torch.float32).batch(
+        torch.tensor([1, 0])
+    )
+    assert batch.flatten().tolist() == [1, 1, -1, -1]
+    table = np.array([[1, 10], [3, 30]], np.float32)
+    batch = Samples(table, [2, 20], [1, 10], plain, torch.device("cpu"), torch.float32).batch(
+        torch.tensor([1])
+    )
+    assert batch.tolist() == [[1, 1]]
+
+
+@pytest.mark.parametrize(
+    "batch_size, sizes", [(16, [16, 16, 16, 6]), (54, [54]), (53, [54]), (18, [18] * 3)]
+)
+def test_an_epoch_visits_every_sample_once(make_cell, batch_size, sizes):
+    cell = make_cell((3, 4, 4), pad=1)
+    batches = list(
+        cell.batches(batch_size, *(torch.Generator().manual_seed(seed) for seed in (0, 1)))
+    )
+    assert [[len(numbers) for numbers in batch] for batch in batches] == [
+        [size] * 3 for size in sizes
+    ]
+    indices, views, noise = (torch.cat(numbers) for numbers in zip(*batches))
+    assert indices.sort().values.tolist() == list(range(54))
+    assert views.unique().tolist() == list(range(9))
+    assert len(noise.unique()) == 54 and noise.min() >= 0 and noise.max() < 1
+
+
+def test_students_see_the_teachers_logits_of_the_view_they_are_shown(make_cell):
+    cell = make_cell((1, 4, 4), pad=1, teacher=True)
+    seen = []
+
+    def spy(onehot, teacher_logits):
+        seen.append((onehot.argmax(-1), teacher_logits))
+        return onehot
+
+    train(
+        build("lenet", {"padding": 4}, (1, 4, 4), 3, 1, 0),
+        cell,
+        spy,
+        {},
+        RECIPE._replace(epochs=1),
+        5,
+        "spy",
+    )
+    plan = cell.batches(
+        RECIPE.batch_size, torch.Generator().manual_seed(stream(5, BATCHES)), torch.Generator()
+    )
+    for (labels, logits), (indices, views, _) in zip(seen, plan, strict=True):
+        assert torch.equal(labels, cell.onehot[indices].argmax(-1))
+        for row, (index, view) in enumerate(zip(indices, views)):
+            assert torch.equal(logits[row], cell.teacher_logits[0][index, view])
+
+
+def test_class_distances_are_mean_euclidean_distances_of_training_inputs(make_cell):
+    cell = make_cell((5,))
+    x, labels = cell.train.batch(torch.arange(54)).numpy(), cell.labels("train").numpy()
+    by_hand = [
+        [
+            np.mean([np.linalg.norm(u - v) for u in x[labels == a] for v in x[labels == b]])
+            for b in range(3)
+        ]
+        for a in range(3)
+    ]
+    np.testing.assert_allclose(cell.class_distances(500), by_hand)
+    first = [
+        [np.linalg.norm(x[labels == a][0] - x[labels == b][0]) for b in range(3)] for a in range(3)
+    ]
+    np.testing.assert_allclose(cell.class_distances(1), first)
+
+
+STATEFUL = [
+    ("bs_soft", {"beta": [0.95, 0.8]}),
+    ("beta", {"epsilon": [0.05, 0.2], "alpha": [0.4, 0.2]}),
+    ("ps_kd", {"alpha": [0.8, 0.2]}),
+    ("cls", {"epsilon": [0.05, 0.2], "beta": [0.1, 1.0]}),
+]
+
+
+@pytest.mark.parametrize("name, grid", STATEFUL)
+def test_methods_that_look_at_the_students_state_train_together_as_alone(make_cell, name, grid):
+    cell = make_cell((1, 8, 8), pad=1)
+
+    def students(rows):
+        network = build("resnet", {"depth": 8, "width": 4}, (1, 8, 8), 3, len(rows), 0)
+        chosen = {key: [values[row] for row in rows] for key, values in grid.items()}
+        return train(network, cell, load("method", name), chosen, RECIPE, 1, "test")
+
+    together = students([0, 1])
+    for row in range(2):
+        alone = students([row])
+        np.testing.assert_allclose(
+            together.validation_logits[row], alone.validation_logits[0], atol=1e-9
+        )
+        np.testing.assert_allclose(together.train_loss[row], alone.train_loss[0], atol=1e-9)
+    assert not np.allclose(together.train_loss[0], together.train_loss[1])
+
+
+def test_the_average_of_the_weights_decays_by_0_999_a_step(make_cell):
+    cell, network, memory = make_cell((5,)), mlp(2).double(), {}
+    batch = Batch(torch.arange(4), None, None, cell.train.batch(torch.arange(4)), None, 0, 1)
+    load("target_input", "ema_confidence")(cell, network, batch, memory)
+    start = network.layers[0].bias.detach().clone()
+    for step in (1.0, 2.0):
+        with torch.no_grad():
+            network.layers[0].bias += step
+        confidence = load("target_input", "ema_confidence")(cell, network, batch, memory)
+    average = start + 0.999 * 0.001 * 1.0 + 0.001 * 3.0  # of start, start + 1 and start + 3
+    torch.testing.assert_close(memory["average"].layers[0].bias.detach(), average)
+    logits = memory["average"](batch.x)
+    expected = logits.softmax(-1).gather(
+        -1, cell.labels("train")[:4].view(1, 4, 1).expand(2, 4, 1)
+    )[..., 0]
+    torch.testing.assert_close(confidence, expected)
+
+
+def test_ps_kd_remembers_what_each_student_predicted_last(make_cell):
+    cell, network, memory = make_cell((5,)), mlp(2).double(), {}
+    indices, logits = torch.tensor([3, 1]), torch.randn(2, 2, 3, dtype=torch.float64)
+    batch = Batch(indices, None, None, None, logits, 0, 1)
+    first = load("target_input", "previous_probabilities")(cell, network, batch, memory)
+    assert torch.equal(first, cell.onehot[indices].expand(2, 2, 3))
+    second = load("target_input", "previous_probabilities")(
+        cell, network, batch._replace(logits=logits + 1), memory
+    )
+    torch.testing.assert_close(second, logits.softmax(-1))
+
+
+def test_loss_is_the_mean_cross_entropy_of_each_student():
+    logits = torch.tensor([[[0.0, 0.0]], [[0.0, np.log(3.0)]]])
+    targets = torch.tensor([[[0.5, 0.5]], [[1.0, 0.0]]])
+    torch.testing.assert_close(
+        losses(logits, targets), torch.tensor([np.log(2), np.log(4)], dtype=torch.float64)
+    )
+
+
+def test_the_best_validation_epoch_is_kept_and_patience_stops(make_cell):
+    cell = make_cell((5,))
+    recipe = RECIPE._replace(epochs=60, learning_rate=0.5, milestones=[], patience=4)
+    students = train(mlp(2), cell, load("method", "ls"), {"epsilon": [0.0, 0.3]}, recipe, 0, "test")
+    for g in range(2):
+        ce = students.validation_ce[g]
+        ran = int(np.isfinite(ce).sum())
+        assert students.best_epoch[g] == np.nanargmin(ce) + 1 == ran - 4 < 56
+        assert np.isnan(ce[ran:]).all() and np.isnan(students.train_loss[g, ran:]).all()
+        logits = torch.as_tensor(students.validation_logits[g])
+        kept = torch.nn.functional.cross_entropy(logits, cell.validation_labels)
+        assert kept.item() == pytest.approx(np.nanmin(ce), abs=1e-12)
+
+
+def test_learning_rate_follows_the_milestones():
+    recipe = RECIPE._replace(learning_rate=1.0, decay=0.1, milestones=[2, 4])
+    assert [recipe.rate(epoch) for epoch in range(5)] == pytest.approx([1, 1, 0.1, 0.1, 0.01])
+
+
+def test_a_student_that_diverges_is_marked_and_leaves_the_others_alone(make_cell, tmp_path):
+    cell = make_cell((5,))
+
+    def poison(onehot, *, epsilon):
+        return onehot * torch.where(epsilon > 0.5, torch.nan, 1.0)
+
+    grid = {"epsilon": [0.1, 0.9, 0.2]}
+    students = train(mlp(3), cell, poison, grid, RECIPE, 0, "test")
+    alone = train(mlp(1), cell, load("method", "no_ls"), {}, RECIPE, 0, "test")
+    assert students.failed_epoch.tolist() == [0, 1, 0]
+    for g in (0, 2):
+        np.testing.assert_allclose(
+            students.validation_logits[g], alone.validation_logits[0], atol=1e-9
+        )
+
+    labels = cell.validation_labels.numpy()
+    save_shard(
+        tmp_path / "shard0",
+        [students],
+        grid_points(grid),
+        labels,
+        "joint",
+        (0.5, 5),
+        {"device": "cpu"},
+    )
+    shards = Shards([tmp_path / "shard0"], "toy job")
+    assert shards.failed.tolist() == [False, True, False]
+    assert shards.select(labels, "joint", (0.5, 5)).index in (0, 2)
+    shards.failed[:] = True
+    with pytest.raises(UserError, match="toy job: every student"):
+        shards.select(labels, "none", (0.5, 5))
+
+
+def test_shards_together_are_the_grid(make_cell, tmp_path):
+    cell = make_cell((5,))
+    grid = {"epsilon": [0.0, 0.1, 0.2, 0.3], "temperature": [1, 2]}
+    points = grid_points(grid)
+    assert len(points) == 8 and points[1] == {"epsilon": 0.0, "temperature": 2}
+    assert sum((shard_points(grid, shard, 3) for shard in range(3)), []) == points
+    labels = cell.validation_labels.numpy()
+    recipe = RECIPE._replace(epochs=2)
+
+    def trained(points):
+        return train(
+            mlp(len(points)),
+            cell,
+            load("method", "ls"),
+            {"epsilon": [p["epsilon"] for p in points]},
+            recipe,
+            0,
+            "t",
+        )
+
+    paths = []
+    for shard in range(3):
+        mine = shard_points(grid, shard, 3)
+        chunks = [trained(mine[start : start + 2]) for start in range(0, len(mine), 2)]
+        paths.append(tmp_path / f"shard{shard}.safetensors")
+        save_shard(paths[-1], chunks, mine, labels, "selected", (0.5, 5), {"device": "cpu"})
+    whole = trained(points)
+    shards = Shards(paths, "toy")
+    assert shards.points == points
+    np.testing.assert_allclose(shards.validation_logits, whole.validation_logits, atol=1e-9)
+    chosen = shards.select(labels, "selected", (0.5, 5))
+    for name, array in shards.weights(chosen.index).items():
+        np.testing.assert_allclose(array[0], whole.weights[name][chosen.index], atol=1e-9)
+
+
+def test_the_same_seed_gives_the_same_bytes(make_cell, tmp_path):
+    for run in "ab":
+        cell = make_cell((1, 8, 8), pad=1, teacher=True)
+        network = build("resnet", {"depth": 8, "width": 4, "survival": 0.5}, (1, 8, 8), 3, 2, 0)
+        students = train(
+            network, cell, load("method", "ls"), {"epsilon": [0.1, 0.2]}, RECIPE, 1, "test"
+        )
+        points, labels = [{"epsilon": 0.1}, {"epsilon": 0.2}], cell.validation_labels.numpy()
+        save_shard(tmp_path / run, [students], points, labels, "none", (0.5, 5), {"device": "cpu"})
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_soft_targets_of_other_samples_are_refused(make_cell):
+    data = made_up_data((5,))
+    parts = split(
+        data["inputs"],
+        data["labels"],
+        data["official_test"],
+        0,
+        name="made up",
+        test=0.2,
+        validation=0.25,
+    )
+    teacher = {"logits": np.zeros((54, 1, 3)), "ids": np.arange(54)}, {"temperature": 1.0}
+    with pytest.raises(UserError, match="other training samples"):
+        CellData(data, parts, {"pad": 0, "flip": False}, torch.device("cpu"), [teacher])
+
+
+def test_a_missing_cuda_device_is_an_error_only_when_asked_for(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose_device("auto").type == "cpu"
+    with pytest.raises(UserError, match="device: cuda"):
+        choose_device("cuda")

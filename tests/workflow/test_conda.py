@@ -1,0 +1,183 @@
+"""`--use-conda`, with a double of the conda command that builds the environments of envs/ with uv: see conda_double/."""
+
+import ast
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from conda_double.conda import PYPI, locked, packages
+from conftest import ROOT, Clone
+from ils.plan.plugins import imports
+
+DOUBLE = ROOT / "tests/conda_double/bin"
+MEASURED = "forecast", "students_at_once"  # by name only, and another time every time
+ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
+# Packages that an import comes with, where they have other names.
+PROVIDERS = {
+    "PIL": {"matplotlib", "torchvision"},
+    "scikit_posthocs": {"scikit-posthocs"},
+    "sklearn": {"scikit-learn"},
+    "torch": {"pytorch"},
+}
+
+
+def scripts_of(environment):
+    """The scripts of the rules that name an environment."""
+    rules = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
+    pairs = re.findall(
+        r'conda:\s+"../../envs/(\w+).yaml".*?script:\s+"../../scripts/(\w+.py)"', rules, re.S
+    )
+    return {script for name, script in pairs if name == environment}
+
+
+@pytest.fixture(scope="module")
+def launcher(tmp_path_factory):
+    """The Python of an environment with Snakemake: it must lack the rest, because Snakemake lends jobs its own packages."""
+    folder = tmp_path_factory.mktemp("launcher")
+    uv = [sys.executable, "-m", "uv"]
+    subprocess.run([*uv, "venv", "--quiet", "--python", sys.executable, folder], check=True)
+    constraint = ["--constraint", ROOT / "requirements.txt"]
+    subprocess.run(
+        [*uv, "pip", "install", "--quiet", "--python", folder, *constraint, "snakemake"], check=True
+    )
+    return folder / "bin/python"
+
+
+@pytest.fixture(scope="module")
+def isolated(launcher, tmp_path_factory):
+    """A clone in which every rule has run in its environment under `environments`."""
+    clone = Clone(tmp_path_factory.mktemp("conda"))
+    clone.python = str(launcher)
+    clone.variables |= {
+        "PATH": f"{DOUBLE}:{os.environ['PATH']}",
+        "PYTHON_OF_THE_DOUBLE": sys.executable,
+        "PYTHONDONTWRITEBYTECODE": "",  # or each job compiles torch anew
+    }
+    if not torch.version.cuda:  # `make test TORCH=cpu` spares the CUDA build here, too
+        clone.variables["UV_TORCH_BACKEND"] = "cpu"
+    prefix = clone.folder / "environments"
+    clone.snakemake(
+        "--cores",
+        "2",
+        "--use-conda",
+        "--conda-prefix",
+        str(prefix),
+        "all",
+        *(f"results/{name}.csv" for name in MEASURED),
+    )
+    yield clone
+    shutil.rmtree(prefix)  # gigabytes where uv cannot link to its cache
+
+
+@pytest.mark.parametrize(
+    "package", ["torch", "numpy", "scipy", "pandas", "matplotlib", "sklearn", "safetensors", "PIL"]
+)
+def test_the_launcher_lacks_the_packages_of_the_environments(launcher, package):
+    done = subprocess.run([launcher, "-c", f"import {package}"], capture_output=True, text=True)
+    assert f"No module named '{package}'" in done.stderr
+
+
+def test_every_script_runs_on_the_python_of_its_own_environment(isolated):
+    ran = {}
+    for path in isolated.folder.glob("environments/*.ran"):
+        listed = path.with_suffix(".yaml").read_text()
+        name = next(file.stem for file in ENVIRONMENTS if file.read_text() == listed)
+        ran[name] = set(
+            re.findall(r"/\.snakemake/scripts/tmp\w+\.(\w+\.py)$", path.read_text(), re.M)
+        )
+    assert ran == {"torch": scripts_of("torch"), "stats": scripts_of("stats")}
+    assert ran["torch"] | ran["stats"] == {path.name for path in ROOT.glob("scripts/*.py")}
+
+
+def test_a_study_in_environments_has_the_numbers_of_one_without(isolated, finished):
+    def made(clone):
+        files = (
+            path.relative_to(clone.folder)
+            for path in clone.folder.glob("results/**/*")
+            if path.is_file()
+        )
+        return {path for path in files if "logs" not in path.parts and path.stem not in MEASURED}
+
+    assert made(isolated) == made(finished)
+    # What names versions differs, and figures would by Matplotlib's, which the environment pins by prefix.
+    versions = {Path("results") / name for name in ("provenance.json", "reproduction.tex")}
+    compared = {
+        path for path in made(finished) if path.suffix in (".csv", ".tex", ".json", ".safetensors")
+    } - versions
+    assert {Path("results/metrics.csv"), Path("results/table3.tex")} < compared
+    assert not [
+        path
+        for path in compared
+        if (isolated.folder / path).read_bytes() != (finished.folder / path).read_bytes()
+    ]
+    found = json.loads((isolated.folder / "results/provenance.json").read_text())["packages"]
+    assert (
+        found["scikit-learn"] == "1.8.0"
+        and found["torch"] == "2.13.0"
+        and found["matplotlib"] is None
+    )
+
+
+def test_a_job_without_its_environment_stops():
+    program = f"source {DOUBLE}/activate /nowhere; echo ran"
+    done = subprocess.run(["bash", "-c", program], capture_output=True, text=True)
+    assert done.returncode == 1 and not done.stdout and "no environment in /nowhere" in done.stderr
+
+
+def test_the_double_refuses_what_it_does_not_know():
+    command, variables = (
+        [DOUBLE / "conda", "install", "numpy"],
+        os.environ | {"PYTHON_OF_THE_DOUBLE": sys.executable},
+    )
+    done = subprocess.run(command, env=variables, capture_output=True, text=True)
+    assert (
+        done.returncode == 2
+        and "the double of conda does not know: conda install numpy" in done.stderr
+    )
+
+
+@pytest.mark.parametrize("file", ENVIRONMENTS, ids=lambda file: file.stem)
+def test_the_pins_of_an_environment_are_those_of_the_requirements_or_say_why_not(file):
+    text = file.read_text()
+    environment = yaml.safe_load(text)
+    assert environment["channels"] == ["conda-forge"]
+    requirements, unexplained = locked(), []
+    for name, version in packages(environment).items():
+        versions = [
+            re.search(r"==([^ ;]+)", line)[1] for line in requirements.get(PYPI.get(name, name), [])
+        ]
+        same = version and any(f"{found}.".startswith(f"{version}.") for found in versions)
+        if not same and not re.search(rf"- {name}\b.* # \w", text):
+            unexplained.append(f"{name}={version}, but requirements.txt has {versions}")
+    assert not unexplained
+
+
+@pytest.mark.parametrize("file", ENVIRONMENTS, ids=lambda file: file.stem)
+def test_an_environment_lists_what_its_scripts_import(file):
+    todo = used = {ROOT / "scripts" / script for script in scripts_of(file.stem)}
+    while todo:
+        todo = set().union(*map(imports, todo)) - used
+        used = used | todo
+    imported = set()
+    for node in (node for path in used for node in ast.walk(ast.parse(path.read_text()))):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = (
+                [node.module]
+                if isinstance(node, ast.ImportFrom)
+                else [alias.name for alias in node.names]
+            )
+            imported |= {name.partition(".")[0] for name in names}
+    imported -= sys.stdlib_module_names | {
+        "ils",
+        "jsonschema",
+    }  # that the launcher checks the config with, before any job
+    listed = packages(yaml.safe_load(file.read_text())).keys()
+    assert "numpy" in imported
+    assert not {name for name in imported if not PROVIDERS.get(name, {name}) & listed}
