@@ -1,6 +1,7 @@
 """Check every claim of the paper on its printed numbers and on this run: the ledger, as csv and as LaTeX."""
 
 import pandas as pd
+
 from ils.document.latex import escape, wide_table
 from ils.files import read_csv, write_csv, write_text
 from ils.job import log, run

@@ -3,6 +3,7 @@
 from itertools import combinations, product
 
 import pandas as pd
+
 from ils.errors import UserError
 from ils.files import read_csv, write_csv
 from ils.job import run
@@ -23,10 +24,11 @@ from ils.statistics.ranks import (
 def rank_methods(metrics, alpha, ranks, average_ranks, friedman_tests, pairwise_tests):
     """Read the metrics table `metrics` and write four csv files, each with the columns `pool` (of methods) and `metric`.
 
-    ranks: dataset, network, method, value (mean over seeds), rank within the block. average_ranks: method,
-    average_rank. friedman_tests: statistic, p, k methods, n blocks, and Nemenyi's critical_difference at `alpha`.
-    pairwise_tests: each pair of methods with average_rank_2 - average_rank_1 as rank_difference, Nemenyi's p, and that of
-    Wilcoxon's signed-rank test as it is and by Holm for all pairs of the pool.
+    ranks: dataset, network, method, value (mean over seeds), rank within the block. average_ranks:
+    method, average_rank. friedman_tests: statistic, p, k methods, n blocks, and Nemenyi's
+    critical_difference at `alpha`. pairwise_tests: each pair of methods with average_rank_2 -
+    average_rank_1 as rank_difference, Nemenyi's p, and that of Wilcoxon's signed-rank test as it is
+    and by Holm for all pairs of the pool.
     """
     table = read_csv(metrics, CELL)
     ranked, averages, tests, pairs = [], [], [], []

@@ -3,7 +3,8 @@
 import json
 from pathlib import Path
 
-from ils.document.document import counts_table, document, drawings, findings, prose
+from ils.document import findings
+from ils.document.document import counts_table, document, drawings, prose
 from ils.document.pages import counts
 from ils.files import read_csv, write_text
 from ils.job import run
@@ -53,7 +54,8 @@ def reproduction(
 ):
     """ours, printed: the csv files of average ranks and Friedman tests; distillation: metrics of distilled students or [].
 
-    synthetic: arguments of findings.synthetic_sentences or None; figures, captions: {artefact: its files, its caption's}.
+    synthetic: arguments of findings.synthetic_sentences or None; figures, captions: {artefact: its
+    files, its caption's}.
     """
     found = read_csv(discrepancies)
     sentences = findings.real_sentences([*map(read_csv, ours)], [*map(read_csv, printed)], found)

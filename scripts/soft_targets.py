@@ -1,41 +1,46 @@
-"""Select the teacher, fit its temperature, and store its logits on every training sample and augmented view."""
+"""Let a method's best student say what it thinks of every training sample, in each augmented view."""
 
 import numpy as np
 import torch
+
 from ils.files import load_arrays, save_arrays
-from ils.job import log, run_each
+from ils.job import log, run
 from ils.networks.build import restore
 from ils.training.cell import CellData, predict
 from ils.training.devices import choose_device
-from ils.training.students import Shards
+from ils.training.students import best_student
 
 
-def soft_targets(data, split, shards, output, job, device, augmentation, network, bounds):
-    """Write logits (N_train, views, K) and the samples' ids, in the split's order, with the temperature as metadata."""
+def soft_targets(plans, data, splits, students, output):
+    """Write per cell the logits (N_train, views, K) and the samples' ids (N_train,), in the split's order.
+
+    plans: the `records.CellPlan` of each cell, with its `data` and `splits`; students: the files of
+    the teaching method's shards.
+    """
     torch.set_num_threads(1)
-    cell = CellData(
-        load_arrays(data)[0], load_arrays(split)[0], augmentation, choose_device(device)
-    )
-    grid = Shards(shards, job)
-    chosen = grid.select(cell.validation_labels.cpu().numpy(), "selected", bounds)
-    weights, precision = grid.weights(chosen.index), network["precision"][cell.device.type]
-    teacher = restore(
-        network["family"], network["options"], cell.shape, cell.classes, weights, precision
-    ).to(cell.device)
-    logits = np.empty((len(cell.train), cell.train.views, cell.classes), np.float32)
-    for view in range(cell.train.views):
-        views = torch.full((len(cell.train),), view, device=cell.device)
-        logits[:, view] = predict(teacher, cell.train, views)[0].cpu().numpy()
-    save_arrays(
-        output, {"logits": logits, "ids": cell.ids("train")}, temperature=chosen.temperature
-    )
-    log.info(
-        "%s: temperature %.4f, validation cross-entropy %.4f",
-        job,
-        chosen.temperature,
-        chosen.validation_ce,
-    )
+    arrays = {}
+    for plan, *files in zip(plans, data, splits, strict=True):
+        device, network = choose_device(plan.device), plan.architecture
+        cell = CellData(*(load_arrays(path)[0] for path in files), plan.augmentation, device)
+        best, precision = best_student(students, plan.cell), network.precision[device.type]
+        entry = network.family, network.options, cell.shape, cell.classes
+        teacher = restore(*entry, best.weights, precision).to(device)
+        logits = np.empty((len(cell.train), cell.train.views, cell.classes), np.float32)
+        for view in range(cell.train.views):
+            views = torch.full((len(cell.train),), view, device=device)
+            logits[:, view] = predict(teacher, cell.train, views)[0].cpu().numpy()
+        arrays |= {f"{plan.cell.name}/logits": logits, f"{plan.cell.name}/ids": cell.ids("train")}
+        log.info("%s: the teacher is %s", plan.cell.title, best.point)
+    save_arrays(output, arrays)
 
 
 if __name__ == "__main__":
-    run_each(soft_targets, snakemake)
+    run(
+        soft_targets,
+        snakemake,
+        plans=snakemake.params.cells,
+        data=snakemake.input.data,
+        splits=snakemake.input.split,
+        students=snakemake.input.students,
+        output=snakemake.output[0],
+    )

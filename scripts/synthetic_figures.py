@@ -4,6 +4,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 import pandas as pd
+
 from ils.figures import synthetic as draw
 from ils.figures.style import RC, save
 from ils.files import read_csv
@@ -15,7 +16,8 @@ from ils.synthetic.gaussians import replicate
 def synthetic_figures(arrays, models, outputs, shown, geometry, other_geometry, long_grid, sizes):
     """arrays: {setup: safetensors files}; models: the csv files of setup `shown`; outputs: paths of the figures.
 
-    geometry is that of `shown`, other_geometry that of Figure 5; sizes: seed, training_per_class, ... of replicate 0.
+    geometry is that of `shown`, other_geometry that of Figure 5; sizes: seed, training_per_class,
+    ... of replicate 0.
     """
     setups = {setup: stacked(paths) for setup, paths in arrays.items()}
     one = setups[shown]

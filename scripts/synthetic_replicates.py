@@ -1,6 +1,7 @@
 """Run some replicates of one setup of the synthetic study: a table of selected models, and arrays for the figures."""
 
 import pandas as pd
+
 from ils.files import save_arrays, write_csv
 from ils.job import log, run
 from ils.synthetic.study import run_replicates

@@ -26,7 +26,8 @@ CAPTION = (
 def warranted(decimals, intervals, metric, factor):
     """The decimals of a block: down to the first digit of its cells' typical standard error, and not more than `decimals`.
 
-    Seeds may share their test samples, so an average over seeds counts as no surer than one of them.
+    Seeds may share their test samples, so an average over seeds counts as no surer than one of
+    them.
     """
     error = factor * intervals.loc[intervals["metric"] == metric, "standard_error"].median()
     return decimals if not error > 0 else min(decimals, max(0, -math.floor(math.log10(error))))
@@ -35,8 +36,9 @@ def warranted(decimals, intervals, metric, factor):
 def table3(ranks, average_ranks, intervals, metrics, source, tex, csv):
     """Read the ranks and average ranks of rank_methods.py and write a table with a block for each of `metrics`.
 
-    intervals: the bootstrap's standard errors, which limit the digits; None for printed numbers. tex: as the paper sets
-    it; csv: one row a block's row, one column a method, every digit. The caption says the `source`.
+    intervals: the bootstrap's standard errors, which limit the digits; None for printed numbers.
+    tex: as the paper sets it; csv: one row a block's row, one column a method, every digit. The
+    caption says the `source`.
     """
     errors = read_csv(intervals, ["metric", "standard_error"]) if intervals else None
     given = (ranks, ["network", "dataset", "value", "rank"]), (average_ranks, ["average_rank"])

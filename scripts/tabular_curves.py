@@ -2,10 +2,11 @@
 
 import numpy as np
 import torch
+
 from ils.data.splits import split
-from ils.evaluation.probabilities import true_class
 from ils.files import load_arrays, save_arrays
 from ils.job import log, run
+from ils.probabilities import true_class
 from ils.synthetic.gaussians import Replicate, Samples
 from ils.synthetic.study import Task, curves
 
@@ -13,8 +14,8 @@ from ils.synthetic.study import Task, curves
 def tabular_curves(data, output, dataset, methods, options):
     """Write per split the sums of `curves` and the counts of the teacher's p_t, `histogram` (splits, bins).
 
-    Splits and normalisation are those of the seeds 0, 1, ... everywhere else; images are taken as tables of pixels.
-    Curves have `bins` groups from 0.2 to 1.
+    Splits and normalisation are those of the seeds 0, 1, ... everywhere else; images are taken as
+    tables of pixels. Curves have `bins` groups from 0.2 to 1.
     """
     torch.set_num_threads(1)
     data, metadata = load_arrays(data)

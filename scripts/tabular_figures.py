@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import matplotlib as mpl
+
 from ils.figures import synthetic as draw
 from ils.figures.style import RC, save
 from ils.files import load_arrays

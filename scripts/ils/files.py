@@ -98,30 +98,50 @@ def reading(path):
         raise UserError(f"{path}: damaged ({error}); delete the file and run again") from error
 
 
-def load_arrays(path, names=None):
+def load_arrays(path, names=None, under=""):
     """Return (arrays, metadata) of a file written by `save_arrays`; `names` limits what is read.
 
-    Raises UserError when the file is missing, is no safetensors file, lacks one of `names`, or differs from what was
-    written.
+    under: only arrays whose names begin so are read, and are called by what follows. Raises UserError when the file is
+    missing, is no safetensors file, lacks one of `names` or anything `under`, or differs from what was written.
     """
     from safetensors import safe_open
 
     with reading(path):
         with safe_open(path, framework="numpy") as file:
             content = json.loads(file.metadata()["json"])
-            present = set(file.keys())
-            if missing := set(names or ()) - present:
+            present = {name.removeprefix(under) for name in file.keys() if name.startswith(under)}  # noqa: SIM118
+            if missing := set(names or ()) - present or ({under} if under and not present else set()):
                 lacking = ", ".join(sorted(missing))
                 raise UserError(
                     f"{path}: lacks the array(s) {lacking}; delete the file and run again"
                 )
-            arrays = {name: file.get_tensor(name) for name in (names or sorted(present))}
+            arrays = {name: file.get_tensor(under + name) for name in (names or sorted(present))}
         for name, array in arrays.items():
-            if crc32(array) != content["crc32"][name]:
+            if crc32(array) != content["crc32"][under + name]:
                 raise UserError(
-                    f"{path}: damaged (the checksum of {name} is another); delete the file and run again"
+                    f"{path}: damaged (the checksum of {name} is another); "
+                    "delete the file and run again"
                 )
         return Content(path, arrays), Content(path, content["metadata"])
+
+
+def holds(path, under):
+    """Whether a file of arrays has any whose names begin so."""
+    from safetensors import safe_open
+
+    with reading(path), safe_open(path, framework="numpy") as file:
+        return any(name.startswith(under) for name in file.keys())  # noqa: SIM118
+
+
+def save_json(path, value):
+    """Write a mapping as JSON, its keys sorted."""
+    write_text(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
+
+
+def load_json(path):
+    """Return the mapping that `save_json` wrote; UserError when it is missing or damaged."""
+    with reading(path):
+        return Content(path, json.loads(Path(path).read_text(encoding="utf-8")))
 
 
 def write_text(path, text):

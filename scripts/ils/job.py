@@ -107,11 +107,28 @@ def run(function, snakemake, **arguments):
     log.info("done: %s", job)
 
 
-def run_each(function, snakemake):
-    """Run `function` with each mapping of keyword arguments in the rule's parameter `jobs`, one after another."""
+def run_each_pair(function, snakemake, **arguments):
+    """Run `function` for each dataset x network pair of a rule that draws figures of all pairs.
 
-    def each(jobs):
-        for job in jobs:
-            function(**job)
+    It is called with `title`, e.g. "iris, MLP"; `predictions`, (file, cell) of each seed; and
+    `outputs`, {folder: paths} of the pair's figures, which bear its name. params.pairs holds the
+    cells of each pair, in the order of input.predictions.
+    """
 
-    run(each, snakemake, jobs=snakemake.params.jobs)
+    def each(pairs, predictions, figures):
+        files = iter(predictions)
+        for cells in pairs:
+            first = cells[0]
+            outputs: dict[str, list[str]] = {}
+            for path in map(Path, figures):
+                if path.stem == f"{first.dataset}_{first.network}":
+                    outputs.setdefault(path.parent.name, []).append(str(path))
+            function(
+                title=f"{first.dataset}, {first.network}",
+                predictions=[(next(files), cell.name) for cell in cells],
+                outputs=outputs,
+                **arguments,
+            )
+
+    pairs, predictions = snakemake.params.pairs, snakemake.input.predictions
+    run(each, snakemake, pairs=pairs, predictions=predictions, figures=list(snakemake.output))

@@ -9,4 +9,5 @@ DIAGRAMS = {
 PRINTED = {
     "cwece": "cwece_printed"
 }  # the paper's name of a metric: ours, as its cwECE is not Eq. 2
+TABLE_III = ("cross_entropy", "accuracy", "ece", "cwece")  # its blocks
 PARABOLA = (0.8, 2.0)  # P1 and P2 of its Figures 4 and 11

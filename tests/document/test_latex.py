@@ -5,6 +5,7 @@ import subprocess
 
 import pandas as pd
 import pytest
+
 from critical_difference import critical_difference
 from ils.document.latex import escape, number, row, wide_table
 from ils.errors import UserError
@@ -38,8 +39,8 @@ def test_rows_and_table():
     )
 
 
-# Two seeds of three methods on two blocks. Means over seeds of cross-entropy, on wine: .5, .4, .3004; on iris: .2,
-# .3, .3. Accuracy on wine: .8, .8, .9; on iris: all 1.
+# Two seeds of three methods on two blocks. Means over seeds of cross-entropy, on wine: .5, .4,
+# .3004; on iris: .2, .3, .3. Accuracy on wine: .8, .8, .9; on iris: all 1.
 CELLS = {
     ("LeNet", "wine", "No LS"): [(0.4, 0.7), (0.6, 0.9)],
     ("LeNet", "wine", "BS_Soft"): [(0.4, 0.8), (0.4, 0.8)],

@@ -9,6 +9,8 @@ import tomllib
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
+
 from compile_document import compile_document
 from conftest import ROOT
 from ils.document.document import block, counts_table, document, drawings, findings, prose
@@ -19,7 +21,6 @@ from ils.errors import UserError
 from ils.figures.style import save
 from ils.files import write_csv
 from ils.synthetic.curves import HISTOGRAM_MODELS
-from matplotlib.figure import Figure
 from pages import pages
 from provenance import provenance
 

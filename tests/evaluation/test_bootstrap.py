@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+
 from ils.evaluation import bootstrap
 from ils.evaluation.metrics import all_metrics
-from ils.evaluation.probabilities import softmax
+from ils.probabilities import softmax
 
 RNG = np.random.default_rng(0)
 LOGITS, LABELS = 2 * RNG.normal(size=(300, 4)), RNG.integers(0, 4, 300)

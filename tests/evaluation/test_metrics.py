@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+
 from ils.evaluation.metrics import (
     BINS,
     accuracy,
@@ -14,10 +15,10 @@ from ils.evaluation.metrics import (
     cwece_printed,
     ece,
 )
-from ils.evaluation.probabilities import cross_entropy, softmax
+from ils.probabilities import cross_entropy, softmax
 
-# Four samples, three classes. Confidences .70 (right) and .68 (wrong) share the bin (10/15, 11/15]; .85 (right) and
-# .45 (wrong) lie alone.
+# Four samples, three classes. Confidences .70 (right) and .68 (wrong) share the bin (10/15, 11/15];
+# .85 (right) and .45 (wrong) lie alone.
 PROBABILITIES = np.array(
     [[0.70, 0.20, 0.10], [0.68, 0.30, 0.02], [0.10, 0.85, 0.05], [0.30, 0.25, 0.45]]
 )
@@ -27,8 +28,8 @@ BY_HAND = {
     "accuracy": 2 / 4,
     "cross_entropy": -(math.log(0.7) + math.log(0.3) + math.log(0.85) + math.log(0.3)) / 4,
     "ece": (abs(1 - (0.70 + 0.68)) + abs(1 - 0.85) + abs(0 - 0.45)) / 4,
-    # class 0: {.70, .68} with one hit, {.10} none, {.30} a hit; class 1: .20 and .25 no, .30 and .85 yes, each
-    # alone; class 2: {.10} {.02, .05} {.45} and never a hit
+    # class 0: {.70, .68} with one hit, {.10} none, {.30} a hit; class 1: .20 and .25 no, .30 and
+    # .85 yes, each alone; class 2: {.10} {.02, .05} {.45} and never a hit
     "cwece": ((0.38 + 0.10 + 0.70) + (0.20 + 0.25 + 0.70 + 0.15) + (0.10 + 0.07 + 0.45)) / 4 / 3,
     # true class 0: .70 right, .45 wrong; true class 1: .68 wrong, .85 right; class 2 has no sample
     "cwece_printed": ((0.30 + 0.45) / 2 + (0.68 + 0.15) / 2) / 2,
@@ -70,7 +71,8 @@ def test_a_constant_prediction_has_a_known_error():
     labels = np.repeat([0, 1, 2], [60, 20, 20])
     right = np.tile([0.6, 0.2, 0.2], (100, 1))
     assert ece(right, labels) == pytest.approx(0, abs=1e-12) == cwece(right, labels)
-    # the printed variant is no calibration error: within a true class the most probable class is always or never hit
+    # the printed variant is no calibration error: within a true class the most probable class is
+    # always or never hit
     assert cwece_printed(right, labels) == pytest.approx((0.4 + 0.6 + 0.6) / 3)
     over = np.tile([0.9, 0.05, 0.05], (100, 1))
     assert ece(over, labels) == pytest.approx(0.3)
@@ -90,7 +92,8 @@ def draw(classes, samples, seed):
 def test_calibrated_predictions_have_no_error_beyond_sampling(classes):
     samples = 100_000
     probabilities, labels = draw(classes, samples, classes)
-    # in a bin of m samples the gap is a mean of m variables of variance <= 1/4: E sum m/N |gap| <= sqrt(bins / 4N)
+    # in a bin of m samples the gap is a mean of m variables of variance <= 1/4: E sum m/N |gap| <=
+    # sqrt(bins / 4N)
     bound = math.sqrt(BINS / 4 / samples)
     assert ece(probabilities, labels) < bound
     assert cwece(probabilities, labels) < bound
@@ -100,8 +103,9 @@ def test_calibrated_predictions_have_no_error_beyond_sampling(classes):
 
 
 def test_overconfidence_of_a_known_size_is_found():
-    # K = 2, p uniform. The prediction is squeezed towards the corners: (1 + 2p)/3 above one half and 2p/3 below. So
-    # the top class is hit with p and predicted with (1 + 2p)/3: mean gap (1 - p)/3 over p in [1/2, 1], which is 1/12.
+    # K = 2, p uniform. The prediction is squeezed towards the corners: (1 + 2p)/3 above one half
+    # and 2p/3 below. So the top class is hit with p and predicted with (1 + 2p)/3: mean gap (1 -
+    # p)/3 over p in [1/2, 1], which is 1/12.
     probabilities, labels = draw(2, 200_000, 0)
     squeezed = np.where(probabilities > 0.5, (1 + 2 * probabilities) / 3, 2 * probabilities / 3)
     assert ece(squeezed, labels) == pytest.approx(1 / 12, abs=0.004)

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+
 from ils.evaluation.metrics import cwece, ece
-from ils.evaluation.probabilities import softmax
 from ils.evaluation.reliability import classwise_bins, confidence_bins
+from ils.probabilities import softmax
 
 
 def predictions(samples=400, classes=7, seed=0):

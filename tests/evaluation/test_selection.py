@@ -1,14 +1,16 @@
-"""Temperature scaling finds the known temperature; the choice of a student follows validation cross-entropy."""
+"""Temperature scaling finds the known temperature; selection follows validation cross-entropy."""
 
 import math
+from dataclasses import astuple
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize_scalar
+
 from ils.errors import UserError
-from ils.evaluation.probabilities import cross_entropy
 from ils.evaluation.selection import select
 from ils.evaluation.temperature import fit_temperature
-from scipy.optimize import minimize_scalar
+from ils.probabilities import cross_entropy
 
 BOUNDS = (0.05, 20.0)
 
@@ -31,15 +33,15 @@ def test_agrees_with_a_numerical_minimiser():
         logits, labels = calibrated(80, 3, seed)
         logits = logits * 1.7
 
-        def loss(log_t):
+        def loss(log_t, logits=logits, labels=labels):
             return cross_entropy(logits / np.exp(log_t), labels)
 
-        found = minimize_scalar(
+        minimum = minimize_scalar(
             loss, bounds=np.log(BOUNDS), method="bounded", options={"xatol": 1e-10}
         )
         temperature = fit_temperature(logits, labels, BOUNDS)
-        assert math.log(temperature) == pytest.approx(found.x, abs=1e-5)
-        assert loss(math.log(temperature)) <= found.fun + 1e-14
+        assert math.log(temperature) == pytest.approx(minimum.x, abs=1e-5)
+        assert loss(math.log(temperature)) <= minimum.fun + 1e-14
 
 
 def test_temperatures_of_many_models_equal_one_by_one():
@@ -59,7 +61,10 @@ def test_the_bounds_are_reached_where_there_is_no_minimum():
 
 
 def grid():
-    """Return three students: one diverged, one calibrated but vague, one sharp and ten times too confident."""
+    """Return three students: a diverged, a calibrated but vague, a sharp and overconfident one.
+
+    The last is ten times too confident.
+    """
     logits, labels = calibrated(2000, 3, seed=4)
     vague, sharp = 0.5 * logits, 10 * logits
     return (
@@ -75,9 +80,10 @@ def test_joint_selection_sees_the_student_that_scaling_improves():
     assert vague_ce < sharp_ce
 
     raw = select(logits, labels, failed, "none", BOUNDS)
-    assert raw == (1, 1.0, pytest.approx(vague_ce))
+    assert astuple(raw) == (1, 1.0, pytest.approx(vague_ce))
 
-    # students 1 and 2 are one model at two scales: add noise to the vague one, so that only scaling shows who is best
+    # students 1 and 2 are one model at two scales: add noise to the vague one, so that only
+    # scaling shows who is best
     logits[1] += np.random.default_rng(0).normal(scale=0.5, size=logits[1].shape)
     assert select(logits, labels, failed, "none", BOUNDS).index == 1
     selected = select(logits, labels, failed, "selected", BOUNDS)

@@ -8,6 +8,7 @@ import matplotlib.text
 import numpy as np
 import pandas as pd
 import pytest
+
 from ils.figures import style
 from ils.figures.diagram import GAP, draw, layout, stack
 
@@ -97,7 +98,8 @@ def test_positions_of_a_small_example():
 def test_connecting_lines_do_not_cross(case):
     plan = layout(*CASES[case], "title")
     for a, b in itertools.permutations(plan.labels, 2):
-        # a's level line against b's upright one: they meet only when the ranks tie, where they share the upright
+        # a's level line against b's upright one: they meet only when the ranks tie, where they
+        # share the upright
         low, high = sorted([a.x, a.x_rank])
         if abs(a.x_rank - b.x_rank) > 1e-9:
             assert not (low < b.x_rank < high and b.y < a.y)

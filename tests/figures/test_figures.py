@@ -2,10 +2,11 @@
 
 import itertools
 
-import made_up
 import matplotlib.text
 import numpy as np
 import pytest
+
+import made_up
 from calibration_figures import calibration_figures
 from ils.evaluation.reliability import classwise_bins, confidence_bins
 from ils.figures import calibration as diagrams

@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
+from test_published import PUBLISHED
+
 from claims import claims
 from ils.files import read_csv, save_arrays, write_csv
 from ils.statistics.claims import BEST, CLAIMS, DISTILLATION, LONG_GRID, RANKS, REPLICATES, Claim
@@ -11,7 +13,6 @@ from ils.statistics.ledger import PrintedMeans, Ranking, Replicates, ledger
 from ils.statistics.published import as_metrics
 from ils.synthetic.curves import HISTOGRAM_KINDS, HISTOGRAM_MODELS
 from rank_methods import rank_methods
-from test_published import PUBLISHED
 
 NAMES = ["ranks", "average_ranks", "friedman", "pairwise"]
 FAILS = {

@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy import stats
+
 from conftest import RECIPE
 from ils.document.document import findings
 from ils.document.tables import decimals_of, table4
@@ -18,7 +20,6 @@ from ils.statistics.ledger import Distilled
 from ils.training.cell import CellData
 from ils.training.students import Shards, save_shard
 from ils.training.trainer import train
-from scipy import stats
 
 N = 90
 
@@ -83,7 +84,8 @@ def perfect(scale):
 def test_a_student_of_a_perfect_teacher_on_separable_data_reaches_it():
     students = distilled(separable([perfect(60.0)]))
     assert (students.validation_logits[0].argmax(-1) == np.arange(60, 75) % 3).all()
-    # at temperature 20 this teacher gives e^3 / (e^3 + 2) to the class; with a tenth of the labels the target is
+    # at temperature 20 this teacher gives e^3 / (e^3 + 2) to the class; with a tenth of the labels
+    # the target is
     target = 0.9 * math.exp(3) / (math.exp(3) + 2) + 0.1
     entropy = -target * math.log(target) - (1 - target) * math.log(
         (1 - target) / 2

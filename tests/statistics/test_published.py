@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+
 from ils.files import read_csv, write_csv
 from ils.statistics.published import as_metrics, discrepancies, possible_ranks
 from rank_methods import rank_methods
@@ -92,7 +93,8 @@ def test_critical_difference_and_who_is_within_it(analysed):
             pair["rank_difference"] == pytest.approx(difference, abs=0.005)
             and pair["nemenyi_p"] > 0.05
         )
-    # with 11 blocks the smallest possible p is 2 / 2^11, and 66 times that exceeds 0.05: Holm over all pairs joins all
+    # with 11 blocks the smallest possible p is 2 / 2^11, and 66 times that exceeds 0.05: Holm over
+    # all pairs joins all
     assert (pairs["wilcoxon_holm_p"] > 0.05).all()
 
 

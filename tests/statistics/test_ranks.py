@@ -6,6 +6,8 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
+
 from ils.errors import UserError
 from ils.statistics.ranks import (
     METRICS,
@@ -20,10 +22,9 @@ from ils.statistics.ranks import (
     signed_rank_p,
     wilcoxon,
 )
-from scipy import stats
 
-# Demsar 2006, Table 6: AUC of four variants of C4.5 on 14 data sets. He ranks the two 0.975 of "voting" 2 and 3, so
-# they differ below the printed digits; here the better one gets 0.0001 more.
+# Demsar 2006, Table 6: AUC of four variants of C4.5 on 14 data sets. He ranks the two 0.975 of
+# "voting" 2 and 3, so they differ below the printed digits; here the better one gets 0.0001 more.
 DEMSAR = pd.DataFrame(
     [
         [0.763, 0.768, 0.771, 0.798],
@@ -79,7 +80,8 @@ def test_demsar_worked_example():
     assert ranks.mean().round(3).tolist() == [3.143, 2.000, 2.893, 1.964]
     assert ranks.iloc[5].tolist() == [1, 2.5, 4, 2.5]
     assert ranks.iloc[9].tolist() == [2.5] * 4
-    # his chi2_F has no correction for ties: 12n / k(k+1) (sum_j R_j^2 - k(k+1)^2 / 4) = 9.28; ties only raise it
+    # his chi2_F has no correction for ties: 12n / k(k+1) (sum_j R_j^2 - k(k+1)^2 / 4) = 9.28; ties
+    # only raise it
     uncorrected = 12 * 14 / 20 * ((ranks.mean() ** 2).sum() - 25)
     assert uncorrected == pytest.approx(9.28, abs=0.005)
     # correction: 1 - sum (t^3 - t) / n(k^3 - k), three pairs and one tie of four

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+
 from ils.plan.plugins import load
 from ils.synthetic.perceptrons import Network, train
 

@@ -8,16 +8,17 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from scipy.stats import multivariate_normal, norm
+
 from ils.document.tables import comparison_table
 from ils.evaluation.metrics import ece
-from ils.evaluation.probabilities import softmax
+from ils.probabilities import softmax
 from ils.statistics.comparison import COLUMNS, compare, paired_differences, read_printed
 from ils.synthetic import perceptrons as mlps
 from ils.synthetic import study as synthetic_study
 from ils.synthetic.curves import best_epsilon, group_sums, histograms
 from ils.synthetic.gaussians import density, log_joint, replicate, sample
 from ils.synthetic.study import Task, run_replicates
-from scipy.stats import multivariate_normal, norm
 
 ROOT = Path(__file__).parents[2]
 CONFIG = yaml.safe_load((ROOT / "config/config.yaml").read_text())["synthetic"]

@@ -1,28 +1,7 @@
 # The same rules rank, test, typeset and draw this run's metrics and the paper's printed Table III (study "published/").
-SEEDS = f"{len(config['seeds'])} seed{'s' if len(config['seeds']) > 1 else ''}"
-SOURCES = {
-    "": f"averages over {SEEDS} of {CONFIG_FILE}",
-    "published/": "the values that the paper prints, ranked again",
-}
-POOLS = {"all": "", "alone": "_alone"}  # with, and without the +TempS columns
-DIAGRAMS = [
-    (metric, pool, f"{figure}{ending}", kind)
-    for figure, metric in paper.DIAGRAMS.items()
-    for pool, ending in POOLS.items()
-    for kind in ("pdf", "png")
-]
-
-
-RANKED = ["ranks", "average_ranks", "friedman", "pairwise"]
-
-
-wildcard_constraints:
-    study="published/|",
-
-
 rule metrics:
     input:
-        predictions=files(PREDICTIONS, CELLS),
+        predictions=files(PREDICTIONS, plan.predicted(plan.compared)),
         code=code("compute_metrics.py"),
     output:
         metrics="results/metrics.csv",
@@ -32,7 +11,7 @@ rule metrics:
     conda:
         "../../envs/stats.yaml"
     params:
-        cells=CELLS,
+        cells=plan.compared,
         draws=config["bootstrap"],
     message:
         "Computing the metrics of every cell"
@@ -42,12 +21,13 @@ rule metrics:
 
 rule published_metrics:
     input:
-        printed=f"{PRINTED}/table3.csv",
+        printed=own("config/published/table3.csv"),
         code=code("published_metrics.py"),
     output:
         "results/published/metrics.csv",
     log:
         "results/logs/published/metrics.log",
+    localrule: True
     conda:
         "../../envs/stats.yaml"
     message:
@@ -67,6 +47,7 @@ rule rank_methods:
         pairwise="results/{study}pairwise.csv",
     log:
         "results/logs/{study}rank_methods.log",
+    localrule: True
     conda:
         "../../envs/stats.yaml"
     params:
@@ -79,8 +60,8 @@ rule rank_methods:
 
 rule discrepancies:
     input:
-        printed=f"{PRINTED}/table3.csv",
-        printed_averages=f"{PRINTED}/table3_average_ranks.csv",
+        printed=own("config/published/table3.csv"),
+        printed_averages=own("config/published/table3_average_ranks.csv"),
         ranks="results/published/ranks.csv",
         average_ranks="results/published/average_ranks.csv",
         code=code("discrepancies.py"),
@@ -88,6 +69,7 @@ rule discrepancies:
         "results/published/discrepancies.csv",
     log:
         "results/logs/published/discrepancies.log",
+    localrule: True
     conda:
         "../../envs/stats.yaml"
     message:
@@ -102,13 +84,23 @@ rule critical_difference:
         friedman="results/{study}friedman.csv",
         code=code("critical_difference.py"),
     output:
-        [diagram_file(*diagram) for diagram in DIAGRAMS],
+        [f"results/{{study}}figures/{diagram.name}.pdf" for diagram in DIAGRAMS],
+        [
+            in_report(
+                f"results/{{study}}figures/{diagram.name}.png",
+                diagram.shown("")._replace(
+                    category=lambda w, diagram=diagram: diagram.shown(w.study).category
+                ),
+            )
+            for diagram in DIAGRAMS
+        ],
     log:
         "results/logs/{study}critical_difference.log",
+    localrule: True
     conda:
         "../../envs/stats.yaml"
     params:
-        diagrams=lambda w: [(metric_of(w.study, m), pool) for m, pool, *_ in DIAGRAMS],
+        diagrams=lambda w: [(metric_of(w.study, d.metric), d.pool) for d in DIAGRAMS],
     message:
         "Drawing the critical-difference diagrams {wildcards.study}"
     script:
@@ -126,38 +118,41 @@ rule table3:
         csv="results/{study}table3.csv",
     log:
         "results/logs/{study}table3.log",
+    localrule: True
     conda:
         "../../envs/stats.yaml"
     params:
-        metrics=lambda w: [
-            metric_of(w.study, m)
-            for m in ("cross_entropy", "accuracy", "ece", "cwece")
-        ],
-        source=lambda w: SOURCES[w.study],
+        metrics=lambda w: [metric_of(w.study, m) for m in paper.TABLE_III],
+        source=lambda w: artefacts.sources[w.study],
     message:
         "Typesetting Table III {wildcards.study}"
     script:
         "../../scripts/table3.py"
 
 
+TABLES = plan.synthetic.tables if plan.synthetic else []
+
+
 rule claims:
     input:
-        unpack(claimed_about),
-        published=[f"results/published/{table}.csv" for table in RANKED],
-        ranks=[f"results/{table}.csv" for table in RANKED],
-        printed=[f"{PRINTED}/table{n}.csv" for n in (1, 2, 5, 6)],
-        printed4=f"{PRINTED}/table4.csv",
+        unpack(lambda w: replicates(MODELS, TABLES) | replicates(SUMS, TABLES, "arrays_{}")),
+        published=[f"results/published/{table}.csv" for table in RANKINGS],
+        ranks=[f"results/{table}.csv" for table in RANKINGS],
+        printed=[own(f"config/published/table{n}.csv") for n in (1, 2, 5, 6)],
+        printed4=own("config/published/table4.csv"),
+        distillation=["results/distillation.csv"] if plan.distillation else [],
         code=code("claims.py"),
     output:
         csv="results/claims.csv",
         tex="results/claims.tex",
     log:
         "results/logs/claims.log",
+    localrule: True
     conda:
         "../../envs/stats.yaml"
     params:
-        setups=SYNTHETIC["tables"] if SYNTHETIC else [],
-        long_grid=SYNTHETIC["long_grid"] if SYNTHETIC else None,
+        setups=TABLES,
+        long_grid=plan.synthetic.section["long_grid"] if plan.synthetic else None,
     message:
         "Checking the paper's claims"
     script:

@@ -1,16 +1,17 @@
 rule dataset:
     input:
-        local_files,
+        lambda w: [path for path in plan.local_files(w.dataset) if os.path.isfile(path)],
         code=code("prepare_dataset.py"),
     output:
         DATA,
     log:
         "results/logs/dataset/{dataset}.log",
-    priority: FIRST
+    priority: plan.first
+    localrule: True
     conda:
         "../../envs/torch.yaml"
     params:
-        dataset=dataset_of,
+        dataset=lambda w: plan.dataset(w.dataset),
     message:
         "Preparing {wildcards.dataset}"
     script:
@@ -25,11 +26,12 @@ rule split:
         SPLIT,
     log:
         "results/logs/split/{dataset}-seed{seed}.log",
-    priority: FIRST
+    priority: plan.first
+    localrule: True
     conda:
         "../../envs/stats.yaml"
     params:
-        dataset=split_of,
+        dataset=lambda w: plan.split(w.dataset),
     message:
         "Splitting {wildcards.dataset} by seed {wildcards.seed}"
     script:

@@ -1,28 +1,17 @@
 # Figures of each dataset x network pair, drawn from its predictions; one process draws those of all pairs.
-PAIR_FIGURES = {
-    "reliability": (CALIBRATION, "Confidence (Eq. 1)"),
-    "classwise": (CALIBRATION, "Classwise (Eq. 2)"),
-    "grids": (HYPERPARAMETERS, "Grids"),
-    "training": (TRAINING, "Curves"),
-}
-
-
 rule calibration_figures:
     input:
-        predictions=files(PREDICTIONS, CELLS),
+        predictions=files(PREDICTIONS, plan.predicted(sum(plan.cells_of_pairs, []))),
         code=code("calibration_figures.py"),
     output:
-        pair_figures("reliability"),
-        pair_figures("classwise"),
+        figures(artefacts.pair_figures("reliability", "classwise")),
     log:
         "results/logs/calibration_figures.log",
     conda:
         "../../envs/stats.yaml"
     params:
-        jobs=drawing_jobs(
-            ["reliability", "classwise"],
-            columns=[column["column"] for column in COLUMNS],
-        ),
+        pairs=plan.cells_of_pairs,
+        columns=[column["column"] for column in plan.columns],
     message:
         "Drawing the reliability diagrams of every pair"
     script:
@@ -31,21 +20,18 @@ rule calibration_figures:
 
 rule training_figures:
     input:
-        predictions=files(PREDICTIONS, CELLS),
+        predictions=files(PREDICTIONS, plan.predicted(sum(plan.cells_of_pairs, []))),
         code=code("training_figures.py"),
     output:
-        pair_figures("grids"),
-        pair_figures("training"),
+        figures(artefacts.pair_figures("grids", "training")),
     log:
         "results/logs/training_figures.log",
     conda:
         "../../envs/stats.yaml"
     params:
-        jobs=drawing_jobs(
-            ["grids", "training"],
-            columns=COLUMNS,
-            hyperparameters={name: list(m["grid"]) for name, m in METHODS.items()},
-        ),
+        pairs=plan.cells_of_pairs,
+        columns=plan.columns,
+        hyperparameters={name: list(m["grid"]) for name, m in plan.methods.items()},
     message:
         "Drawing the grids and training curves of every pair"
     script:

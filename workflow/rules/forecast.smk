@@ -1,17 +1,7 @@
 # Not part of `all`: what is measured on the device of the machine that the job runs on, before the study.
-MEASURING = {
-    "resources": {"gpu": study.gpus(config, NETWORKS.values())},
-    "params": {
-        "config": {key: value for key, value in config.items() if key != "synthetic"},
-        "data": UNEXPECTED,
-        "code": fingerprint("networks", *(n["family"] for n in NETWORKS.values())),
-    },
-}
-
-
 rule forecast:
     input:
-        data=[DATA.format(dataset=name) for name in UNEXPECTED],
+        data=expand(DATA, dataset=plan.unexpected),
         code=code("forecast.py"),
     output:
         "results/forecast.csv",
@@ -20,30 +10,22 @@ rule forecast:
     conda:
         "../../envs/torch.yaml"
     resources:
-        **MEASURING["resources"],
+        gpu=plan.gpus(*plan.networks),
     params:
-        **MEASURING["params"],
+        **plan.measuring,
     message:
         "Measuring training steps of every pair to forecast the study"
     script:
         "../../scripts/forecast.py"
 
 
-rule students_at_once:
+use rule forecast as students_at_once with:
     input:
-        data=[DATA.format(dataset=name) for name in UNEXPECTED],
+        data=expand(DATA, dataset=plan.unexpected),
         code=code("students_at_once.py"),
     output:
         "results/students_at_once.csv",
     log:
         "results/logs/students_at_once.log",
-    conda:
-        "../../envs/torch.yaml"
-    resources:
-        **MEASURING["resources"],
-    params:
-        **MEASURING["params"],
     message:
         "Measuring how many students of each network train fastest together"
-    script:
-        "../../scripts/students_at_once.py"

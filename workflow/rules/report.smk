@@ -1,49 +1,10 @@
 # What readers get: tables as pages, the document with everything in the paper's order, and what ran.
 import shutil
 
-RANKINGS = {
-    "average_ranks": "Average ranks",
-    "friedman": "Friedman's tests",
-    "pairwise": "Pairwise tests",
-}
-NUMERALS = {"1": "I", "2": "II", "5": "V", "6": "VI"}
-# Tables that the report shows as pages: {csv under results/: (category, title)}.
-PAGES = {
-    "claims": (SUMMARY, "Claims and verdicts"),
-    "table3": (TABLE_III, "Table III"),
-    "metrics": (TABLE_III, "Metrics of every cell"),
-    "intervals": (TABLE_III, "Errors and intervals"),
-    "published/table3": (PUBLISHED, "Table III, ranked again"),
-    "published/discrepancies": (PUBLISHED, "Contradictions"),
-}
-if DISTILLATION:
-    PAGES["table4"] = TABLE_IV, "Table IV"
-    PAGES["distillation"] = TABLE_IV, "Metrics of every student"
-    PAGES["distillation_intervals"] = TABLE_IV, "Errors and intervals"
-PAGES |= {name: (TABLE_III, title) for name, title in RANKINGS.items()}
-PAGES |= {f"published/{name}": (PUBLISHED, title) for name, title in RANKINGS.items()}
-if SYNTHETIC:
-    PAGES |= {f"table{n}": (SYNTHETIC_STUDY, f"Table {NUMERALS[n]}") for n in NUMERALS}
-    PAGES["synthetic_differences"] = SYNTHETIC_STUDY, "Paired differences"
-# The document's figures, {artefact: files without their ending}.
-DRAWINGS = {
-    name: [
-        f"{study}figures/{name}{ending}"
-        for ending in POOLS.values()
-        for study in SOURCES
-    ]
-    for name in paper.DIAGRAMS
-}
-if SYNTHETIC:
-    for name in SHOWN:
-        DRAWINGS.setdefault(name[:5], []).append(f"figures/{name}")
-TYPESET = ["claims", "table3", "published/table3"]  # the document's tables
-if SYNTHETIC:
-    TYPESET += [*(f"table{n}" for n in NUMERALS), "synthetic_differences"]
-if DISTILLATION:
-    TYPESET.append("table4")
+import yaml
+
 REPORT_OUTPUTS = ["results/provenance.json", "results/reproduction.tex"]
-REPORT_OUTPUTS += [f"results/pages/{name}.html" for name in [*PAGES, "provenance"]]
+REPORT_OUTPUTS += expand("results/pages/{name}.html", name=[*artefacts.pages, "provenance"])
 if shutil.which("pdflatex"):
     REPORT_OUTPUTS.append("results/reproduction.pdf")
 else:
@@ -57,29 +18,18 @@ else:
 
 rule pages:
     input:
-        tables=[f"results/{name}.csv" for name in PAGES],
-        captions=[caption_file(name) for name in PAGES],
+        tables=expand("results/{name}.csv", name=artefacts.pages),
+        captions=[own(f"workflow/report/{page.caption}.rst") for page in artefacts.pages.values()],
         code=code("pages.py"),
     output:
-        [
-            in_report(
-                f"results/pages/{name}.html",
-                category,
-                None if category == SUMMARY else "Tables",
-                name.rpartition("/")[2],
-                table=title,
-            )
-            for name, (category, title) in PAGES.items()
-        ],
+        [in_report(f"results/pages/{name}.html", page) for name, page in artefacts.pages.items()],
     log:
         "results/logs/pages.log",
+    localrule: True
     conda:
         "../../envs/stats.yaml"
     params:
-        titles=[
-            title + (" (printed values)" if name.startswith("published/") else "")
-            for name, (_, title) in PAGES.items()
-        ],
+        titles=artefacts.page_titles,
     message:
         "Writing tables as pages"
     script:
@@ -89,66 +39,64 @@ rule pages:
 # In the environment that trains: its versions decide the numbers.
 rule provenance:
     input:
-        results=[f"results/{name}.csv" for name in PAGES],
-        caption=caption_file("provenance"),
+        results=expand("results/{name}.csv", name=artefacts.pages),
+        caption=own("workflow/report/provenance.rst"),
         code=code("provenance.py"),
     output:
         json="results/provenance.json",
-        html=in_report(
-            "results/pages/provenance.html",
-            SUMMARY,
-            None,
-            "provenance",
-            table="Config and versions",
-        ),
+        html=in_report("results/pages/provenance.html", artefacts.summary("Config and versions", "provenance")),
     log:
         "results/logs/provenance.log",
     conda:
         "../../envs/torch.yaml"
     resources:
-        gpu=max(network.get("gpu", 0) for network in NETWORKS.values()),
+        gpu=plan.gpus(*plan.networks),
     params:
-        config=config,
-        settings=yaml.safe_dump(config, default_flow_style=None, width=110),
+        config=plan.config,
+        settings=yaml.safe_dump(plan.config, default_flow_style=None, width=110),
         config_file=CONFIG_FILE,
-        repository=os.path.relpath(REPOSITORY),
+        repository=os.path.relpath(ROOT),
     message:
         "Writing down what ran"
     script:
         "../../scripts/provenance.py"
 
 
+def synthetic_inputs(wildcards):
+    """What the sentences on the synthetic study are computed from."""
+    if not plan.synthetic:
+        return {}
+    return replicates(SUMS, plan.synthetic.setups, "arrays_{}") | {
+        "tables": expand("results/table{n}.csv", n=plan.synthetic.numbers),
+        "differences": "results/synthetic_differences.csv",
+        "models": files(MODELS, plan.synthetic.replicates(plan.synthetic.shown)),
+        "curves": expand(CURVES, dataset=plan.synthetic.datasets),
+    }
+
+
 rule reproduction:
     input:
         unpack(synthetic_inputs),
-        typeset=[f"results/{name}.tex" for name in TYPESET],
-        drawn=[f"results/{f}.pdf" for files in DRAWINGS.values() for f in files],
+        typeset=expand("results/{name}.tex", name=artefacts.typeset),
+        drawn=[f"results/{name}.pdf" for names in artefacts.drawings.values() for name in names],
         claims="results/claims.csv",
         ours=["results/average_ranks.csv", "results/friedman.csv"],
-        printed=[
-            "results/published/average_ranks.csv",
-            "results/published/friedman.csv",
-        ],
+        printed=["results/published/average_ranks.csv", "results/published/friedman.csv"],
         discrepancies="results/published/discrepancies.csv",
-        distillation=["results/distillation.csv"] if DISTILLATION else [],
+        distillation=["results/distillation.csv"] if plan.distillation else [],
         provenance="results/provenance.json",
-        captions=[caption_file(name) for name in DRAWINGS],
+        captions=[own(f"workflow/report/{caption(name)}.rst") for name in artefacts.drawings],
         code=code("reproduction.py"),
     output:
         "results/reproduction.tex",
     log:
         "results/logs/reproduction.log",
+    localrule: True
     conda:
         "../../envs/stats.yaml"
     params:
-        figures=DRAWINGS,
-        synthetic=SYNTHETIC
-        and {
-            "tables": [f"table{n}" for n in NUMERALS],
-            "setups": list(SETUPS),
-            "shown": SYNTHETIC["figures"],
-            "long_grid": SYNTHETIC["long_grid"],
-        },
+        figures=artefacts.drawings,
+        synthetic=plan.synthetic and plan.synthetic.findings(),
     message:
         "Writing the document of all tables and figures"
     script:
@@ -162,15 +110,10 @@ rule reproduction_pdf:
         document="results/reproduction.tex",
         code=code("compile_document.py"),
     output:
-        in_report(
-            "results/reproduction.pdf",
-            SUMMARY,
-            None,
-            "reproduction",
-            table="All tables and figures",
-        ),
+        in_report("results/reproduction.pdf", artefacts.summary("All tables and figures", "reproduction")),
     log:
         "results/logs/reproduction_pdf.log",
+    localrule: True
     conda:
         "../../envs/stats.yaml"
     message:

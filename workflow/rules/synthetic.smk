@@ -1,56 +1,19 @@
 # The six-Gaussian task: some replicates of one setup a job, then the tables and figures of all.
-SETUPS = study.by_name(SYNTHETIC, "setups")
-GEOMETRIES = study.by_name(SYNTHETIC, "geometries")
-DRAWN = ("seed", "training_per_class", "validation_per_class", "test_per_class")
-SHOWN = {  # by each figure
-    "fig01": "density, a training sample",
-    "fig02a": "highest probability, No LS",
-    "fig02b": "highest probability, LS",
-    "fig02c": "other probabilities, No LS",
-    "fig02d": "other probabilities, LS",
-    "fig04": "best epsilon",
-    "fig05": "density, drawn apart",
-    "fig06": "best epsilon, Bayes-optimal",
-    "fig07": "best epsilon, No LS+TempS",
-    "fig08": "true class's probability",
-    "fig09": "best epsilon, real tables",
-    "fig10": "true class's probability, real tables",
-    "fig11": "loss over P1 and P2",
-}
-TABULAR_FIGURES = ["fig09", "fig10"]
-SYNTHETIC_FIGURES = [name for name in SHOWN if name not in TABULAR_FIGURES]
-SYNTHETIC_OUTPUTS = [
-    *expand("results/table{table}.{kind}", table=[1, 2, 5, 6], kind=["tex", "csv"]),
-    *multiext("results/synthetic_differences", ".tex", ".csv"),
-    *expand(
-        "results/figures/{figure}.{kind}",
-        figure=SHOWN,
-        kind=["pdf", "png"],
-    ),
-]
-
-
-wildcard_constraints:
-    setup="|".join(map(re.escape, SETUPS)),
-    first=r"\d+",
-    last=r"\d+",
-
-
 rule synthetic_replicates:
     input:
         code=code("synthetic_replicates.py"),
     output:
-        models="results/synthetic/{setup}/replicates{first}-{last}.csv",
-        figures="results/synthetic/{setup}/replicates{first}-{last}.safetensors",
+        models=MODELS,
+        figures=SUMS,
     log:
         "results/logs/synthetic/{setup}-{first}-{last}.log",
-    priority: urgency_of_setup
+    priority: lambda w: plan.synthetic.urgency(w.setup)
     conda:
         "../../envs/torch.yaml"
     params:
-        setup=setup_of,
-        methods=methods_of_setup,
-        options=replicate_options,
+        setup=lambda w: plan.synthetic.setup(w.setup),
+        methods=lambda w: plan.synthetic.methods(w.setup),
+        options=lambda w: plan.synthetic.options(w.setup),
     message:
         "Synthetic study, {wildcards.setup}: replicates {wildcards.first} to {wildcards.last}"
     script:
@@ -59,21 +22,20 @@ rule synthetic_replicates:
 
 rule synthetic_table:
     input:
-        unpack(lambda w: replicate_files(SYNTHETIC["tables"], "csv")),
-        printed=f"{PRINTED}/table{{table}}.csv",
+        unpack(lambda w: replicates(MODELS, plan.synthetic.tables)),
+        printed=lambda w: own(f"config/published/table{w.table}.csv"),
         code=code("synthetic_table.py"),
     output:
         tex="results/table{table}.tex",
         csv="results/table{table}.csv",
     log:
         "results/logs/synthetic/table{table}.log",
-    wildcard_constraints:
-        table="[1256]",
+    localrule: True
     conda:
         "../../envs/stats.yaml"
     params:
-        setups=SYNTHETIC["tables"],
-        methods=SYNTHETIC["methods"],
+        setups=plan.synthetic.tables,
+        methods=plan.synthetic.section["methods"],
     message:
         "Comparing the synthetic study with the paper's table {wildcards.table}"
     script:
@@ -82,18 +44,19 @@ rule synthetic_table:
 
 rule synthetic_differences:
     input:
-        unpack(lambda w: replicate_files(SYNTHETIC["tables"], "csv")),
+        unpack(lambda w: replicates(MODELS, plan.synthetic.tables)),
         code=code("synthetic_differences.py"),
     output:
         tex="results/synthetic_differences.tex",
         csv="results/synthetic_differences.csv",
     log:
         "results/logs/synthetic/differences.log",
+    localrule: True
     conda:
         "../../envs/stats.yaml"
     params:
-        setups=SYNTHETIC["tables"],
-        methods=SYNTHETIC["methods"],
+        setups=plan.synthetic.tables,
+        methods=plan.synthetic.section["methods"],
     message:
         "Computing paired differences between methods over the replicates"
     script:
@@ -102,22 +65,19 @@ rule synthetic_differences:
 
 rule synthetic_figures:
     input:
-        unpack(lambda w: replicate_files(SETUPS, "safetensors")),
-        models=replicate_files([SYNTHETIC["figures"]], "csv")[SYNTHETIC["figures"]],
+        unpack(lambda w: replicates(SUMS, plan.synthetic.setups)),
+        models=files(MODELS, plan.synthetic.replicates(plan.synthetic.shown)),
         code=code("synthetic_figures.py"),
     output:
-        numbered_figures(SYNTHETIC_FIGURES),
+        figures(artefacts.synthetic_figures(tabular=False)),
     log:
         "results/logs/synthetic/figures.log",
+    localrule: True
     conda:
         "../../envs/stats.yaml"
     params:
-        setups=list(SETUPS),
-        shown=SYNTHETIC["figures"],
-        geometry=GEOMETRIES[SETUPS[SYNTHETIC["figures"]]["geometry"]],
-        other_geometry=GEOMETRIES[SYNTHETIC["figure5"]],
-        long_grid=SYNTHETIC["long_grid"],
-        sizes={key: SYNTHETIC[key] for key in DRAWN},
+        setups=list(plan.synthetic.setups),
+        **plan.synthetic.figures(),
     message:
         "Drawing the figures of the synthetic study"
     script:
@@ -129,17 +89,14 @@ rule tabular_curves:
         data=DATA,
         code=code("tabular_curves.py"),
     output:
-        "results/{dataset}/curves.safetensors",
+        CURVES,
     log:
         "results/logs/tabular_curves/{dataset}.log",
     conda:
         "../../envs/torch.yaml"
     params:
-        dataset=split_of,
-        methods=[m for m in SYNTHETIC["methods"] if m["targets"] in ("no_ls", "ls")],
-        options=SYNTHETIC["tabular"]
-        | {k: SYNTHETIC[k] for k in ("temperature_bounds", "training")}
-        | {"code": fingerprint("methods", "no_ls", "ls")},
+        dataset=lambda w: plan.split(w.dataset),
+        **plan.synthetic.curves(),
     message:
         "Training No LS and LS networks on splits of {wildcards.dataset} for the best-epsilon curves"
     script:
@@ -148,15 +105,13 @@ rule tabular_curves:
 
 rule tabular_figures:
     input:
-        curves=expand(
-            "results/{dataset}/curves.safetensors",
-            dataset=SYNTHETIC["tabular"]["datasets"],
-        ),
+        curves=expand(CURVES, dataset=plan.synthetic.datasets),
         code=code("tabular_figures.py"),
     output:
-        numbered_figures(TABULAR_FIGURES),
+        figures(artefacts.synthetic_figures(tabular=True)),
     log:
         "results/logs/tabular_curves/figures.log",
+    localrule: True
     conda:
         "../../envs/stats.yaml"
     message:

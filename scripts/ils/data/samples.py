@@ -1,27 +1,41 @@
-"""Samples in memory on the device, and their augmented views, made there for a whole batch at once."""
+"""Samples in memory on the device, and their augmented views, made there a batch at a time."""
 
+from collections.abc import Mapping
+
+import numpy as np
 import torch
+
 from ils.errors import UserError
 
 
-def view_count(augmentation):
-    """How many views of an image crop and flip can give: (2 pad + 1)^2 crops, twice as many with the flip."""
+def view_count(augmentation: Mapping[str, int]) -> int:
+    """How many views of an image crop and flip can give: (2 pad + 1)^2, twice with the flip."""
     return (2 * augmentation["pad"] + 1) ** 2 * (1 + augmentation["flip"])
 
 
 class Samples:
-    """Inputs of one split, (N, C, H, W) or (N, F), as stored, with the normalisation of the training split.
+    """Inputs of one split, (N, C, H, W) or (N, F), as stored, with the training normalisation.
 
-    A view v of an image stands for (dy, dx, flip) with v = (dy (2 pad + 1) + dx)(1 + has_flip) + flip: the image,
-    padded with `pad` zero pixels on each side, cropped to its size at (dy, dx), then flipped left to right if flip = 1.
+    A view v of an image stands for (dy, dx, flip) with v = (dy (2 pad + 1) + dx)(1 + has_flip) +
+    flip: the image, padded with `pad` zero pixels on each side, cropped to its size at (dy, dx),
+    then flipped left to right if flip = 1.
     """
 
-    def __init__(self, inputs, mean, std, augmentation, device, dtype):
+    def __init__(
+        self,
+        inputs: np.ndarray,
+        mean: np.ndarray,
+        std: np.ndarray,
+        augmentation: Mapping[str, int],
+        device: torch.device,
+        dtype: torch.dtype,
+    ):
         self.pad, self.flip = augmentation["pad"], augmentation["flip"]
         self.views = view_count(augmentation)
         if self.views > 1 and inputs.ndim != 4:
             raise UserError(
-                "datasets: augmentation crops and flips images, and this dataset is a table; set pad: 0, flip: false"
+                "datasets: augmentation crops and flips images, and this dataset is a table; "
+                "set pad: 0, flip: false"
             )
         shape = (-1,) + (1,) * (inputs.ndim - 2)
         self.mean = torch.as_tensor(mean, dtype=dtype, device=device).view(shape)
@@ -31,23 +45,25 @@ class Samples:
             padded = torch.nn.functional.pad(self.inputs, (self.pad,) * 4)
             self.windows = padded.unfold(2, inputs.shape[2], 1).unfold(3, inputs.shape[3], 1)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.inputs)
 
-    def batch(self, indices, views=None):
-        """Return normalised inputs (B, ...) at `indices` (B,); `views` (B,) picks augmented views, None none at all."""
+    def batch(self, indices: torch.Tensor, views: torch.Tensor | None = None) -> torch.Tensor:
+        """Return normalised inputs (B, ...) at `indices` (B,).
+
+        `views` (B,) picks augmented views, None the inputs as they are.
+        """
         x = self.inputs[indices] if views is None or not self.pad else self._crops(indices, views)
         if views is not None and self.flip:
             x = torch.where((views % 2 == 1).view(-1, 1, 1, 1), x.flip(-1), x)
-        # Not x.contiguous(memory_format=...): where C is 1 that leaves strides which convolutions take for another layout.
+        # Not x.contiguous(memory_format=...): where C is 1 that leaves strides which convolutions
+        # take for another layout.
         layout = torch.channels_last if x.dim() == 4 else torch.contiguous_format
         normalised = torch.empty(
             x.shape, dtype=self.mean.dtype, device=x.device, memory_format=layout
         )
         return torch.sub(x, self.mean, out=normalised).div_(self.std)
 
-    def _crops(self, indices, views):
-        position = views // (1 + self.flip)
-        return self.windows[
-            indices, :, position // (2 * self.pad + 1), position % (2 * self.pad + 1)
-        ]
+    def _crops(self, indices: torch.Tensor, views: torch.Tensor) -> torch.Tensor:
+        position, side = views // (1 + self.flip), 2 * self.pad + 1
+        return self.windows[indices, :, position // side, position % side]

@@ -1,6 +1,7 @@
 r"""The reproduction as a LaTeX document: blocks of a title, a sentence and a table or figures, in the paper's order.
 
-Tables are \input as they stand by themselves; here they do not float, and shrink where they are taller than a page.
+Tables are \input as they stand by themselves; here they do not float, and shrink where they are
+taller than a page.
 """
 
 from ils.document.latex import escape, row
@@ -120,7 +121,8 @@ def counts_table(counts):
 def document(heading, summary, artefacts, appendix):
     """Return the whole document: a first page with its contents, the artefacts in the order of SECTIONS, the rest.
 
-    summary and appendix: LaTeX before and after the artefacts; artefacts: {name: (sentence, LaTeX)}.
+    summary and appendix: LaTeX before and after the artefacts; artefacts: {name: (sentence,
+    LaTeX)}.
     """
     parts = [PREAMBLE, r"\begin{document}", rf"{{\Large\textbf{{{heading}}}\par}}", summary]
     for section, names in SECTIONS:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+
 from ils.document.pages import VERDICTS
 from ils.files import load_arrays, read_csv
 from ils.paper import DIAGRAMS, PARABOLA, PRINTED

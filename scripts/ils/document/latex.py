@@ -30,9 +30,9 @@ def row(cells):
 def wide_table(caption, label, header, blocks, columns=None):
     r"""Return a table* as wide as the page at most; `columns` is LaTeX's own specification, else all are l.
 
-    header: the column heads. blocks: (title, rows) pairs, each set under its title. All of it, the caption too, is
-    LaTeX already. Numbers align on the left, because the ranks behind them differ in width and the digits before the
-    point hardly do.
+    header: the column heads. blocks: (title, rows) pairs, each set under its title. All of it, the
+    caption too, is LaTeX already. Numbers align on the left, because the ranks behind them differ
+    in width and the digits before the point hardly do.
     """
     body = []
     for title, rows in blocks:

@@ -18,7 +18,8 @@ td.holds { background: #d1fae5; } td.fails { background: #fecaca; } td.open { ba
 td.true { background: #fef3c7; }
 input { font: inherit; padding: 4px 8px; margin: 0 0 10px; width: 30ch; } pre { background: #f3f4f6; padding: 12px; }
 """
-# Rows that hold every word typed; a click on a head sorts by its column, a second one the other way round.
+# Rows that hold every word typed; a click on a head sorts by its column, a second one the other way
+# round.
 SCRIPT = """
 const table = document.querySelector("table.sorted"), body = table.tBodies[0], box = document.querySelector("input");
 box.oninput = () => { const words = box.value.toLowerCase().split(/\\s+/);

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pandas as pd
+
 from ils.document.latex import escape, number, wide_table
 from ils.statistics.distillation import COLUMNS, PAIR
 

@@ -1,64 +1,85 @@
-"""What a reliability diagram shows of Eq. 1 and Eq. 2: per bin, how many predictions, how sure, and how often right."""
+"""What a reliability diagram shows of Eq. 1 and Eq. 2: each bin's predictions.
 
-from typing import NamedTuple
+That is how many there are, how sure, and how often right.
+"""
+
+from dataclasses import dataclass
 
 import numpy as np
+
 from ils.evaluation.metrics import BINS, bin_index
 
 
-class Bins(NamedTuple):
-    """Sums over the predictions in each bin, all (..., bins): their number, their probabilities, and those that came true."""
+@dataclass(frozen=True, eq=False)
+class Bins:
+    """Sums over the predictions in each bin, all (..., bins).
+
+    `count` is their number, `probability_sum` adds up their probabilities, `hit_sum` counts those
+    that came true.
+    """
 
     count: np.ndarray
     probability_sum: np.ndarray
     hit_sum: np.ndarray
 
     @property
-    def predicted(self):
+    def predicted(self) -> np.ndarray:
         """Mean probability in each bin; NaN in an empty one."""
         return self.probability_sum / np.where(self.count, self.count, np.nan)
 
     @property
-    def actual(self):
+    def actual(self) -> np.ndarray:
         """Share of the predictions in each bin that came true; NaN in an empty one."""
         return self.hit_sum / np.where(self.count, self.count, np.nan)
 
     @property
-    def error(self):
-        """Eq. 1 of confidence bins, Eq. 2 of classwise bins: sum_n |B_n|/N |actual - predicted|, the mean over rows."""
+    def error(self) -> float:
+        """Eq. 1 of confidence bins, Eq. 2 of classwise bins.
+
+        It is sum_n |B_n|/N |actual - predicted|, the mean over rows.
+        """
         return float(
             (np.abs(self.hit_sum - self.probability_sum).sum(-1) / self.count.sum(-1)).mean()
         )
 
-    def pooled(self):
+    def pooled(self) -> "Bins":
         """The bins of all rows together, (bins,)."""
-        return Bins(*(values.reshape(-1, values.shape[-1]).sum(0) for values in self))
+        sums = (self.count, self.probability_sum, self.hit_sum)
+        return Bins(*(values.reshape(-1, values.shape[-1]).sum(0) for values in sums))
 
-    def mean_gap(self):
-        """Mean of |actual - predicted| over the rows, weighted by their counts, per bin (bins,); NaN in an empty one."""
+    def mean_gap(self) -> np.ndarray:
+        """Mean of |actual - predicted| over the rows, weighted by their counts, per bin (bins,).
+
+        NaN in an empty one.
+        """
         gap, count = np.abs(self.hit_sum - self.probability_sum), self.pooled().count
         return gap.reshape(-1, gap.shape[-1]).sum(0) / np.where(count, count, np.nan)
 
 
-def tally(probability, hit, bins=BINS):
-    """Return the `Bins` (R, bins) of predicted probabilities (R, N) in [0, 1]; `hit` (R, N) bool says which came true."""
-    rows, cells = len(probability), bin_index(probability, bins)
-    cells += bins * np.arange(rows)[:, None]
-    cells, size = cells.ravel(), bins * rows
-    count, hits = (np.bincount(which, minlength=size) for which in (cells, cells[hit.ravel()]))
-    return Bins(
-        *(
-            sums.reshape(rows, bins)
-            for sums in (count, np.bincount(cells, probability.ravel(), size), hits)
-        )
+def tally(probability: np.ndarray, hit: np.ndarray, bins: int = BINS) -> Bins:
+    """Return the `Bins` (R, bins) of predicted probabilities (R, N) in [0, 1].
+
+    `hit` (R, N) bool says which came true.
+    """
+    rows = len(probability)
+    size = bins * rows
+    cells = (bin_index(probability, bins) + bins * np.arange(rows)[:, None]).ravel()
+    sums = (
+        np.bincount(cells, minlength=size),
+        np.bincount(cells, probability.ravel(), minlength=size),
+        np.bincount(cells[hit.ravel()], minlength=size),
     )
+    return Bins(*(values.reshape(rows, bins) for values in sums))
 
 
-def confidence_bins(probabilities, labels, bins=BINS):
-    """Bins (1, bins) of Eq. 1, by the probability of the most probable class; probabilities (N, K), labels (N,)."""
+def confidence_bins(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS) -> Bins:
+    """Bins (1, bins) of Eq. 1, by the probability of the most probable class.
+
+    probabilities (N, K), labels (N,).
+    """
     return tally(probabilities.max(-1)[None], (probabilities.argmax(-1) == labels)[None], bins)
 
 
-def classwise_bins(probabilities, labels, bins=BINS):
+def classwise_bins(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS) -> Bins:
     """Bins (K, bins) of Eq. 2, one row a class j, by p_j; probabilities (N, K), labels (N,)."""
     return tally(probabilities.T, np.arange(probabilities.shape[-1])[:, None] == labels, bins)

@@ -1,27 +1,39 @@
 """The choice of a student, by cross-entropy on validation data."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
+
 from ils.errors import UserError
-from ils.evaluation.probabilities import cross_entropy
 from ils.evaluation.temperature import fit_temperature
+from ils.probabilities import cross_entropy
 
 
-class Selected(NamedTuple):
-    """A student chosen from a grid: its index, its temperature (1 unless scaled) and its validation cross-entropy."""
+@dataclass(frozen=True)
+class Selected:
+    """A student chosen from a grid: its index, its temperature and its validation cross-entropy.
+
+    The temperature is 1 unless the student is scaled, the cross-entropy in nats.
+    """
 
     index: int
     temperature: float
     validation_ce: float
 
 
-def select(logits, labels, failed, scaling, bounds):
+def select(
+    logits: np.ndarray,
+    labels: np.ndarray,
+    failed: np.ndarray,
+    scaling: str,
+    bounds: tuple[float, float],
+) -> Selected:
     """Choose among G students by validation cross-entropy.
 
-    logits (G, N, K); labels (N,); failed (G,) bool marks students that diverged. `scaling`: "none" compares and
-    returns raw students; "selected" scales the student that "none" picks; "joint" picks student and temperature
-    together. Raises UserError when every student diverged.
+    logits (G, N, K); labels (N,); failed (G,) bool marks students that diverged. `scaling`: "none"
+    compares and returns raw students; "selected" scales the student that "none" picks; "joint"
+    picks student and temperature together, within `bounds`. Raises UserError when every student
+    diverged.
     """
     if failed.all():
         raise UserError(

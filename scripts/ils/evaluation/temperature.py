@@ -1,16 +1,20 @@
 """Temperature scaling: one number by which logits are divided, fitted to validation data."""
 
 import numpy as np
-from ils.evaluation.probabilities import softmax, true_class
+
+from ils.probabilities import softmax, true_class
 
 
-def fit_temperature(logits, labels, bounds=(0.05, 20.0)):
-    """Return the temperature T in `bounds` that minimises the cross-entropy of logits / T, per model.
+def fit_temperature(
+    logits: np.ndarray, labels: np.ndarray, bounds: tuple[float, float] = (0.05, 20.0)
+) -> np.ndarray:
+    """Return the temperature T in `bounds` that minimises the cross-entropy of logits / T.
 
-    logits (..., N, K), labels (N,) or (..., N); returns (...). Guo et al. 2017, section 4.2. In b = 1/T the
-    cross-entropy is convex: its slope is mean(E_p[z] - z_t), its curvature mean(Var_p[z]). Where the slope has no zero
-    within the bounds T is the nearer bound (the lower one when every sample is classified correctly); elsewhere Newton
-    steps, halving the bracket when one would leave it, find the minimum to machine precision.
+    logits (..., N, K), labels (N,) or (..., N); returns (...), a temperature a model. Guo et al.
+    2017, section 4.2. In b = 1/T the cross-entropy is convex: its slope is mean(E_p[z] - z_t), its
+    curvature mean(Var_p[z]). Where the slope has no zero within the bounds T is the nearer bound
+    (the lower one when every sample is classified correctly); elsewhere Newton steps, halving the
+    bracket when one would leave it, find the minimum to machine precision.
     """
     logits = np.asarray(logits, np.float64)
     logits, shape = logits - logits.max(-1, keepdims=True), logits.shape[:-2]
@@ -27,17 +31,14 @@ def fit_temperature(logits, labels, bounds=(0.05, 20.0)):
     too_sharp, too_flat = slope_and_curvature(low)[0] >= 0, slope_and_curvature(high)[0] <= 0
     result = np.where(too_flat, high, low)
     models = np.flatnonzero(~(too_sharp | too_flat))
-    low, high, b = (
-        low[models],
-        high[models],
-        np.clip(np.ones(len(models)), low[models], high[models]),
-    )
+    low, high = low[models], high[models]
+    b = np.clip(np.ones(len(models)), low, high)
     while len(models):
         slope, curvature = slope_and_curvature(b, models)
         low, high = np.where(slope < 0, b, low), np.where(slope < 0, high, b)
         newton = b - slope / np.maximum(curvature, np.finfo(float).tiny)
         following = np.where((newton >= low) & (newton <= high), newton, (low + high) / 2)
-        going = np.abs(following - b) > 1e-9 * b  # one more Newton step would change the last digit
+        going = np.abs(following - b) > 1e-9 * b  # one more Newton step changes the last digit
         result[models] = following
         models, low, high, b = models[going], low[going], high[going], following[going]
     return (1 / result).reshape(shape)

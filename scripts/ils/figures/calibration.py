@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import matplotlib as mpl
 import numpy as np
+
 from ils.evaluation.metrics import BINS
 from ils.figures import style
 from ils.figures.sheet import GAP, MARGIN, ROW, Sheet, rows_of

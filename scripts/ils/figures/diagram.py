@@ -1,11 +1,13 @@
 """The critical-difference diagram of Demsar (2006): where everything goes, and drawing it there.
 
-All lengths are points (1/72 inch) from the bottom left. Methods that a bar joins do not differ significantly.
+All lengths are points (1/72 inch) from the bottom left. Methods that a bar joins do not differ
+significantly.
 """
 
 from typing import NamedTuple
 
 import matplotlib as mpl
+
 from ils.figures import style
 from ils.statistics.ranks import cliques
 
@@ -64,8 +66,9 @@ def stack(intervals):
 def layout(average_ranks, cd, title):
     """Place the diagram of `average_ranks` (Series by method, two or more) with critical difference `cd`.
 
-    Rank 1 is on the left. The better half is labelled on the left, the outermost method highest, so that no two lines
-    cross. The diagram is one column wide; long names or a CD far beyond the worst rank make it wider, never smaller.
+    Rank 1 is on the left. The better half is labelled on the left, the outermost method highest, so
+    that no two lines cross. The diagram is one column wide; long names or a CD far beyond the worst
+    rank make it wider, never smaller.
     """
     ordered = average_ranks.sort_values(kind="stable")
     k = len(ordered)

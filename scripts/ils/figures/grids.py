@@ -36,8 +36,9 @@ def symbol(name):
 def arrange(label, hyperparameters, points):
     """Return the panels of a grid, given as the list of all its points, {hyperparameter: value}.
 
-    Hyperparameters with one value are left out. Of the others, in the given order, the first is x, the second y. A third
-    gives one panel per value; where there are more, they are not shown: each cell then holds the students of all their values.
+    Hyperparameters with one value are left out. Of the others, in the given order, the first is x,
+    the second y. A third gives one panel per value; where there are more, they are not shown: each
+    cell then holds the students of all their values.
     """
     names = [name for name in hyperparameters if len({point[name] for point in points}) > 1]
     if not names:

@@ -5,9 +5,10 @@ import math
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.colors import PowerNorm
+
 from ils.figures import style
 from ils.figures.sheet import GAP, MARGIN, ROW, Sheet, rows_of
-from matplotlib.colors import PowerNorm
 
 CMAP = mpl.colormaps["viridis"]
 WIDE, HIGH = 66.0, 60.0  # what a panel aims at
@@ -176,8 +177,8 @@ def legend(maps, seeds, diverged):
 def draw(methods, seeds, title):
     """Return the figure of all grids of a pair.
 
-    methods: a list of (panels of `grids.arrange`, best cross-entropy (G,) with NaN for a diverged student, {scaling:
-    [index of the student that each seed chose]}); seeds: their number.
+    methods: a list of (panels of `grids.arrange`, best cross-entropy (G,) with NaN for a diverged
+    student, {scaling: [index of the student that each seed chose]}); seeds: their number.
     """
     sheet = Sheet()
     sheet.heading(title)

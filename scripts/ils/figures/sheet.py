@@ -1,12 +1,14 @@
 """Many small plots on one bare canvas: an axes costs matplotlib more than all that is drawn in it.
 
-Lengths are points (1/72 inch). y counts up from 0 at the top of the page, so it is negative everywhere on it.
+Lengths are points (1/72 inch). y counts up from 0 at the top of the page, so it is negative
+everywhere on it.
 """
 
 import collections
 
-from ils.figures import style
 from matplotlib.collections import LineCollection, PolyCollection
+
+from ils.figures import style
 
 GAP = 3.0  # between a mark and its text
 ROW = 10.0  # from one line of text to the next
@@ -64,7 +66,8 @@ class Sheet:
     def legend(self, x, y, width, entries):
         """Place (sample, text) left to right, then in the next row; return the y below. `x`, `y`: top left corner.
 
-        A sample is {"patch": look of a rectangle} or {"line": look}; the look of a line may have a marker, too.
+        A sample is {"patch": look of a rectangle} or {"line": look}; the look of a line may have a
+        marker, too.
         """
         start = x
         for sample, text in entries:

@@ -5,12 +5,13 @@ import itertools
 import logging
 
 import matplotlib as mpl
-from ils.files import atomic
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
 from PIL import Image
+
+from ils.files import atomic
 
 FONT = "DejaVu Sans"
 SIZE = 7  # points, at the printed size
@@ -19,7 +20,8 @@ COLUMN = 252  # points: the width of one column of the paper
 PAGE = 516  # and of both
 GREY = "#666666"
 
-# Paul Tol's "muted" scheme. A temperature-scaled column keeps the colour of the method that it scales.
+# Paul Tol's "muted" scheme. A temperature-scaled column keeps the colour of the method that it
+# scales.
 COLOURS = {
     "No LS": "#332288",
     "LS": "#44AA99",

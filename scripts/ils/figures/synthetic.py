@@ -6,6 +6,8 @@ Call these functions under `matplotlib.rc_context(style.RC)`: text takes its siz
 import math
 
 import numpy as np
+from matplotlib.figure import Figure
+
 from ils.figures.style import COLOURS, COLUMN, GREY
 from ils.paper import PARABOLA
 from ils.synthetic.curves import (
@@ -16,7 +18,6 @@ from ils.synthetic.curves import (
     best_epsilon,
 )
 from ils.synthetic.gaussians import density
-from matplotlib.figure import Figure
 
 CLASS_COLOURS = ("#332288", "#CC6677", "#DDCC77")
 LABELS = {

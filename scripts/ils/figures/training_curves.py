@@ -5,9 +5,10 @@ from typing import NamedTuple
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+
 from ils.figures import style
 from ils.figures.sheet import MARGIN, ROW, Sheet
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 HEIGHT = 150.0  # of a plot
 LEFT = 36.0  # numbers and label beside it

@@ -1,8 +1,13 @@
 """Inception-v4 (Szegedy et al. 2017) for small images, written as a plan of its branches.
 
-A plan is a list of layers on top of each other: (channels, kernel) or (channels, kernel, stride) is a convolution with
-batch norm and ReLU, a list of plans stands for branches side by side, whose outputs are concatenated.
+A plan is a list of layers on top of each other: (channels, kernel) or (channels, kernel, stride) is
+a convolution with batch norm and ReLU, a list of plans stands for branches side by side, whose
+outputs are concatenated.
 """
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
 
 from ils.errors import UserError
 from ils.networks.build import image_channels, network
@@ -15,10 +20,10 @@ from ils.networks.layers import (
     concatenate,
     vectors_of_students,
 )
-from torch import nn
 
 AVERAGE = nn.AvgPool2d(3, 1, 1, count_include_pad=False)
-MAX, HALVE = nn.MaxPool2d(3, 1, 1), nn.MaxPool2d(3, 2, 1)
+MAX = nn.MaxPool2d(3, 1, 1)
+HALVE = nn.MaxPool2d(3, 2, 1)
 
 STEM = [
     *((32, 3), (32, 3), (64, 3)),
@@ -57,73 +62,82 @@ C = [
 ]
 
 
-def plan(blocks):
+def plan(blocks: Sequence[int]) -> list:
     """The whole network's plan with so many blocks of A, B and C."""
     a, b, c = blocks
     return [*STEM, *[A] * a, REDUCTION_A, *[B] * b, REDUCTION_B, *[C] * c]
 
 
 class Branches(nn.Module):
-    """Branches that see the same images; the channels that they return are concatenated student by student."""
+    """Branches that see the same images; their channels are concatenated student by student."""
 
-    def __init__(self, branches):
+    def __init__(self, branches: Sequence[nn.Module]):
         super().__init__()
         self.branches = nn.ModuleList(branches)
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         students = len(next(self.parameters()))
         return concatenate(students, *(branch(x) for branch in self.branches))
 
 
-def layers(stack, channels, width):
-    """Return the layers of the plan `stack` for images of `channels` channels, and how many channels leave them.
+def layers(stack: Sequence, channels: int, width: int) -> tuple[nn.Sequential, int]:
+    """Return the layers of the plan `stack` for images of `channels` channels.
 
-    The plan's own channels are for a `width` of 32. Padding keeps the images' size, up to the stride.
+    Also returns how many channels leave them. The plan's own channels are for a `width` of 32.
+    Padding keeps the images' size, up to the stride.
     """
-    built = []
+    built: list[nn.Module] = []
     for layer in stack:
         if isinstance(layer, nn.Module):
             built.append(layer)
         elif isinstance(layer, list):
-            branches, returned = zip(*(layers(branch, channels, width) for branch in layer))
+            branches, branch_channels = zip(*(layers(branch, channels, width) for branch in layer))
             built.append(Branches(branches))
-            channels = sum(returned)
+            channels = sum(branch_channels)
         else:
             out, kernel, stride = (*layer, 1)[:3]
-            out, kernel = (
-                out * width // 32,
-                kernel if isinstance(kernel, tuple) else (kernel, kernel),
-            )
-            padding = tuple(side // 2 for side in kernel)
-            built += [
-                Conv(channels, out, kernel, stride, padding),
-                BatchNorm(out),
-                nn.ReLU(inplace=True),
-            ]
+            out = out * width // 32
+            kernel = kernel if isinstance(kernel, tuple) else (kernel, kernel)
+            padding = (kernel[0] // 2, kernel[1] // 2)
+            conv = Conv(channels, out, kernel, stride, padding)
+            built += [conv, BatchNorm(out), nn.ReLU(inplace=True)]
             channels = out
     return nn.Sequential(*built), channels
 
 
 class InceptionV4(Network):
-    """The network of the plan on images of `channels` channels, then average pooling, dropout and one linear layer."""
+    """The network of the plan, then average pooling, dropout and one linear layer.
 
-    def __init__(self, channels, classes, blocks, width, dropout):
+    It takes images of `channels` channels.
+    """
+
+    def __init__(
+        self, channels: int, classes: int, blocks: Sequence[int], width: int, dropout: float
+    ):
         super().__init__()
         self.body, channels = layers(plan(blocks), channels, width)
         self.dropout, self.fc = Dropout(dropout), Linear(channels, classes)
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         x = self.body(x).mean((2, 3), keepdim=True)
         return self.fc(self.dropout(vectors_of_students(x, self.students)))
 
 
 @network
-def inception_v4(shape, classes, *, blocks=(4, 7, 3), width=32, dropout=0.2):
-    """Inception-v4 (Szegedy et al. 2017) for small images; 41,158,186 parameters on 3x32x32, K = 10.
+def inception_v4(
+    shape: Sequence[int],
+    classes: int,
+    *,
+    blocks: Sequence[int] = (4, 7, 3),
+    width: int = 32,
+    dropout: float = 0.2,
+) -> Network:
+    """Inception-v4 (Szegedy et al. 2017) for small images.
 
-    Changed for small images: the five strides of 2 in the stem are 1, and every convolution and pooling is padded, so
-    that 32x32 stays so up to reduction A (16x16) and reduction B (8x8). As in the paper are the `blocks` of A, B and C,
-    the channels, which grow with `width`, that of the first convolution, and the dropout before the linear layer.
+    41,158,186 parameters on 3x32x32, K = 10. Changed for small images: the five strides of 2 in the
+    stem are 1, and every convolution and pooling is padded, so that 32x32 stays so up to reduction
+    A (16x16) and reduction B (8x8). As in the paper are the `blocks` of A, B and C, the channels,
+    which grow with `width`, that of the first convolution, and the dropout before the linear layer.
     """
     if len(blocks) != 3:
         raise UserError(

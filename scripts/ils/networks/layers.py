@@ -1,22 +1,25 @@
 """Layers that hold G students side by side, and the operations on whole networks of them.
 
-Every parameter and buffer has the student as its first dimension, so a network for G students is the network of one
-with each tensor repeated G times, and the layers read G off their weights. Images travel as (B, G*C, H, W) in
-channels_last memory, vectors as (G, B, F). The students never mix: the gradient of the summed loss is each one's own.
+Every parameter and buffer has the student as its first dimension, so a network for G students is
+the network of one with each tensor repeated G times, and the layers read G off their weights.
+Images travel as (B, G*C, H, W) in channels_last memory, vectors as (G, B, F). The students never
+mix: the gradient of the summed loss is each one's own.
 """
 
 import math
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
+
 from ils.errors import UserError
-from torch import nn
 
 
 class Linear(nn.Module):
     """Affine map (G, B, F_in) -> (G, B, F_out); an input (B, F_in) is shared by all students."""
 
-    def __init__(self, features_in, features_out):
+    def __init__(self, features_in: int, features_out: int):
         super().__init__()
         bound = 1 / math.sqrt(features_in)
         self.weight = nn.Parameter(
@@ -24,91 +27,107 @@ class Linear(nn.Module):
         )
         self.bias = nn.Parameter(torch.empty(1, 1, features_out).uniform_(-bound, bound))
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return torch.baddbmm(self.bias, x.expand(len(self.weight), *x.shape[-2:]), self.weight)
 
 
 class Conv(nn.Module):
-    """2-d convolution (B, G*C_in, H, W) -> (B, G*C_out, H', W'); an input of C_in channels is shared by all students.
+    """2-d convolution (B, G*C_in, H, W) -> (B, G*C_out, H', W').
 
-    `kernel` and `padding` are one number or (height, width). With a bias it starts as PyTorch's layer does; without
-    one, before batch norm, it starts as He et al. 2015 (fan out).
+    An input of C_in channels is shared by all students. `kernel` and `padding` are one number or
+    (height, width). With a bias it starts as PyTorch's layer does; without one, before batch norm,
+    it starts as He et al. 2015 (fan out).
     """
 
-    def __init__(self, channels_in, channels_out, kernel, stride=1, padding=0, bias=False):
+    def __init__(
+        self,
+        channels_in: int,
+        channels_out: int,
+        kernel: int | tuple[int, int],
+        stride: int = 1,
+        padding: int | tuple[int, int] = 0,
+        bias: bool = False,
+    ):
         super().__init__()
         self.stride, self.padding = stride, padding
         height, width = kernel if isinstance(kernel, tuple) else (kernel, kernel)
         weight = torch.empty(channels_out, channels_in, height, width)
+        self.bias: nn.Parameter | None = None
         if bias:
             bound = 1 / math.sqrt(channels_in * height * width)
             weight.uniform_(-bound, bound)
             self.bias = nn.Parameter(torch.empty(1, channels_out).uniform_(-bound, bound))
         else:
             weight.normal_(0, math.sqrt(2 / (channels_out * height * width)))
-            self.bias = None
         self.weight = nn.Parameter(weight[None])
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
+        weight = self.weight.flatten(0, 1)
         bias = None if self.bias is None else self.bias.flatten()
-        groups = x.shape[1] // self.weight.shape[2]
-        return F.conv2d(
-            x, self.weight.flatten(0, 1), bias, self.stride, self.padding, groups=groups
-        )
+        groups = x.shape[1] // weight.shape[1]
+        return F.conv2d(x, weight, bias, self.stride, self.padding, groups=groups)
 
 
 class BatchNorm(nn.Module):
     """Batch norm over (B, H, W) of each student's channels, momentum 0.1, eps 1e-5."""
 
-    def __init__(self, channels):
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, channels: int):
         super().__init__()
         self.weight = nn.Parameter(torch.ones(1, channels))
         self.bias = nn.Parameter(torch.zeros(1, channels))
         self.register_buffer("running_mean", torch.zeros(1, channels))
         self.register_buffer("running_var", torch.ones(1, channels))
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         mean, var = self.running_mean.flatten(), self.running_var.flatten()
         return F.batch_norm(x, mean, var, self.weight.flatten(), self.bias.flatten(), self.training)
 
 
 class Dropout(nn.Module):
-    """Dropout of vectors (G, B, F) at `rate`: one mask (B, F) for all students; the identity in evaluation mode.
+    """Dropout of vectors (G, B, F) at `rate`: one mask (B, F) for all students.
 
-    `seed` decides the mask of a mini-batch. It is drawn with the network's other coins and spares a mask's way from the
-    CPU to the device.
+    It is the identity in evaluation mode. `seed` decides the mask of a mini-batch; it is drawn with
+    the network's other coins and spares a mask's way from the CPU to the device.
     """
 
-    def __init__(self, rate):
+    def __init__(self, rate: float):
         super().__init__()
         if not 0 <= rate < 1:
             raise UserError(f"dropout {rate} must be 0 or more and below 1")
-        self.rate, self.seed = rate, None
+        self.rate = rate
+        self.seed: int | None = None
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return x
+        assert self.seed is not None, "draw_coins comes before a training step"
         generator = torch.Generator(x.device).manual_seed(self.seed)
         kept = torch.rand(x.shape[1:], generator=generator, device=x.device) >= self.rate
         return x * kept / (1 - self.rate)
 
 
-def channels_of_students(x, students):
+def channels_of_students(x: Tensor, students: int) -> Tensor:
     """View (B, G*C, H, W) as (B, H, W, G, C), without a copy when x is channels_last."""
     return x.permute(0, 2, 3, 1).unflatten(-1, (students, -1))
 
 
-def images_of_students(x):
+def images_of_students(x: Tensor) -> Tensor:
     """The inverse of `channels_of_students`."""
     return x.flatten(-2).permute(0, 3, 1, 2)
 
 
-def concatenate(students, *images):
-    """Concatenate the channels of each student: (B, G*C1, H, W), (B, G*C2, H, W), ... -> (B, G*(C1+C2+...), H, W)."""
+def concatenate(students: int, *images: Tensor) -> Tensor:
+    """Concatenate the channels of each student.
+
+    (B, G*C1, H, W), (B, G*C2, H, W), ... -> (B, G*(C1+C2+...), H, W).
+    """
     return images_of_students(torch.cat([channels_of_students(x, students) for x in images], -1))
 
 
-def vectors_of_students(x, students):
+def vectors_of_students(x: Tensor, students: int) -> Tensor:
     """Flatten images (B, G*C, H, W) to vectors (G, B, C*H*W)."""
     return x.unflatten(1, (students, -1)).flatten(2).transpose(0, 1)
 
@@ -116,25 +135,26 @@ def vectors_of_students(x, students):
 class Network(nn.Module):
     """Base of all networks: forward takes a shared batch (B, ...) and returns logits (G, B, K).
 
-    `survival` holds the survival probability p_l of each residual block of a network with stochastic depth, else it is
-    empty. The coins of a mini-batch, those blocks and the masks of `Dropout`, are drawn by the trainer, so that all
-    students share them.
+    `survival` holds the survival probability p_l of each residual block of a network with
+    stochastic depth, else it is empty. The coins of a mini-batch, those blocks and the masks of
+    `Dropout`, are drawn by the trainer, so that all students share them.
     """
 
-    survival = ()
-    coins = ()
-    precision = "float32"
+    survival: Sequence[float] = ()
+    coins: Sequence[bool] = ()
+    precision: str = "float32"
 
     @property
-    def students(self):
+    def students(self) -> int:
         """G, the number of students in this network."""
         return len(next(self.parameters()))
 
-    def logits(self, x):
-        """Return the logits (G, B, K) of x (B, ...), in x's type, computed in the network's `precision`.
+    def logits(self, x: Tensor) -> Tensor:
+        """Return the logits (G, B, K) of x (B, ...), in x's type, in the network's `precision`.
 
-        float32; tf32, in which a GPU rounds the factors of convolutions and products to 10 bits; or bfloat16: convolutions
-        and products in it, batch norm's statistics, the weights and whatever comes after the logits as without it.
+        float32; tf32, in which a GPU rounds the factors of convolutions and products to 10 bits; or
+        bfloat16: convolutions and products in it, batch norm's statistics, the weights and whatever
+        comes after the logits as without it.
         """
         if x.is_cuda:  # the backward pass reads them again
             torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = (
@@ -145,43 +165,49 @@ class Network(nn.Module):
         with torch.autocast(x.device.type, torch.bfloat16):
             return self(x).to(x.dtype)
 
-    def draw_coins(self, generator):
-        """Draw which residual blocks survive the next mini-batch, and its dropout; `generator` is a CPU generator.
+    def draw_coins(self, generator: torch.Generator) -> None:
+        """Draw which residual blocks survive the next mini-batch, and its dropout.
 
-        A network without either draws nothing.
+        `generator` is a CPU generator; a network without either draws nothing.
         """
         if self.survival:
-            self.coins = (
-                torch.rand(len(self.survival), generator=generator) < torch.tensor(self.survival)
-            ).tolist()
+            uniform = torch.rand(len(self.survival), generator=generator)
+            self.coins = (uniform < torch.tensor(self.survival)).tolist()
         for layer in self.modules():
             if isinstance(layer, Dropout):
                 layer.seed = int(torch.randint(2**62, (), generator=generator))
 
+    @property
+    def draws_coins(self) -> bool:
+        """Whether `draw_coins` draws anything."""
+        return bool(self.survival) or any(isinstance(layer, Dropout) for layer in self.modules())
 
-def _layout(tensor):
-    """Lay convolution weights (G, C_out, C_in, k, k) out so that their 4-d view is channels_last."""
+
+def _layout(tensor: Tensor) -> Tensor:
+    """Lay convolution weights (G, C_out, C_in, k, k) out so that their 4-d view is channels_last.
+
+    Other tensors become contiguous.
+    """
     if tensor.dim() != 5:
         return tensor.clone(memory_format=torch.contiguous_format)
-    return (
-        tensor.flatten(0, 1)
-        .contiguous(memory_format=torch.channels_last)
-        .unflatten(0, tensor.shape[:2])
-    )
+    kernels = tensor.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+    return kernels.unflatten(0, tensor.shape[:2])
 
 
-def replace_tensors(network, tensors):
+def replace_tensors(network: Network, tensors: Mapping[str, Tensor]) -> Network:
     """Give `network` the parameters and buffers of a state dict for any number of students."""
     for name, tensor in tensors.items():
         path, _, leaf = name.rpartition(".")
-        owner = network.get_submodule(path)
+        layer = network.get_submodule(path)
         value = _layout(tensor.detach())
-        setattr(owner, leaf, nn.Parameter(value) if leaf in owner._parameters else value)
+        setattr(layer, leaf, nn.Parameter(value) if leaf in layer._parameters else value)
     return network
 
 
-def repeat(network, students):
+def repeat(network: Network, students: int) -> Network:
     """Turn a network of one student into one of `students` equal ones, in place."""
+    state = network.state_dict()
     return replace_tensors(
-        network, {k: v.expand(students, *v.shape[1:]) for k, v in network.state_dict().items()}
+        network,
+        {name: tensor.expand(students, *tensor.shape[1:]) for name, tensor in state.items()},
     )

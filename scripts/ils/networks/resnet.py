@@ -1,6 +1,10 @@
 """ResNets for small images, with stochastic depth, and torchvision's."""
 
+from collections.abc import Callable, Sequence
+
 import torch.nn.functional as F
+from torch import Tensor, nn
+
 from ils.errors import UserError
 from ils.networks.build import blocks_per_stage, image_channels, network
 from ils.networks.layers import (
@@ -12,15 +16,17 @@ from ils.networks.layers import (
     images_of_students,
     vectors_of_students,
 )
-from torch import nn
 
 
 @network
-def resnet(shape, classes, *, depth, width=16, survival=1.0):
-    """ResNet for small images (He et al. 2016), depth 6n + 2, option A shortcuts, widths w, 2w, 4w.
+def resnet(
+    shape: Sequence[int], classes: int, *, depth: int, width: int = 16, survival: float = 1.0
+) -> Network:
+    """ResNet for small images (He et al. 2016), depth 6n + 2.
 
-    ResNet110 has 1,727,962 parameters. `survival` < 1 gives stochastic depth (Huang et al. 2016): block l of L
-    survives a mini-batch with p_l = 1 - l/L (1 - survival), and its branch is scaled by p_l at test time.
+    Option A shortcuts, stages of w, 2w, 4w channels (w is `width`). ResNet110 has 1,727,962
+    parameters. `survival` < 1 gives stochastic depth (Huang et al. 2016): block l of L survives a
+    mini-batch with p_l = 1 - l/L (1 - survival), and its branch is scaled by p_l at test time.
     """
     return ResNet(shape, classes, blocks_per_stage("resnet", depth, 6, 2), width, survival)
 
@@ -28,19 +34,18 @@ def resnet(shape, classes, *, depth, width=16, survival=1.0):
 class Residual(nn.Module):
     """The branch of a basic block: conv, bn, relu, conv, bn."""
 
-    def __init__(self, channels_in, channels_out, stride):
+    def __init__(self, channels_in: int, channels_out: int, stride: int):
         super().__init__()
-        self.conv1, self.bn1 = (
-            Conv(channels_in, channels_out, 3, stride, 1),
-            BatchNorm(channels_out),
-        )
-        self.conv2, self.bn2 = Conv(channels_out, channels_out, 3, 1, 1), BatchNorm(channels_out)
+        self.conv1 = Conv(channels_in, channels_out, 3, stride, 1)
+        self.bn1 = BatchNorm(channels_out)
+        self.conv2 = Conv(channels_out, channels_out, 3, 1, 1)
+        self.bn2 = BatchNorm(channels_out)
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return self.bn2(self.conv2(self.bn1(self.conv1(x)).relu_()))
 
 
-def shortcut_a(x, students, channels, stride):
+def shortcut_a(x: Tensor, students: int, channels: int, stride: int) -> Tensor:
     """Option A: every `stride`-th pixel, the new channels zero, half of them on each side."""
     x = channels_of_students(x[:, :, ::stride, ::stride], students)
     missing = channels - x.shape[-1]
@@ -48,10 +53,15 @@ def shortcut_a(x, students, channels, stride):
 
 
 class ResNet(Network):
-    def __init__(self, shape, classes, blocks, width, survival):
+    """Three stages of `blocks` basic blocks."""
+
+    def __init__(
+        self, shape: Sequence[int], classes: int, blocks: int, width: int, survival: float
+    ):
         super().__init__()
         self.stem, self.bn = Conv(image_channels(shape), width, 3, 1, 1), BatchNorm(width)
-        self.blocks, self.plan, channels = nn.ModuleList(), [], width
+        self.blocks, channels = nn.ModuleList(), width
+        self.plan: list[tuple[int, int]] = []  # of each block: channels, stride
         for stage in range(3):
             for block in range(blocks):
                 stride, out = (2, width << stage) if stage and not block else (1, width << stage)
@@ -63,7 +73,7 @@ class ResNet(Network):
             self.survival = tuple(1 - (l + 1) / total * (1 - survival) for l in range(total))
         self.fc = Linear(channels, classes)
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         x = self.bn(self.stem(x)).relu_()
         for l, (block, (channels, stride)) in enumerate(zip(self.blocks, self.plan)):
             shortcut = x if stride == 1 else shortcut_a(x, self.students, channels, stride)
@@ -77,11 +87,14 @@ class ResNet(Network):
 
 
 @network
-def torchvision_resnet(shape, classes, *, depth, width=64):
-    """torchvision's ResNet (He et al. 2016, Table 1) of depth 18, 34 or 50, its stem one 3x3 convolution of stride 1.
+def torchvision_resnet(
+    shape: Sequence[int], classes: int, *, depth: int, width: int = 64
+) -> Network:
+    """torchvision's ResNet (He et al. 2016, Table 1) of depth 18, 34 or 50 for small images.
 
-    Option B shortcuts, stages of w, 2w, 4w, 8w channels (w is `width`), four times as many behind bottlenecks, whose
-    stride is that of the 3x3 convolution. ResNet18 has 11,173,962 parameters on 3x32x32, K = 10, ResNet50 23,520,842.
+    Its stem is one 3x3 convolution of stride 1. Option B shortcuts, stages of w, 2w, 4w, 8w
+    channels (w is `width`), four times as many behind bottlenecks, whose stride is that of the 3x3
+    convolution. ResNet18 has 11,173,962 parameters on 3x32x32, K = 10, ResNet50 23,520,842.
     """
     if depth not in FOUR_STAGES:
         raise UserError(
@@ -91,16 +104,19 @@ def torchvision_resnet(shape, classes, *, depth, width=64):
 
 
 class Bottleneck(nn.Module):
-    """The branch of a bottleneck block: conv 1x1 to a quarter of `channels_out`, 3x3, 1x1, with their batch norms."""
+    """The branch of a bottleneck block: conv 1x1, 3x3, 1x1, with their batch norms.
 
-    def __init__(self, channels_in, channels_out, stride):
+    The inner convolutions have a quarter of `channels_out`.
+    """
+
+    def __init__(self, channels_in: int, channels_out: int, stride: int):
         super().__init__()
         inner = channels_out // 4
         self.conv1, self.bn1 = Conv(channels_in, inner, 1), BatchNorm(inner)
         self.conv2, self.bn2 = Conv(inner, inner, 3, stride, 1), BatchNorm(inner)
         self.conv3, self.bn3 = Conv(inner, channels_out, 1), BatchNorm(channels_out)
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return self.bn3(self.conv3(self.bn2(self.conv2(self.bn1(self.conv1(x)).relu_())).relu_()))
 
 
@@ -112,38 +128,50 @@ FOUR_STAGES = {  # depth: the blocks' branch, the blocks of each stage, channels
 
 
 class ProjectedBlock(nn.Module):
-    """A residual block; its shortcut is a 1x1 convolution and batch norm where the shape changes (option B)."""
+    """A residual block; its shortcut is a 1x1 convolution where the shape changes (option B)."""
 
-    def __init__(self, branch, channels_in, channels_out, stride):
+    def __init__(
+        self,
+        branch: Callable[[int, int, int], nn.Module],
+        channels_in: int,
+        channels_out: int,
+        stride: int,
+    ):
         super().__init__()
-        self.branch, self.shortcut = branch(channels_in, channels_out, stride), nn.Identity()
+        self.branch = branch(channels_in, channels_out, stride)
+        self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or channels_in != channels_out:
             self.shortcut = nn.Sequential(
                 Conv(channels_in, channels_out, 1, stride), BatchNorm(channels_out)
             )
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return self.branch(x).add_(self.shortcut(x)).relu_()
 
 
 class FourStageResNet(Network):
-    def __init__(self, shape, classes, branch, stages, expansion, width):
-        super().__init__()
-        self.stem, self.bn, channels, blocks = (
-            Conv(image_channels(shape), width, 3, 1, 1),
-            BatchNorm(width),
-            width,
-            [],
-        )
-        for stage, count in enumerate(stages):
-            out = expansion * width << stage
-            for block in range(count):
-                blocks.append(
-                    ProjectedBlock(branch, channels, out, 2 if stage and not block else 1)
-                )
-                channels = out
-        self.blocks, self.fc = nn.Sequential(*blocks), Linear(channels, classes)
+    """Four stages, of so many blocks each (`stages`), of `expansion` channels per unit of width."""
 
-    def forward(self, x):
+    def __init__(
+        self,
+        shape: Sequence[int],
+        classes: int,
+        branch: Callable[[int, int, int], nn.Module],
+        stages: Sequence[int],
+        expansion: int,
+        width: int,
+    ):
+        super().__init__()
+        self.stem, self.bn = Conv(image_channels(shape), width, 3, 1, 1), BatchNorm(width)
+        channels, layers = width, []
+        for stage, blocks in enumerate(stages):
+            out = expansion * width << stage
+            for block in range(blocks):
+                stride = 2 if stage and not block else 1
+                layers.append(ProjectedBlock(branch, channels, out, stride))
+                channels = out
+        self.blocks, self.fc = nn.Sequential(*layers), Linear(channels, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
         x = self.blocks(self.bn(self.stem(x)).relu_())
         return self.fc(vectors_of_students(x.mean((2, 3), keepdim=True), self.students))

@@ -1,4 +1,4 @@
-"""The config: checked once, before any job, and expanded into cells and table columns. Needs only jsonschema."""
+"""What a config may say: checked once, before any job. Needs only jsonschema."""
 
 import difflib
 import math
@@ -6,6 +6,7 @@ import re
 import sys
 
 from ils.errors import UserError
+from ils.plan.entries import by_name, columns, teaching_methods
 from ils.plan.plugins import plugins
 
 # Hyperparameters that must lie in a range; others may be any finite number.
@@ -63,18 +64,6 @@ def check_options(key, given, plugin, what):
         )
     if missing := plugin.required - set(given):
         raise UserError(f"config: {key}: {what} lacks {', '.join(sorted(missing))}")
-
-
-def by_name(config, section):
-    """Return {name: entry} of a list of mappings, refusing two entries of one name."""
-    entries = {}
-    for i, entry in enumerate(config[section]):
-        if entry["name"] in entries:
-            raise UserError(
-                f"config: {section}[{i}].name: {entry['name']!r} is used twice; names must differ"
-            )
-        entries[entry["name"]] = entry
-    return entries
 
 
 def check_keys(value, place=()):
@@ -379,7 +368,8 @@ def check(config, schema):
             raise UserError(
                 f"config: methods: {label!r} is the label of two columns; labels must differ"
             )
-    check_bounds(config["temperature_bounds"], "temperature_bounds")
+    for key in ("temperature_bounds", "teacher_temperature_bounds"):
+        check_bounds(config[key], key)
     if config["distillation"]:
         check_distillation(config)
     if config["synthetic"]:
@@ -408,220 +398,3 @@ def check_pairs(config, entries, key, more={}):
                 f"config: {key}[{i}].hours: {shown(entry['hours'])} is more than hours_per_job "
                 f"({shown(config['hours_per_job'])}), but one student cannot be split over jobs; raise hours_per_job"
             )
-
-
-def ordered(value):
-    """Return `value` with the keys of every mapping in it sorted, so that their order in a file changes nothing."""
-    if isinstance(value, dict):
-        return {key: ordered(value[key]) for key in sorted(value)}
-    return [ordered(item) for item in value] if isinstance(value, list) else value
-
-
-def cells(config, section="experiments"):
-    """List the cells, {dataset, network, seed}: what is trained once for each method; those of "distillation" teach."""
-    entries, seeds = config["experiments"], config["seeds"]
-    if section == "distillation":
-        entries, seeds = (
-            (config["distillation"][key] for key in ("pairs", "seeds"))
-            if config["distillation"]
-            else ([], [])
-        )
-    return [
-        {"dataset": e["dataset"], "network": e["network"], "seed": seed}
-        for e in entries
-        for seed in seeds
-    ]
-
-
-def trained(config):
-    """Return {(dataset, network): entry} of all pairs whose networks are trained, those that only teach included."""
-    found = {}
-    for entry in (config["distillation"] or {"pairs": []})["pairs"] + config["experiments"]:
-        pair = entry["dataset"], entry["network"]
-        found[pair] = found.get(pair, {}) | entry
-    return found
-
-
-def students_per_job(config, experiment):
-    """How many students of a pair one job trains: as many as fit into `hours_per_job`, a whole grid without `hours`."""
-    if "hours" not in experiment:
-        return math.inf
-    return math.floor(min(config["hours_per_job"] / experiment["hours"], 1e9) + 1e-9)
-
-
-def batches(config):
-    """Return {name: cells} of the cells that one job trains after another; see `cells_per_job`.
-
-    Cells of one job share their seed and their students per job, and either all or none of them only teach. The name of a
-    batch of one cell is the cell's.
-    """
-    per_job = {pair: students_per_job(config, entry) for pair, entry in trained(config).items()}
-    compared, groups = cells(config), {}
-    for cell in compared + [cell for cell in cells(config, "distillation") if cell not in compared]:
-        kind = cell["seed"], per_job[cell["dataset"], cell["network"]], cell in compared
-        groups.setdefault(kind, []).append(cell)
-    found = {}
-    for (seed, *_), group in groups.items():
-        for start in range(0, len(group), config["cells_per_job"]):
-            batch = group[start : start + config["cells_per_job"]]
-            words = list(batch[0].values())[:2] if len(batch) == 1 else ["cells", len(found)]
-            found["_".join(map(str, [*words, f"seed{seed}"]))] = batch
-    return found
-
-
-def columns(config):
-    """List the columns of Table III, {column, method, scaling}: each method, then its +TempS where it has one."""
-    found = []
-    for entry in config["methods"]:
-        label, scaling = entry["label"], entry["temperature_scaling"]
-        found.append({"column": label, "method": entry["name"], "scaling": "none"})
-        if scaling != "none":
-            found.append({"column": f"{label}+TempS", "method": entry["name"], "scaling": scaling})
-    return found
-
-
-def points(grid):
-    """The number of students in a grid."""
-    return math.prod(len(values) for values in grid.values())
-
-
-def shards(grid, students_per_job):
-    """The number of jobs that train a grid."""
-    return max(1, math.ceil(points(grid) / students_per_job))
-
-
-def teaching_methods(config):
-    """The names of the methods that cells which only teach must train: the distillation's teachers, and theirs."""
-    if not config["distillation"]:
-        return set()
-    methods, known = by_name(config, "methods"), plugins("method")
-    found, todo = set(), set(config["distillation"]["teachers"])
-    while todo:
-        found |= todo
-        entries = [methods[name] for name in todo]
-        todo = {source for entry in entries for source in entry.get("inherit", {}).values()} - found
-        if any(known[entry["targets"]].needs_teacher for entry in entries):
-            todo |= {config["teacher"]} - found
-    return found
-
-
-def distillation_method(config):
-    """The distillation as a method whose grid goes over the teachers, too; {} where it is left out."""
-    section = config["distillation"]
-    if not section:
-        return {}
-    grid = {"teacher": list(range(len(section["teachers"])))} | section["grid"]
-    return {
-        "name": "distilled",
-        "targets": section["targets"],
-        "grid": grid,
-        "inputs": section.get("inputs", {}),
-    }
-
-
-def grid_of(config, cell, method):
-    """The grid of a method, by its name, in a cell: those that only teach may have grids of their own."""
-    own = (config["distillation"] or {}).get("grids", {})
-    if method in own and cell not in cells(config):
-        return own[method]
-    return by_name(config, "methods")[method]["grid"]
-
-
-def training_jobs(config):
-    """List the jobs that train, {cells, method, students}: so many students of the method in each of the cells."""
-    pairs, compared, teaching = trained(config), cells(config), teaching_methods(config)
-    found = []
-    for batch in batches(config).values():
-        per_job = students_per_job(config, pairs[batch[0]["dataset"], batch[0]["network"]])
-        for method in config["methods"]:
-            if batch[0] not in compared and method["name"] not in teaching:
-                continue
-            grid = grid_of(config, batch[0], method["name"])
-            jobs = shards(grid, per_job)
-            small, larger = divmod(points(grid), jobs)  # the sizes of shards differ by at most one
-            found += [
-                {"cells": batch, "method": method["name"], "students": small + (shard < larger)}
-                for shard in range(jobs)
-            ]
-    return found
-
-
-def distillation_jobs(config):
-    """List the jobs that train distilled students, as `training_jobs` does: one a pair, all its seeds in it.
-
-    Their cells name the student's network, and its recipe.
-    """
-    section, method, found = config["distillation"], distillation_method(config), []
-    for pair in section["pairs"] if section else []:
-        cell = {
-            "dataset": pair["dataset"],
-            "network": pair["student"],
-            "recipe": pair["student_recipe"],
-        }
-        taught = [cell | {"seed": seed} for seed in section["seeds"]]
-        found.append(
-            {"cells": taught, "method": method["name"], "students": points(method["grid"])}
-        )
-    return found
-
-
-def device_of(config, network):
-    """The `device` of a network's jobs: `auto` takes a GPU only for networks that ask for one."""
-    return "cpu" if config["device"] == "auto" and not network.get("gpu") else config["device"]
-
-
-def trained_as(network):
-    """What of a network's entry decides its results: all but its name and whether it asks for a GPU, defaults filled in."""
-    kept = {key: value for key, value in network.items() if key not in ("name", "gpu")}
-    return {"precision": {"cpu": "float32", "cuda": "tf32"}, "cuda_graphs": 0} | kept
-
-
-def gpus(config, networks):
-    """How many GPUs a job on these networks asks for: one if any of them may run there."""
-    return int(any(device_of(config, network) != "cpu" for network in networks))
-
-
-def needs(config, cells, students=1, teachers=0):
-    """What a job asks a cluster for: {gpu, mem_mb, runtime in minutes}, of training so many students in each of the cells.
-
-    gpu: as `gpus` says of the cells' networks. runtime: half as much again as the experiments' `hours` say, and ten minutes to
-    start; without them `hours_per_job`. mem_mb: room for the process, and twice for the dataset and the soft targets of so
-    many teachers, as far as `expect` tells their sizes. Cells name `student` where another network than theirs trains.
-    """
-    networks, datasets, pairs = (
-        by_name(config, "networks"),
-        by_name(config, "datasets"),
-        trained(config),
-    )
-    gpu = gpus(config, [networks[cell.get("student", cell["network"])] for cell in cells])
-    each, megabytes = [pairs[cell["dataset"], cell["network"]].get("hours") for cell in cells], 0
-    hours = config["hours_per_job"] if None in each else students * sum(each)
-    for cell in cells:
-        dataset = datasets[cell["dataset"]]
-        if expected := dataset.get("expect"):
-            augmentation = dataset["augmentation"]
-            views = (2 * augmentation["pad"] + 1) ** 2 * (1 + augmentation["flip"])
-            of_sample = math.prod(expected["shape"]) + 4 * teachers * views * expected["classes"]
-            megabytes = max(megabytes, 2 * expected["samples"] * of_sample / 1e6)
-    process = 8000 if gpu else 6000  # four students of a small DenseNet keep 3,600
-    return {
-        "gpu": gpu,
-        "mem_mb": math.ceil(process + megabytes),
-        "runtime": math.ceil(10 + 1.5 * 60 * hours),
-    }
-
-
-def summary(config):
-    """The size of the study in one line."""
-    compared = cells(config)
-
-    def size(jobs):
-        return f"{sum(len(job['cells']) * job['students'] for job in jobs):,} trainings in {len(jobs):,} jobs"
-
-    jobs = training_jobs(config)
-    text = f"{len(config['experiments'])} pairs x {len(config['seeds'])} seeds, {len(columns(config))} columns: "
-    text += size([job for job in jobs if job["cells"][0] in compared])
-    if config["distillation"]:
-        extra = [job for job in jobs if job["cells"][0] not in compared]
-        text += f"; distillation: {size(extra)} of further teachers, {size(distillation_jobs(config))} of students"
-    return text

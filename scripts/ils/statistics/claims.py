@@ -1,8 +1,9 @@
 """What the paper claims, as data, and how each claim is checked: on the printed numbers, and on this run.
 
-A claim is a list of comparisons (column, better, worse): by that column the first is said to be better than the second.
-What it compares are methods' average ranks over dataset-network pairs (`RANKS`), models of the synthetic study
-(`REPLICATES`), in how many pairs a method is the best (`BEST`), or students of other teachers (`DISTILLATION`).
+A claim is a list of comparisons (column, better, worse): by that column the first is said to be
+better than the second. What it compares are methods' average ranks over dataset-network pairs
+(`RANKS`), models of the synthetic study (`REPLICATES`), in how many pairs a method is the best
+(`BEST`), or students of other teachers (`DISTILLATION`).
 """
 
 from itertools import product

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+
 from ils import paper
 from ils.files import read_csv
 from ils.synthetic.curves import HISTOGRAM_KINDS, HISTOGRAM_MODELS, distance_from_bayes, stacked
@@ -40,7 +41,8 @@ COLUMNS = {  # of each of the paper's tables
     "5": [TUNED[0], Column("validation_ce", "CE val.", 4), *METRICS, TUNED[1], *TEACHER],
     "6": DISTILLED,
 }
-# The paper's heads where ours differ. Its cwECE is not Eq. 2, and its Table V has P1 and P2 the wrong way round.
+# The paper's heads where ours differ. Its cwECE is not Eq. 2, and its Table V has P1 and P2 the
+# wrong way round.
 HEADS = paper.PRINTED | {"validation_loss": "validation_ce", "p1": "p2", "p2": "p1"}
 
 
@@ -63,8 +65,9 @@ def on_grid(p1, p2):
 def with_figures(models, paths, long_grid):
     """Return the models of one setup with what its figures show, from the files of arrays at `paths`.
 
-    Figure 2: how far the distributions of probabilities are from the Bayes-optimal ones, `distance_highest`, ... of the
-    models that it shows. Figure 11: the test cross-entropy of each point of `long_grid` as one more model.
+    Figure 2: how far the distributions of probabilities are from the Bayes-optimal ones,
+    `distance_highest`, ... of the models that it shows. Figure 11: the test cross-entropy of each
+    point of `long_grid` as one more model.
     """
     arrays, numbers = stacked(paths), models["replicate"].unique()
     for name in HISTOGRAM_MODELS:
@@ -143,9 +146,10 @@ def mean_and_error(values):
 def compare(models, rows, columns):
     """Compare `models` (replicates of each setup, one row a setup, replicate and model) with printed rows.
 
-    Returns a table with one row per setup, title and column: mean, standard_error, printed (nan where the paper has no
-    such number), and whether the two differ: by more than two of our standard errors (`differs`), and by more than two
-    standard errors of a difference between two such means (`differs_clearly`), as the paper averages 100 replicates too.
+    Returns a table with one row per setup, title and column: mean, standard_error, printed (nan
+    where the paper has no such number), and whether the two differ: by more than two of our
+    standard errors (`differs`), and by more than two standard errors of a difference between two
+    such means (`differs_clearly`), as the paper averages 100 replicates too.
     """
     found = []
     for setup, replicates in models.groupby("setup", sort=False):

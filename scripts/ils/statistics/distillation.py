@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from ils.statistics.comparison import mean_and_error
 from scipy import stats
+
+from ils.statistics.comparison import mean_and_error
 
 PAIR = ["network", "dataset"]
 COLUMNS = {
@@ -38,8 +39,9 @@ class Difference(NamedTuple):
 def difference(table, column, a, b):
     """Compare students of teachers `a` and `b` (values of the column `method`) by the `Difference` a - b of a column.
 
-    Each pair of network and dataset counts the same. Its standard error comes from its own seeds, as pairs differ more
-    than seeds do: the variance of the mean is the sum of the pairs' var / n over the squared number of pairs.
+    Each pair of network and dataset counts the same. Its standard error comes from its own seeds,
+    as pairs differ more than seeds do: the variance of the mean is the sum of the pairs' var / n
+    over the squared number of pairs.
     """
     wide = table.pivot(index=[*PAIR, "seed"], columns="method", values=column)
     groups = {
@@ -61,8 +63,9 @@ def difference(table, column, a, b):
 def compared(table, printed, teachers):
     """Return one row a pair, teacher and column: mean and standard_error over seeds, and the printed value, nan if none.
 
-    table: metrics of the students, one row a network, dataset, seed and teacher (`method`); printed: those of
-    `comparison.printed_distillation`. The paper's pairs come first; its student is AlexNet. The standard error of one seed is nan.
+    table: metrics of the students, one row a network, dataset, seed and teacher (`method`);
+    printed: those of `comparison.printed_distillation`. The paper's pairs come first; its student
+    is AlexNet. The standard error of one seed is nan.
     """
     ours = {pair: rows for pair, rows in table.groupby(PAIR, sort=False)}
     students = {pair: rows["student"].iloc[0] for pair, rows in ours.items()}

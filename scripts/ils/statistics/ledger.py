@@ -1,13 +1,15 @@
 """Checking claims: each against the printed numbers and against this run, with the numbers and the test used.
 
-Verdicts: `holds`; `fails`; `not significant`, when the numbers do not contradict the claim beyond chance, nor bear it
-out; `undecidable`, when this run is too small to decide; `not measured`, when it lacks what is compared.
+Verdicts: `holds`; `fails`; `not significant`, when the numbers do not contradict the claim beyond
+chance, nor bear it out; `undecidable`, when this run is too small to decide; `not measured`, when
+it lacks what is compared.
 """
 
 from itertools import product
 from typing import NamedTuple
 
 import pandas as pd
+
 from ils.paper import PRINTED
 from ils.statistics.claims import BEST, CLAIMS, RANKS
 from ils.statistics.comparison import mean_and_error
@@ -47,7 +49,8 @@ def label(column):
 class Ranking:
     """Average ranks and pairwise tests of one study, as rank_methods.py wrote them. `cwece` says which cwECE it takes.
 
-    `printed`: the numbers themselves are claimed about, so the wrong order is a failure however small.
+    `printed`: the numbers themselves are claimed about, so the wrong order is a failure however
+    small.
     """
 
     def __init__(self, name, ranks, average_ranks, friedman, pairwise, cwece, printed):

@@ -1,10 +1,12 @@
 """The paper's printed Table III as a metrics table, and what in it cannot be.
 
-The printed cwECE is not Eq. 2 (see the README's readings), so it goes by the name of what it is, `cwece_printed`.
+The printed cwECE is not Eq. 2 (see the README's readings), so it goes by the name of what it is,
+`cwece_printed`.
 """
 
 import numpy as np
 import pandas as pd
+
 from ils.paper import PRINTED
 from ils.statistics.ranks import METRICS
 
@@ -24,7 +26,8 @@ def as_metrics(printed):
 def possible_ranks(values, higher_is_better):
     """Return (lowest, highest) rank of each value of a row under any rule for ties.
 
-    Rounding may hide an order, so equal printed values may have any rank from the first to the last of their places.
+    Rounding may hide an order, so equal printed values may have any rank from the first to the last
+    of their places.
     """
     signed = -values if higher_is_better else values
     return signed.rank(method="min"), signed.rank(method="max")

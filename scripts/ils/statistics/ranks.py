@@ -1,7 +1,8 @@
 """Ranks of methods over blocks, the Friedman test, Nemenyi's post-hoc test and its critical difference (Demsar 2006).
 
-A block is a (network, dataset) pair with its values averaged over seeds: k methods on n blocks. Rank 1 is the best.
-Nothing here knows whether the numbers come from a run's metrics or from a published table.
+A block is a (network, dataset) pair with its values averaged over seeds: k methods on n blocks.
+Rank 1 is the best. Nothing here knows whether the numbers come from a run's metrics or from a
+published table.
 """
 
 import itertools
@@ -10,8 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from ils.errors import UserError
 from scipy import stats
+
+from ils.errors import UserError
 
 CELL = ["network", "dataset", "method", "seed"]  # one row of the metrics table
 
@@ -36,9 +38,9 @@ METRICS = {
 def scores(metrics, metric):
     """Return a DataFrame of `metric`, (network, dataset) blocks x methods, averaged over seeds.
 
-    `metrics` has the columns of CELL and one column a metric; blocks and methods keep the order of their first
-    appearance. Raises UserError, naming the cells, when one is missing, repeated or not a finite number: a rank over
-    fewer methods than its neighbours would be silently wrong.
+    `metrics` has the columns of CELL and one column a metric; blocks and methods keep the order of
+    their first appearance. Raises UserError, naming the cells, when one is missing, repeated or not
+    a finite number: a rank over fewer methods than its neighbours would be silently wrong.
     """
     if lacking := [column for column in [*CELL, metric] if column not in metrics]:
         raise UserError(f"the metrics table lacks the column(s) {', '.join(lacking)}")
@@ -73,7 +75,8 @@ def listing(cells, limit=5):
 def pools(methods):
     """Return {name: methods}: all columns, and those without temperature scaling.
 
-    A +TempS column has its method's accuracy by construction, and what Nemenyi's test joins depends on the pool.
+    A +TempS column has its method's accuracy by construction, and what Nemenyi's test joins depends
+    on the pool.
     """
     alone = [method for method in methods if not method.endswith("+TempS")]
     return {"all": list(methods), "alone": alone}
@@ -82,8 +85,8 @@ def pools(methods):
 def mid_ranks(values, higher_is_better):
     """Rank the methods (columns) within each block (row): 1 = best, equal values share the mean of their ranks.
 
-    Nothing is rounded to what a table would print. Values equal to 12 decimals count as equal: the mean of two
-    seeds' hit rates may differ in its last bit though the hits are equally many.
+    Nothing is rounded to what a table would print. Values equal to 12 decimals count as equal: the
+    mean of two seeds' hit rates may differ in its last bit though the hits are equally many.
     """
     signed = -values if higher_is_better else values
     return pd.DataFrame(
@@ -101,8 +104,9 @@ class Friedman(NamedTuple):
 def friedman(ranks):
     """Test that all methods rank alike: (k-1) sum_j (R_j - n(k+1)/2)^2 / sum_ij (r_ij - (k+1)/2)^2.
 
-    ranks (n, k) mid-ranks, R_j their column sums. Without ties it is Demsar's chi2_F. When every block is one big tie
-    nothing speaks against the hypothesis: statistic 0, p 1. The chi-square law is rough for few blocks.
+    ranks (n, k) mid-ranks, R_j their column sums. Without ties it is Demsar's chi2_F. When every
+    block is one big tie nothing speaks against the hypothesis: statistic 0, p 1. The chi-square law
+    is rough for few blocks.
     """
     deviations = np.asarray(ranks, float) - (ranks.shape[1] + 1) / 2
     spread = (deviations**2).sum()
@@ -116,7 +120,8 @@ def friedman(ranks):
 def critical_difference(k, n, alpha):
     """Nemenyi's CD = q_alpha sqrt(k(k+1) / 6n), q_alpha the studentized range quantile (k, infinity) over sqrt 2.
 
-    Holds from two methods and one block on; with one or two blocks it exceeds every possible difference.
+    Holds from two methods and one block on; with one or two blocks it exceeds every possible
+    difference.
     """
     if k < 2:
         raise UserError(
@@ -129,7 +134,8 @@ def critical_difference(k, n, alpha):
 def nemenyi(ranks):
     """Return the k x k DataFrame of Nemenyi's two-sided p-values; ranks (n, k) are mid-ranks.
 
-    The library ranks ascending. Given ranks it finds the same ranks again, so the metric's direction is settled here.
+    The library ranks ascending. Given ranks it finds the same ranks again, so the metric's
+    direction is settled here.
     """
     from scikit_posthocs import posthoc_nemenyi_friedman
 
@@ -140,8 +146,9 @@ def nemenyi(ranks):
 def signed_rank_p(differences):
     """Return the exact two-sided p-value of Wilcoxon's signed-rank test; differences (n,), 1 if all are 0.
 
-    Ties share ranks, zeros keep theirs and count half for each side (Demsar 2006, section 3.1.3). The law of the rank sum
-    over all 2^n signs is built by adding one rank at a time; doubled, mid-ranks are integers.
+    Ties share ranks, zeros keep theirs and count half for each side (Demsar 2006, section 3.1.3).
+    The law of the rank sum over all 2^n signs is built by adding one rank at a time; doubled,
+    mid-ranks are integers.
     """
     ranks = (2 * stats.rankdata(np.abs(differences))).astype(int)
     law = np.ones(1)
@@ -174,7 +181,8 @@ def holm(p_values):
 def cliques(average_ranks, cd):
     """Return the maximal groups of two or more methods whose extreme average ranks differ by at most `cd`.
 
-    average_ranks: Series by method. Groups and their members come best rank first; groups may overlap.
+    average_ranks: Series by method. Groups and their members come best rank first; groups may
+    overlap.
     """
     ordered = average_ranks.sort_values(kind="stable")
     found, reached = [], 0

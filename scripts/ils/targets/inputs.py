@@ -1,91 +1,106 @@
-"""What a target function may look at, by the name of its positional parameter, for one mini-batch.
+"""What a target function may look at, by the name of its positional parameter, in one mini-batch.
 
-An input is a function of the cell, the network in training, the `Batch` and a `memory` that lasts as long as the
-training does; only the inputs that a method asks for are computed. G students, B samples, K classes. Its keyword-only
-parameters are options, which a method's entry in the config may set under `inputs`.
+An input is a function of the cell (`ils.training.cell.CellData`), the network in training, the
+`Batch` and a `memory` that lasts as long as the training does; only the inputs that a method asks
+for are computed. G students, B samples, K classes. Its keyword-only parameters are options, which a
+method's entry in the config may set under `inputs`.
 """
 
 import copy
 import inspect
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 import torch
+from torch import Tensor
+
+Function = TypeVar("Function", bound=Callable)
 
 
 class Batch(NamedTuple):
-    """A mini-batch: sample indices, views and independent U(0, 1) numbers (B,), inputs x (B, ...), the students' logits
-    (G, B, K) with their gradient, and the 0-based epoch out of `epochs`."""
+    """A mini-batch: what is learnt from, and what the students say of it.
 
-    indices: torch.Tensor
-    views: torch.Tensor
-    noise: torch.Tensor
-    x: torch.Tensor
-    logits: torch.Tensor
+    indices, views and noise, independent U(0, 1) numbers, are (B,), the inputs x (B, ...), the
+    students' logits, with their gradient, (G, B, K); `epoch` counts from 0 and ends before
+    `epochs`.
+    """
+
+    indices: Tensor
+    views: Tensor
+    noise: Tensor
+    x: Tensor
+    logits: Tensor
     epoch: int
     epochs: int
 
 
-def target_input(function):
+def target_input(function: Function) -> Function:
     """Make an input available to target functions under its own name."""
     return function
 
 
-def inputs_of(method):
-    """List the names of what a target function looks at: its parameters that are not keyword-only."""
+def inputs_of(method: Callable) -> list[str]:
+    """List the inputs that a target function looks at: its parameters but the keyword-only."""
     return [
         name
-        for name, p in inspect.signature(method).parameters.items()
-        if p.kind is not p.KEYWORD_ONLY
+        for name, parameter in inspect.signature(method).parameters.items()
+        if parameter.kind is not parameter.KEYWORD_ONLY
     ]
 
 
 @target_input
-def onehot(cell, network, batch, memory):
+def onehot(cell, network, batch: Batch, memory: dict) -> Tensor:
     """The labels, (B, K)."""
     return cell.onehot[batch.indices]
 
 
 @target_input
-def teacher_logits(cell, network, batch, memory):
+def teacher_logits(cell, network, batch: Batch, memory: dict) -> Tensor:
     """The teacher's logits on the same views of the samples, (B, K)."""
     return cell.teacher_logits[0][batch.indices, batch.views]
 
 
 @target_input
-def teachers_logits(cell, network, batch, memory):
-    """The logits of several teachers on the same views of the samples, (M, B, K), in the order that they were given."""
+def teachers_logits(cell, network, batch: Batch, memory: dict) -> Tensor:
+    """The logits of several teachers on the same views of the samples, (M, B, K).
+
+    They are in the order that the soft targets were given in.
+    """
     return torch.stack([logits[batch.indices, batch.views] for logits in cell.teacher_logits])
 
 
 @target_input
-def teacher_temperature(cell, network, batch, memory):
+def teacher_temperature(cell, network, batch: Batch, memory: dict) -> float:
     """The temperature T* fitted to the teacher on validation data."""
     return cell.teacher_temperature
 
 
 @target_input
-def class_distances(cell, network, batch, memory, *, samples=500):
-    """Mean Euclidean distance (K, K) between normalised training inputs of two classes, `samples` of each, without views."""
+def class_distances(cell, network, batch: Batch, memory: dict, *, samples: int = 500) -> Tensor:
+    """Mean Euclidean distance (K, K) between normalised training inputs of two classes.
+
+    `samples` of each class enter, without views.
+    """
     if "class_distances" not in memory:
         memory["class_distances"] = cell.class_distances(samples)
     return memory["class_distances"]
 
 
 @target_input
-def student_logits(cell, network, batch, memory):
+def student_logits(cell, network, batch: Batch, memory: dict) -> Tensor:
     """The students' own logits (G, B, K); the loss's gradient flows through them."""
     return batch.logits
 
 
 @target_input
-def progress(cell, network, batch, memory):
+def progress(cell, network, batch: Batch, memory: dict) -> float:
     """The share of epochs begun, t / T with t = 1 ... T."""
     return (batch.epoch + 1) / batch.epochs
 
 
 @target_input
-def previous_probabilities(cell, network, batch, memory):
-    """What each student predicted (G, B, K) when it last saw the samples; the labels in the first epoch."""
+def previous_probabilities(cell, network, batch: Batch, memory: dict) -> Tensor:
+    """What each student predicted (G, B, K) when it last saw the samples; at first the labels."""
     if "previous" not in memory:
         memory["previous"] = cell.onehot.expand(network.students, *cell.onehot.shape).clone()
     previous = memory["previous"][:, batch.indices]
@@ -94,10 +109,10 @@ def previous_probabilities(cell, network, batch, memory):
 
 
 @target_input
-def ema_confidence(cell, network, batch, memory, *, decay=0.999):
-    """The true class's probability (G, B) under the exponential moving average of each student's weights so far.
+def ema_confidence(cell, network, batch: Batch, memory: dict, *, decay: float = 0.999) -> Tensor:
+    """The true class's probability (G, B) under the average of each student's weights so far.
 
-    The decay is Zhang & Sabuncu's (2020).
+    The average is exponential and moving; its decay is Zhang & Sabuncu's (2020).
     """
     state = network.state_dict()
     if "average" not in memory:
@@ -106,10 +121,11 @@ def ema_confidence(cell, network, batch, memory, *, decay=0.999):
         for name, tensor in memory["average"].state_dict().items():
             tensor.lerp_(state[name], 1 - decay)
     with torch.no_grad():
-        return (memory["average"].logits(batch.x).softmax(-1) * cell.onehot[batch.indices]).sum(-1)
+        probabilities = memory["average"].logits(batch.x).softmax(-1)
+        return (probabilities * cell.onehot[batch.indices]).sum(-1)
 
 
 @target_input
-def uniform(cell, network, batch, memory):
+def uniform(cell, network, batch: Batch, memory: dict) -> Tensor:
     """Independent U(0, 1) numbers (B,), the same for all students."""
     return batch.noise

@@ -1,114 +1,130 @@
-"""Training targets: each method is one function from labels, teacher logits and hyperparameters to distributions.
+"""Training targets: each method is a function from labels and teacher logits to distributions.
 
-A method's positional parameters name the inputs that it is given, one of those of `ils.targets.inputs`; its keyword-only
-parameters are its hyperparameters, searched over the config's grid. Shapes broadcast: B samples of K classes, G students
-trained side by side, hyperparameters (G, 1, 1) or plain numbers.
+A method's positional parameters name the inputs that it is given, each one of those of
+`ils.targets.inputs`; its keyword-only parameters are its hyperparameters, searched over the
+config's grid. Shapes broadcast: B samples of K classes, G students trained side by side,
+hyperparameters (G, 1, 1) or plain numbers.
 
-It returns (B, K), or (G, B, K) when a hyperparameter made the students' targets differ; or, for a loss of several parts, a
-list of `Term`s, each with such targets. To add a method, write one
-such function under `@method` and name it in one entry of the config's `methods`.
+It returns (B, K), or (G, B, K) when a hyperparameter made the students' targets differ; or, for a
+loss of several parts, a list of `Term`s, each with such targets. To add a method, write one such
+function under `@method` and name it in one entry of the config's `methods`.
 """
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 import torch
+from torch import Tensor
+
+Function = TypeVar("Function", bound=Callable)
 
 
 class Term(NamedTuple):
-    """A part of a loss: `weight` times the cross-entropy of softmax(student logits / temperature) to `targets`.
+    """A part of a loss: `weight` times a cross-entropy to `targets`.
 
-    weight and temperature are (G, 1, 1) or plain numbers.
+    The cross-entropy is that of softmax(student logits / temperature). weight and temperature are
+    (G, 1, 1) or plain numbers.
     """
 
-    targets: torch.Tensor
-    weight: Any = 1.0
-    temperature: Any = 1.0
+    targets: Tensor
+    weight: Tensor | float = 1.0
+    temperature: Tensor | float = 1.0
 
 
-def method(function):
+def method(function: Function) -> Function:
     """Make a target function available to the config under its own name."""
     return function
 
 
 @method
-def no_ls(onehot):
+def no_ls(onehot: Tensor) -> Tensor:
     """Hard labels: the teacher itself."""
     return onehot
 
 
 @method
-def ls(onehot, *, epsilon):
+def ls(onehot: Tensor, *, epsilon) -> Tensor:
     """Label smoothing, Section II-A: (1 - epsilon) onehot + epsilon / K."""
     return (1 - epsilon) * onehot + epsilon / onehot.shape[-1]
 
 
-def true_class_probability(onehot, logits, temperature):
-    """Return p_t, shape (..., B, 1): the softmax probability of the true class of `logits` / `temperature`."""
+def true_class_probability(onehot: Tensor, logits: Tensor, temperature) -> Tensor:
+    """Return p_t (..., B, 1): the true class's softmax probability of `logits` / `temperature`."""
     return ((logits / temperature).softmax(-1) * onehot).sum(-1, keepdim=True)
 
 
-def quadratic_epsilon(p_true, p1, p2, cap=0.2):
+def quadratic_epsilon(p_true: Tensor, p1, p2, cap: float = 0.2) -> Tensor:
     """Eq. 3: min(cap, p2 (p_t - p1)^2). It rises again for p_t > p1, as printed."""
     return (p2 * (p_true - p1) ** 2).clamp(max=cap)
 
 
-def wrong_classes(onehot, logits, temperature):
+def wrong_classes(onehot: Tensor, logits: Tensor, temperature) -> Tensor:
     """Return p_j / (1 - p_t) for j != t and 0 for t, the split of Eq. 4.
 
-    As p_t -> 1 that quotient is 0/0 in floating point; a softmax over the other classes' logits is the same number.
+    As p_t -> 1 that quotient is 0/0 in floating point; a softmax over the other classes' logits is
+    the same number.
     """
     return (logits / temperature).masked_fill(onehot > 0, -torch.inf).softmax(-1)
 
 
 @method
-def ils1(onehot, teacher_logits, teacher_temperature, *, p1, p2):
+def ils1(onehot: Tensor, teacher_logits: Tensor, teacher_temperature, *, p1, p2) -> Tensor:
     """ILS1: label smoothing with the instance's own epsilon of Eq. 3."""
     p_true = true_class_probability(onehot, teacher_logits, teacher_temperature)
     return ls(onehot, epsilon=quadratic_epsilon(p_true, p1, p2))
 
 
 @method
-def ils2(onehot, teacher_logits, *, epsilon, temperature):
-    """ILS2, Eq. 4: 1 - epsilon on the true class, the rest split as the teacher at `temperature` does."""
+def ils2(onehot: Tensor, teacher_logits: Tensor, *, epsilon, temperature) -> Tensor:
+    """ILS2, Eq. 4: 1 - epsilon on the true class, the rest split as the teacher does.
+
+    The teacher's split is taken at `temperature`.
+    """
     return (1 - epsilon) * onehot + epsilon * wrong_classes(onehot, teacher_logits, temperature)
 
 
 @method
-def ils(onehot, teacher_logits, teacher_temperature, *, p1, p2, temperature):
-    """ILS: Eq. 4 with the epsilon of Eq. 3; p_t is taken at T*, only the split at the grid's `temperature`."""
+def ils(
+    onehot: Tensor, teacher_logits: Tensor, teacher_temperature, *, p1, p2, temperature
+) -> Tensor:
+    """ILS: Eq. 4 with the epsilon of Eq. 3.
+
+    p_t is taken at T*, the fitted `teacher_temperature`, only the split at the grid's
+    `temperature`.
+    """
     p_true = true_class_probability(onehot, teacher_logits, teacher_temperature)
-    return ils2(
-        onehot, teacher_logits, epsilon=quadratic_epsilon(p_true, p1, p2), temperature=temperature
-    )
+    epsilon = quadratic_epsilon(p_true, p1, p2)
+    return ils2(onehot, teacher_logits, epsilon=epsilon, temperature=temperature)
 
 
 @method
-def ils_one_temperature(onehot, teacher_logits, *, p1, p2, temperature):
+def ils_one_temperature(onehot: Tensor, teacher_logits: Tensor, *, p1, p2, temperature) -> Tensor:
     """The other reading of ILS: the grid's `temperature` for p_t as well as for the split."""
     return ils(onehot, teacher_logits, temperature, p1=p1, p2=p2, temperature=temperature)
 
 
 @method
-def dis(onehot, teacher_logits):
+def dis(onehot: Tensor, teacher_logits: Tensor) -> Tensor:
     """One-level self-distillation: the No-LS teacher's probabilities at temperature 1."""
     return teacher_logits.softmax(-1)
 
 
 @method
 def distil(
-    onehot,
-    teachers_logits,
+    onehot: Tensor,
+    teachers_logits: Tensor,
     *,
     teacher,
     weight,
     teacher_temperature,
     student_temperature,
     times_t_squared,
-):
-    """Distillation (Hinton et al. 2015; Appendix C-B): `weight` of the loss is to a teacher's softened probabilities.
+) -> list[Term]:
+    """Distillation (Hinton et al. 2015; Appendix C-B) from a teacher's softened probabilities.
 
-    The rest is to the labels, at temperature 1. teachers_logits (M, B, K); each student has its `teacher`, 0 to M - 1.
-    With `times_t_squared` 1 the soft part is also multiplied by teacher_temperature^2, Hinton's balance of gradients.
+    They have `weight` of the loss, the labels, at temperature 1, the rest. teachers_logits
+    (M, B, K); each student has its `teacher`, 0 to M - 1. With `times_t_squared` 1 the soft part is
+    also multiplied by teacher_temperature^2, Hinton's balance of gradients.
     """
     logits = teachers_logits[torch.as_tensor(teacher).long().flatten()]
     scale = 1 + times_t_squared * (teacher_temperature**2 - 1)
@@ -117,16 +133,20 @@ def distil(
 
 
 @method
-def ps_kd(onehot, previous_probabilities, progress, *, alpha):
-    """PS-KD (Kim et al. 2020), the other reading of Dis: (1 - a_t) onehot + a_t p_(t-1) with a_t = alpha t / T."""
+def ps_kd(onehot: Tensor, previous_probabilities: Tensor, progress: float, *, alpha) -> Tensor:
+    """PS-KD (Kim et al. 2020), the other reading of Dis.
+
+    (1 - a_t) onehot + a_t p_(t-1) with a_t = alpha t / T.
+    """
     return (1 - alpha * progress) * onehot + alpha * progress * previous_probabilities
 
 
 @method
-def cls(onehot, class_distances, *, epsilon, beta):
+def cls(onehot: Tensor, class_distances: Tensor, *, epsilon, beta) -> Tensor:
     """Class-similarity label smoothing (Liu & JaJa 2020): (1 - epsilon) onehot + epsilon S[t].
 
-    S[a, c] = exp(-beta d(a, c)) / sum_(c' != a) exp(-beta d(a, c')), d the mean distance of the two classes' inputs.
+    S[a, c] = exp(-beta d(a, c)) / sum_(c' != a) exp(-beta d(a, c')), d the mean distance of the two
+    classes' inputs.
     """
     itself = torch.eye(len(class_distances), dtype=torch.bool, device=class_distances.device)
     similarity = (-beta * class_distances).masked_fill(itself, -torch.inf).softmax(-1)
@@ -134,18 +154,23 @@ def cls(onehot, class_distances, *, epsilon, beta):
 
 
 @method
-def bs_soft(onehot, student_logits, *, beta):
-    """Soft bootstrapping (Reed et al. 2014): beta onehot + (1 - beta) q, with the gradient through the prediction q."""
+def bs_soft(onehot: Tensor, student_logits: Tensor, *, beta) -> Tensor:
+    """Soft bootstrapping (Reed et al. 2014): beta onehot + (1 - beta) q.
+
+    The gradient flows through the student's prediction q, too.
+    """
     return beta * onehot + (1 - beta) * student_logits.softmax(-1)
 
 
 @method
-def beta(onehot, ema_confidence, uniform, *, epsilon, alpha):
-    """Beta smoothing (Zhang & Sabuncu 2020): alpha onehot + (1 - alpha) (b on the true class, the rest spread evenly).
+def beta(onehot: Tensor, ema_confidence: Tensor, uniform: Tensor, *, epsilon, alpha) -> Tensor:
+    """Beta smoothing (Zhang & Sabuncu 2020).
 
-    The b of a mini-batch are draws from Beta(a, 1), that is U^(1/a), sorted so that the sample of which the averaged
-    model is surest gets the largest. a = (1 - alpha - epsilon) / epsilon makes the mean mass of the true class,
-    alpha + (1 - alpha) E[b], equal to 1 - epsilon.
+    alpha onehot + (1 - alpha) (b on the true class, the rest spread evenly).
+
+    The b of a mini-batch are draws from Beta(a, 1), that is U^(1/a), sorted so that the sample of
+    which the averaged model is surest gets the largest. a = (1 - alpha - epsilon) / epsilon makes
+    the mean mass of the true class, alpha + (1 - alpha) E[b], equal to 1 - epsilon.
     """
     a = (1 - alpha - epsilon) / epsilon
     draws = uniform.sort().values ** (1 / a)  # (G, 1, B), or (1, 1, B)
@@ -156,7 +181,9 @@ def beta(onehot, ema_confidence, uniform, *, epsilon, alpha):
 
 
 @method
-def sinusoidal(onehot, teacher_logits, teacher_temperature, *, shift, rate):
+def sinusoidal(
+    onehot: Tensor, teacher_logits: Tensor, teacher_temperature, *, shift, rate
+) -> Tensor:
     """ILS1 with the other family of Section IV-A, epsilon = 0.1 (sin(rate (p_t - shift)) + 1)."""
     p_true = true_class_probability(onehot, teacher_logits, teacher_temperature)
     return ls(onehot, epsilon=0.1 * ((rate * (p_true - shift)).sin() + 1))

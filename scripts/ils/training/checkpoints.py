@@ -1,8 +1,9 @@
-"""Checkpoints of a training job: one that was killed goes on after the last epoch that it kept, to the same bytes.
+"""Checkpoints of a training job: one that was killed goes on after the last epoch that it kept.
 
-Beside the shard that a job is to write lies the folder `<shard>.partial` with one file for each chunk of students: its
-results, or its state after some epoch. A file is trusted only if it is whole and the job is the same one: its arguments,
-the files that it reads and the code that it runs.
+It ends with the same bytes. Beside the shard that a job is to write lies `<shard>.partial/<cell>`
+with one file for each chunk of students: its results, or its state after some epoch. A file is
+trusted only if it is whole and the training is the same one: what it is told, the files that it
+reads and the code that it runs.
 """
 
 import contextlib
@@ -36,21 +37,21 @@ def folder_of(output):
     return Path(f"{output}.partial")
 
 
-def forget(outputs):
-    """Remove the checkpoints of a job whose outputs are all written."""
-    for output in outputs:
-        shutil.rmtree(folder_of(output), ignore_errors=True)
+def forget(output):
+    """Remove the checkpoints of a job whose output is written."""
+    shutil.rmtree(folder_of(output), ignore_errors=True)
 
 
 class Checkpoints:
-    """The folder of one cell's job. `minutes` pass between two checkpoints of a training; `digest` identifies the job.
+    """The folder of one cell of the job that writes `output`.
 
-    all_chunks: whether the last chunk is kept as well when it is finished. A job that trains more cells needs that: if it
-    fails later, Snakemake deletes all its outputs.
+    `minutes` pass between two checkpoints of a training; `digest` identifies what is trained.
+    all_chunks: whether the last chunk is kept as well when it is finished. A job that trains more
+    cells needs that: its output is written when all are done.
     """
 
-    def __init__(self, output, digest, minutes, all_chunks=False):
-        self.folder = folder_of(output)
+    def __init__(self, output, digest, minutes, all_chunks=False, cell=""):
+        self.folder = folder_of(output) / cell
         self.digest, self.minutes, self.all_chunks = digest, minutes, all_chunks
         self.told_to_end = self.warned = False
 

@@ -29,6 +29,18 @@ def count(visible, root="/"):
     return next(filter(None, (len(list(Path(root).glob(pattern))) for pattern in LISTS)), 0)
 
 
+def limit_gpus(workflow):
+    """Let no more GPU jobs run at a time than this machine has GPUs.
+
+    Without a number Snakemake would start as many as there are cores. A cluster counts its own.
+    """
+    resources = workflow.global_resources
+    on_cluster = resources["_nodes"].value is not None
+    gpus = count(os.environ.get("CUDA_VISIBLE_DEVICES"))
+    if gpus and not on_cluster and "gpu" not in resources:
+        workflow.register_resource("gpu", gpus)
+
+
 def claim():
     """Take this user's first free slot on this machine until the process ends; returns its number, from 0.
 

@@ -1,108 +1,121 @@
-"""The file of a shard of students: what a training job leaves for every later stage. Reading it needs no torch.
+"""The two files of a shard of students: what a training job leaves for every later stage.
 
-validation_logits (G, N, K) float32    best_epoch, failed_epoch (G,) int64    train_loss, validation_ce (G, epochs)
-kept (M,) int64: the students whose weights are in the file    weights/<name> (M, ...)
-metadata: points (the G grid points as mappings), and what else decided the numbers' rounding: device, precision,
-students_at_once, cuda_graphs
+Logits are the border between training and analysis; to read these files needs no torch. In
+students/.../shard<n>.safetensors, under the name of each cell:
+
+    validation_logits (G, N, K) float32 at each student's best epoch, validation_labels (N,)
+    best_epoch, failed_epoch (G,) int64; train_loss, validation_ce (G, epochs)
+    best (1,) int64: the student of the lowest cross-entropy on the validation data, (0,) if all
+    diverged; weights/<name> (1, ...): its weights
+    metadata "cells": by cell the G grid points and what decided the numbers' rounding
+
+In test_logits/.../shard<n>.safetensors likewise logits (G, N_test, K), labels and ids (N_test,). No
+selection sees these.
 """
 
-import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
+
 from ils.errors import UserError
-from ils.evaluation.selection import select
-from ils.files import load_arrays, save_arrays
+from ils.files import load_arrays
+from ils.plan.records import Cell
+from ils.probabilities import cross_entropy
 
-ARRAYS = ("validation_logits", "best_epoch", "failed_epoch", "train_loss", "validation_ce")
-
-
-def grid_points(grid):
-    """List the points of a grid {name: values} as mappings; the last name varies fastest. No names: one empty point."""
-    return [dict(zip(grid, values)) for values in itertools.product(*grid.values())]
+PER_STUDENT = ("validation_logits", "best_epoch", "failed_epoch", "train_loss", "validation_ce")
+Arrays = Mapping[str, np.ndarray]
 
 
-def shard_points(grid, shard, shards):
-    """The grid points of shard number `shard` of `shards`, which differ in size by at most one."""
-    return [
-        points.tolist() for points in np.array_split(np.array(grid_points(grid), object), shards)
-    ][shard]
+def shard_arrays(results: Sequence[Any], labels: np.ndarray) -> Arrays:
+    """Return the arrays of a cell in the file of its students.
 
-
-def matching(points, among):
-    """Which of the points (G,) have all the values of the mapping `among`."""
-    return np.array(
-        [all(point[name] == value for name, value in among.items()) for point in points]
-    )
-
-
-def save_shard(path, results, points, labels, scaling, bounds, made, apart=None):
-    """Write the `Students` of consecutive chunks as one shard, with the weights of those that may be selected.
-
-    Which these are follows from the validation labels (N,) and `scaling`, as in `selection.select`; students that differ
-    in the hyperparameter `apart` do not compete. made: how they were trained, as metadata.
+    results: the `trainer.Students` of consecutive chunks; labels: of the validation data, (N,).
     """
-    arrays = {
-        name: np.concatenate([getattr(result, name) for result in results]) for name in ARRAYS
-    }
-    failed, kept = arrays["failed_epoch"] > 0, set()
-    for among in (
-        [{apart: value} for value in {point[apart] for point in points}] if apart else [{}]
-    ):
-        excluded = failed | ~matching(points, among)
-        if not excluded.all():
-            kept |= {
-                select(arrays["validation_logits"], labels, excluded, way, bounds).index
-                for way in {"none", scaling}
-            }
-    kept = sorted(kept)
-    arrays["kept"] = np.array(kept, np.int64)
-    places = [(result, row) for result in results for row in range(len(result.best_epoch))]
-    for name in results[0].weights if kept else ():
-        rows = [places[i][0].weights[name][places[i][1]].cpu().numpy() for i in kept]
-        arrays[f"weights/{name}"] = np.stack(rows)
-    save_arrays(path, arrays, points=points, **made)
+    arrays = {name: np.concatenate([getattr(r, name) for r in results]) for name in PER_STUDENT}
+    arrays["validation_labels"] = labels
+    ce = raw_cross_entropy(arrays)
+    arrays["best"] = np.array([ce.argmin()] if np.isfinite(ce).any() else [], np.int64)
+    rows = [(result, row) for result in results for row in range(len(result.best_epoch))]
+    for result, row in (rows[index] for index in arrays["best"]):
+        for name, tensor in result.weights.items():
+            arrays[f"weights/{name}"] = tensor[row : row + 1].cpu().numpy()
+    return arrays
 
 
-class Shards:
-    """All students of a grid, read from the files of its shards."""
+def raw_cross_entropy(arrays: Arrays) -> np.ndarray:
+    """The cross-entropy (G,) of undivided logits on the validation data; infinite if diverged."""
+    logits = np.nan_to_num(arrays["validation_logits"])
+    ce = cross_entropy(logits, arrays["validation_labels"])
+    return np.where(arrays["failed_epoch"] > 0, np.inf, ce)
 
-    def __init__(self, paths, job):
-        loaded = [load_arrays(path) for path in paths]
-        self.job, self._arrays = job, [arrays for arrays, _ in loaded]
-        self.points = [point for _, metadata in loaded for point in metadata["points"]]
-        for name in ARRAYS:
-            setattr(self, name, np.concatenate([arrays[name] for arrays in self._arrays]))
+
+class Best(NamedTuple):
+    """The student with which a method teaches: the best of all its shards by validation data."""
+
+    point: dict[str, Any]
+    validation_logits: np.ndarray  # (N, K)
+    validation_labels: np.ndarray  # (N,)
+    weights: dict[str, np.ndarray]  # (1, ...)
+
+
+def best_student(paths: Sequence[str], cell: Cell) -> Best:
+    """Return a cell's `Best` among the files of a method's shards; UserError when all diverged."""
+    chosen, lowest = None, np.inf
+    for path in paths:
+        arrays, metadata = load_arrays(path, under=f"{cell.name}/")
+        ce = raw_cross_entropy(arrays)
+        for index in arrays["best"]:
+            if ce[index] < lowest:
+                lowest, point = ce[index], metadata["cells"][cell.name]["points"][index]
+                logits, labels = arrays["validation_logits"][index], arrays["validation_labels"]
+                names = [name for name in arrays if name.startswith("weights/")]
+                weights = {name.removeprefix("weights/"): arrays[name] for name in names}
+                chosen = Best(point, logits, labels, weights)
+    if chosen is None:
+        raise UserError(
+            f"{cell.title}: every student of the grid diverged; lower the learning rate or "
+            "change the grid"
+        )
+    return chosen
+
+
+class Grid:
+    """All students of a method in a cell, from the files of its shards, without their weights.
+
+    Arrays are those of the file, of all shards: validation_logits (G, N, K), best_epoch (G,) ...
+    """
+
+    def __init__(self, paths: Sequence[str], cell: str):
+        self.cell = cell
+        names = [*PER_STUDENT, "validation_labels"]
+        shards = [load_arrays(path, names, f"{cell}/") for path in paths]
+        self.points = [point for _, about in shards for point in about["cells"][cell]["points"]]
+        self.sizes = [len(arrays["best_epoch"]) for arrays, _ in shards]
+        self.validation_labels = shards[0][0]["validation_labels"]
+        joined = {name: np.concatenate([a[name] for a, _ in shards]) for name in PER_STUDENT}
+        self.validation_logits, self.best_epoch = joined["validation_logits"], joined["best_epoch"]
+        self.failed_epoch = joined["failed_epoch"]
+        self.train_loss, self.validation_ce = joined["train_loss"], joined["validation_ce"]
         self.failed = self.failed_epoch > 0
 
-    def select(self, labels, scaling, bounds, among=None):
-        """Choose among the students whose hyperparameters have the values of `among`; see `selection.select`."""
-        try:
-            return select(
-                self.validation_logits,
-                labels,
-                self.failed | ~matching(self.points, among or {}),
-                scaling,
-                bounds,
-            )
-        except UserError as error:
-            raise UserError(f"{self.job}: {error}") from None
+    def matching(self, among: Mapping[str, Any]) -> np.ndarray:
+        """Which students (G,) have all the hyperparameters of `among`."""
+        wanted = among.items()
+        return np.array([all(p[name] == value for name, value in wanted) for p in self.points])
 
-    def curves(self, method):
-        """The history of all students under the names that the predictions file gives it; see the README."""
-        found = {f"curves/{method}/failed_epoch": self.failed_epoch}
+    def curves(self, method: str) -> Arrays:
+        """The history of all students under the names that a file of predictions gives it."""
+        arrays = {f"curves/{method}/failed_epoch": self.failed_epoch}
         for name in ("train_loss", "validation_ce"):
-            found[f"curves/{method}/{name}"] = getattr(self, name).astype(np.float32)
-        return found
+            arrays[f"curves/{method}/{name}"] = getattr(self, name).astype(np.float32)
+        return arrays
 
-    def weights(self, index):
-        """The state dict, as arrays (1, ...), of the student at `index` of the whole grid."""
-        for arrays in self._arrays:
-            if index < len(arrays["best_epoch"]):
-                row = np.flatnonzero(arrays["kept"] == index)
-                return {
-                    name.removeprefix("weights/"): a[row]
-                    for name, a in arrays.items()
-                    if name.startswith("weights/")
-                }
-            index -= len(arrays["best_epoch"])
+    def test_arrays(self, paths: Sequence[str], index: int) -> Arrays:
+        """Return labels, ids (N,) and the student's logits (N, K) from the files of test logits."""
+        for path, size in zip(paths, self.sizes, strict=True):
+            if index < size:
+                arrays, _ = load_arrays(path, under=f"{self.cell}/")
+                return {**arrays, "logits": arrays["logits"][index]}
+            index -= size
         raise IndexError(index)

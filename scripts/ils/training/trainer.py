@@ -1,20 +1,26 @@
-"""Training G students together: one pass over shared batches, one optimizer over stacked weights, G losses summed.
+"""Training G students together: one pass over shared batches, one optimizer, G losses summed.
 
-The students of a grid see the same initial weights, batch order, augmented views, stochastic-depth coins and dropout
-masks, all drawn from the cell's seed; only their targets differ. So a student's result does not depend on which others
-it trains with, except for floating-point rounding.
+The students of a grid see the same initial weights, batch order, augmented views, stochastic-depth
+coins and dropout masks, all drawn from the cell's seed; only their targets differ. So a student's
+result does not depend on which others it trains with, except for floating-point rounding.
 """
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from tqdm import tqdm
+
 from ils.errors import UserError
 from ils.job import log
-from ils.training.checkpoints import State
+from ils.networks.layers import Network
+from ils.plan.records import Recipe
+from ils.training.cell import CellData, predict
+from ils.training.checkpoints import Checkpoint, Checkpoints, State
+from ils.training.optimizers import make_optimizer
 from ils.training.step import Graphed, Step, losses
-from tqdm import tqdm
 
 INITIALISATION, BATCHES, NOISE = 1, 2, 3  # streams of a cell's seed; the split is stream 0
 
@@ -25,10 +31,11 @@ def stream(seed, purpose):
 
 
 class Students(NamedTuple):
-    """G trained students. Epochs count from 1; failed_epoch is 0 for a student whose loss stayed finite.
+    """G trained students. Epochs count from 1; failed_epoch is 0 where the loss stayed finite.
 
-    validation_logits (G, N, K), best_epoch (G,), failed_epoch (G,), and per epoch, NaN once a student has stopped,
-    train_loss and validation_ce (G, epochs); weights: state dict of (G, ...) tensors at the best epoch.
+    validation_logits (G, N, K), best_epoch (G,), failed_epoch (G,), and per epoch, NaN once a
+    student has stopped, train_loss and validation_ce (G, epochs); weights: state dict of (G, ...)
+    tensors at the best epoch.
     """
 
     validation_logits: np.ndarray
@@ -55,47 +62,44 @@ class Students(NamedTuple):
 
 
 def train(
-    network,
-    cell,
-    method,
-    hyperparameters,
-    recipe,
-    seed,
-    title,
-    options=None,
-    checkpoint=None,
-    cuda_graphs=False,
-):
+    network: Network,
+    cell: CellData,
+    method: Callable,
+    hyperparameters: Mapping[str, Sequence[float]],
+    recipe: Recipe,
+    seed: int,
+    title: str,
+    options: Mapping[str, Mapping] | None = None,
+    checkpoint: Checkpoint | None = None,
+    cuda_graphs: bool = False,
+) -> Students:
     """Train the G students of `network` on the targets of `method`; returns `Students`.
 
-    hyperparameters: name -> list of G values. options: {input: its options}, of `ils.targets.inputs`. `title` names the job
-    in progress bar and log. A student whose loss stops being finite is marked as failed; the others go on undisturbed.
-    checkpoint: the `checkpoints.Checkpoint` to go on from and to keep, if any. cuda_graphs: see `steps.Graphed`.
+    hyperparameters: name -> G values. options: {input: its options}, of `ils.targets.inputs`.
+    `title` names the job in progress bar and log. A student whose loss stops being finite is marked
+    as failed; the others go on undisturbed. checkpoint: where to go on from and what to keep, if
+    anything. cuda_graphs: see `step.Graphed`.
     """
     network = network.to(cell.device, cell.dtype)
     generator = torch.Generator().manual_seed(stream(seed, BATCHES))
-    hyperparameters = {
+    values = {
         name: torch.as_tensor(values, dtype=cell.dtype, device=cell.device).view(-1, 1, 1)
         for name, values in hyperparameters.items()
     }
-    validation_onehot = torch.nn.functional.one_hot(cell.validation_labels, cell.classes).to(
-        cell.dtype
-    )
-    memory, noise = {}, torch.Generator().manual_seed(stream(seed, NOISE))
-    optimizer = recipe.make_optimizer(network.parameters())
-    step = Step(
-        network, cell, method, hyperparameters, options or {}, optimizer, memory, recipe.epochs
-    )
-    total, step = step.total, Graphed(step) if cuda_graphs else step
+    onehot = torch.nn.functional.one_hot(cell.validation_labels, cell.classes).to(cell.dtype)
+    noise = torch.Generator().manual_seed(stream(seed, NOISE))
+    memory: dict[str, Any] = {}
+    optimizer = make_optimizer(recipe, network.parameters())
+    plain = Step(network, cell, method, values, options or {}, optimizer, memory, recipe.epochs)
+    step = Graphed(plain) if cuda_graphs else plain
     state = network.state_dict()  # refers to the weights themselves, which change in place
     best = {name: tensor.clone() for name, tensor in state.items()}
     students = network.students
     best_ce, best_epoch = np.full(students, np.inf), np.zeros(students, np.int64)
     failed_epoch, active = np.zeros(students, np.int64), np.ones(students, bool)
     history = np.full((2, students, recipe.epochs), np.nan)
-    tensors = {f"weights/{name}": tensor for name, tensor in state.items()} | {
-        f"best/{name}": tensor for name, tensor in best.items()
-    }
+    tensors = {f"weights/{name}": tensor for name, tensor in state.items()}
+    tensors |= {f"best/{name}": tensor for name, tensor in best.items()}
     records = {
         "best_ce": best_ce,
         "best_epoch": best_epoch,
@@ -104,8 +108,8 @@ def train(
         "history": history,
     }
     generators = {"batches": generator, "noise": noise}
-    whole = State(title, tensors | optimizer.tensors(), records, generators, memory, network)
-    done = checkpoint.resume(whole) if checkpoint else 0
+    state_of_job = State(title, tensors | optimizer.tensors(), records, generators, memory, network)
+    done = checkpoint.resume(state_of_job) if checkpoint else 0
 
     epochs = tqdm(
         range(done, recipe.epochs),
@@ -124,9 +128,9 @@ def train(
             step(*batch)
 
         logits = predict(network, cell.validation)
-        ce = losses(logits, validation_onehot)
+        ce = losses(logits, onehot)
         history[:, active, epoch] = (
-            torch.stack([total / len(cell.train), ce]).double().cpu().numpy()[:, active]
+            torch.stack([plain.total / len(cell.train), ce]).double().cpu().numpy()[:, active]
         )
         loss_now, ce_now = history[:, :, epoch]
         failed_epoch[active & ~np.isfinite(loss_now + ce_now)] = epoch + 1
@@ -150,7 +154,7 @@ def train(
         if not active.any():
             break
         if checkpoint:
-            checkpoint.keep(whole, epoch + 1)
+            checkpoint.keep(state_of_job, epoch + 1)
 
     network.load_state_dict(best)
     return Students(
@@ -164,23 +168,21 @@ def train(
 
 
 def train_chunks(
-    points,
-    at_once,
-    make,
-    cell,
-    method,
-    recipe,
-    seed,
-    title,
-    options,
-    checkpoints,
-    cuda_graphs=False,
-):
-    """Train the students of all `points`, up to `at_once` in one network that `make` builds; returns `Students` by chunk.
+    points: Sequence[Mapping[str, float]],
+    at_once: int,
+    build: Callable[[int], Network],
+    learn: Callable[..., Students],
+    title: str,
+    checkpoints: Checkpoints,
+) -> list[Students]:
+    """Train the students of all `points`, up to `at_once` in one network; returns them by chunk.
 
-    Where the device's memory does not suffice for a chunk, half of it goes on: slower, and with other rounding.
+    build(students) makes a network; learn(network, hyperparameters=, title=, checkpoint=) is
+    `train`, told the rest. Where the device's memory does not suffice for a chunk, half of it goes
+    on: slower, and with other rounding.
     """
-    results, start = [], 0
+    results: list[Students] = []
+    start = 0
     while start < len(points):
         chunk = points[start : start + at_once]
         name = f"{title} {start + 1}-{start + len(chunk)}/{len(points)}"
@@ -189,29 +191,18 @@ def train_chunks(
             log.info("%s: finished before", name)
             students = Students.of(kept)
         else:
-            hyperparameters = {key: [point[key] for point in chunk] for key in points[0]}
+            values = {key: [point[key] for point in chunk] for key in points[0]}
             try:
-                given = (
-                    cell,
-                    method,
-                    hyperparameters,
-                    recipe,
-                    seed,
-                    name,
-                    options,
-                    checkpoint,
-                    cuda_graphs,
-                )
-                students = train(make(len(chunk)), *given)
+                network = build(len(chunk))
+                students = learn(network, hyperparameters=values, title=name, checkpoint=checkpoint)
             except torch.OutOfMemoryError:
                 if len(chunk) == 1:
                     raise UserError(
-                        f"{name}: one student does not fit into the device's memory; use a smaller network or batch"
+                        f"{name}: one student does not fit into the device's memory; "
+                        "use a smaller network or batch"
                     ) from None
                 at_once = math.ceil(len(chunk) / 2)
-                log.warning(
-                    "%s: out of device memory; goes on with %d students at once", name, at_once
-                )
+                log.warning("%s: out of device memory; %d students at once go on", name, at_once)
                 torch.cuda.empty_cache()
                 continue
             if checkpoints.all_chunks or start + len(chunk) < len(points):

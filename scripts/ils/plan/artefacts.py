@@ -1,0 +1,190 @@
+"""What readers get: the tables and figures of a study by name, and where report and document show them."""
+
+from typing import NamedTuple
+
+from ils import paper
+from ils.plan.plan import Plan
+
+SUMMARY, TABLE_III = "1. Summary", "2. Table III"
+SYNTHETIC_STUDY, TABLE_IV = "3. Synthetic study", "4. Distillation"
+PUBLISHED, CALIBRATION = "5. Published numbers", "6. Calibration"
+HYPERPARAMETERS, TRAINING = "7. Hyperparameters", "8. Training"
+
+STUDIES = ["", "published/"]  # this run's numbers, and the paper's printed ones
+POOLS = {"all": "", "alone": "_alone"}  # with, and without the +TempS columns
+RANKINGS = {
+    "ranks": "Ranks",
+    "average_ranks": "Average ranks",
+    "friedman": "Friedman's tests",
+    "pairwise": "Pairwise tests",
+}
+NUMERALS = {"1": "I", "2": "II", "5": "V", "6": "VI"}  # tables of the synthetic study
+FIGURES = {  # of the synthetic study, and what each shows
+    "fig01": "density, a training sample",
+    "fig02a": "highest probability, No LS",
+    "fig02b": "highest probability, LS",
+    "fig02c": "other probabilities, No LS",
+    "fig02d": "other probabilities, LS",
+    "fig04": "best epsilon",
+    "fig05": "density, drawn apart",
+    "fig06": "best epsilon, Bayes-optimal",
+    "fig07": "best epsilon, No LS+TempS",
+    "fig08": "true class's probability",
+    "fig09": "best epsilon, real tables",
+    "fig10": "true class's probability, real tables",
+    "fig11": "loss over P1 and P2",
+}
+TABULAR_FIGURES = ["fig09", "fig10"]
+PAIR_FIGURES = {
+    "reliability": (CALIBRATION, "Confidence (Eq. 1)"),
+    "classwise": (CALIBRATION, "Classwise (Eq. 2)"),
+    "grids": (HYPERPARAMETERS, "Grids"),
+    "training": (TRAINING, "Curves"),
+}
+
+
+class Shown(NamedTuple):
+    """Where results/report.html shows a file: its place, the name of its caption, its columns."""
+
+    category: str
+    part: str | None
+    caption: str
+    labels: dict[str, str]
+
+
+class Diagram(NamedTuple):
+    """A critical-difference diagram: of which metric, over which pool of methods, and its file."""
+
+    metric: str
+    pool: str
+    name: str
+
+    def shown(self, study: str) -> Shown:
+        """Its place in the report, in this run's part or that of the printed numbers."""
+        metric = self.metric.replace("_", "-").replace("ece", "ECE")
+        columns = {"all": "with TempS", "alone": "without TempS"}[self.pool]
+        labels = {"Figure": self.name[3:5], "Metric": metric, "Columns": columns}
+        category = PUBLISHED if study else TABLE_III
+        return Shown(category, "Critical-difference diagrams", "critical_difference", labels)
+
+
+DIAGRAMS = [
+    Diagram(metric, pool, figure + ending)
+    for figure, metric in paper.DIAGRAMS.items()
+    for pool, ending in POOLS.items()
+]
+
+
+def metric_of(study: str, metric: str) -> str:
+    """A metric's name in a study: the paper's cwECE is not Eq. 2, and goes by another one."""
+    return paper.PRINTED.get(metric, metric) if study else metric
+
+
+def caption(name: str) -> str:
+    """The name of the sentence that says what an artefact shows, a file of workflow/report/."""
+    return "critical_difference" if name in paper.DIAGRAMS else name.rpartition("/")[2]
+
+
+class Artefacts:
+    """The tables and figures of one plan."""
+
+    def __init__(self, plan: Plan, config_file: str):
+        self.plan = plan
+        self.synthetic, self.distillation = bool(plan.synthetic), bool(plan.distillation)
+        seeds = f"{len(plan.seeds)} seed" + "s" * (len(plan.seeds) > 1)
+        self.sources = {
+            "": f"averages over {seeds} of {config_file}",
+            "published/": "the values that the paper prints, ranked again",
+        }
+
+    def pair_figures(self, *kinds: str) -> dict[str, Shown]:
+        """{path under results/, without its ending: where it is shown} of figures of all pairs."""
+        figures = {}
+        for kind in kinds:
+            for dataset, network in self.plan.pairs:
+                labels = {"Dataset": dataset, "Network": network}
+                path = f"figures/{kind}/{dataset}_{network}"
+                figures[path] = Shown(*PAIR_FIGURES[kind], kind, labels)
+        return figures
+
+    def synthetic_figures(self, tabular: bool) -> dict[str, Shown]:
+        """The same of the synthetic study, those of real tables or the others."""
+        return {
+            f"figures/{name}": Shown(
+                SYNTHETIC_STUDY, "Figures", name[:5], {"Figure": name[3:], "Shows": shows}
+            )
+            for name, shows in FIGURES.items()
+            if (name in TABULAR_FIGURES) == tabular
+        }
+
+    @property
+    def pages(self) -> dict[str, Shown]:
+        """{csv file under results/, without its ending: where it is shown as a page}."""
+        titles = {
+            "claims": (SUMMARY, "Claims and verdicts"),
+            "table3": (TABLE_III, "Table III"),
+            "metrics": (TABLE_III, "Metrics of every cell"),
+            "intervals": (TABLE_III, "Errors and intervals"),
+            "published/table3": (PUBLISHED, "Table III, ranked again"),
+            "published/discrepancies": (PUBLISHED, "Contradictions"),
+        }
+        if self.distillation:
+            titles["table4"] = TABLE_IV, "Table IV"
+            titles["distillation"] = TABLE_IV, "Metrics of every student"
+            titles["distillation_intervals"] = TABLE_IV, "Errors and intervals"
+        tables = [name for name in RANKINGS if name != "ranks"]
+        titles |= {name: (TABLE_III, RANKINGS[name]) for name in tables}
+        titles |= {f"published/{name}": (PUBLISHED, RANKINGS[name]) for name in tables}
+        if self.synthetic:
+            titles |= {f"table{n}": (SYNTHETIC_STUDY, f"Table {NUMERALS[n]}") for n in NUMERALS}
+            titles["synthetic_differences"] = SYNTHETIC_STUDY, "Paired differences"
+        return {
+            name: Shown(
+                category, None if category == SUMMARY else "Tables", caption(name), {"Table": title}
+            )
+            for name, (category, title) in titles.items()
+        }
+
+    @staticmethod
+    def summary(title: str, name: str) -> Shown:
+        """The place of a page on the report's first category."""
+        return Shown(SUMMARY, None, name, {"Table": title})
+
+    @property
+    def page_titles(self) -> list[str]:
+        """The headings of the pages."""
+        pages = self.pages.items()
+        printed = {name: " (printed values)" * name.startswith("published/") for name in self.pages}
+        return [shown.labels["Table"] + printed[name] for name, shown in pages]
+
+    @property
+    def drawings(self) -> dict[str, list[str]]:
+        """The document's figures, {artefact: files under results/ without their ending}."""
+        drawings = {
+            figure: [f"{s}figures/{figure}{ending}" for ending in POOLS.values() for s in STUDIES]
+            for figure in paper.DIAGRAMS
+        }
+        for name in FIGURES if self.synthetic else ():
+            drawings.setdefault(name[:5], []).append(f"figures/{name}")
+        return drawings
+
+    @property
+    def typeset(self) -> list[str]:
+        """The document's tables, files under results/ without their ending."""
+        tables = ["claims", "table3", "published/table3"]
+        if self.synthetic:
+            tables += [*(f"table{n}" for n in NUMERALS), "synthetic_differences"]
+        return tables + ["table4"] * self.distillation
+
+    @property
+    def outputs(self) -> list[str]:
+        """All files under results/ that `all` makes but the report's."""
+        files = ["metrics.csv", "published/discrepancies.csv"]
+        tables = [*self.typeset, *(["distillation"] if self.distillation else [])]
+        files += [f"{name}.{kind}" for name in tables for kind in ("tex", "csv")]
+        files = [name for name in files if name != "distillation.tex"]
+        figures = [f"{study}figures/{d.name}" for study in STUDIES for d in DIAGRAMS]
+        figures += self.pair_figures(*PAIR_FIGURES)
+        if self.synthetic:
+            figures += [f"figures/{name}" for name in FIGURES]
+        return files + [f"{name}.{kind}" for name in figures for kind in ("pdf", "png")]

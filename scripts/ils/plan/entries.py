@@ -1,0 +1,78 @@
+"""The config's lists of entries, and what follows from them alone."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ils.errors import UserError
+from ils.plan.plugins import plugins
+
+Config = Mapping[str, Any]
+
+
+def by_name(config: Config, section: str) -> dict[str, Any]:
+    """Return {name: entry} of a list of mappings, refusing two entries of one name."""
+    entries: dict[str, Any] = {}
+    for i, entry in enumerate(config[section]):
+        if (name := entry["name"]) in entries:
+            raise UserError(
+                f"config: {section}[{i}].name: {name!r} is used twice; names must differ"
+            )
+        entries[name] = entry
+    return entries
+
+
+def ordered(value: Any) -> Any:
+    """Return `value` with the keys of every mapping in it sorted: their order in a file is free."""
+    if isinstance(value, Mapping):
+        return {key: ordered(value[key]) for key in sorted(value)}
+    return [ordered(item) for item in value] if isinstance(value, list) else value
+
+
+def columns(config: Config) -> list[dict[str, str]]:
+    """List the columns of Table III, {column, method, scaling}: each method, then its +TempS."""
+    table = []
+    for entry in config["methods"]:
+        label, scaling = entry["label"], entry["temperature_scaling"]
+        table.append({"column": label, "method": entry["name"], "scaling": "none"})
+        if scaling != "none":
+            column = {"column": f"{label}+TempS", "method": entry["name"], "scaling": scaling}
+            table.append(column)
+    return table
+
+
+def pairs_of(config: Config) -> dict[tuple[str, str], Any]:
+    """Return {(dataset, network): entry} of all pairs that are trained, those that only teach too."""
+    pairs: dict[tuple[str, str], Any] = {}
+    teaching = (config["distillation"] or {"pairs": []})["pairs"]
+    for entry in teaching + config["experiments"]:
+        pair = entry["dataset"], entry["network"]
+        pairs[pair] = pairs.get(pair, {}) | entry
+    return pairs
+
+
+def teaching_methods(config: Config) -> set[str]:
+    """The methods that cells which only teach must train: the distillation's teachers, and theirs."""
+    if not config["distillation"]:
+        return set()
+    methods, known = by_name(config, "methods"), plugins("method")
+    needed: set[str] = set()
+    todo = set(config["distillation"]["teachers"])
+    while todo:
+        needed |= todo
+        entries = [methods[name] for name in todo]
+        sources = {source for entry in entries for source in entry.get("inherit", {}).values()}
+        if any(known[entry["targets"]].needs_teacher for entry in entries):
+            sources.add(config["teacher"])
+        todo = sources - needed
+    return needed
+
+
+def distilled_method(config: Config) -> dict[str, Any]:
+    """The distillation as an entry of `methods` whose grid goes over its teachers, too."""
+    section = config["distillation"]
+    grid = {"teacher": list(range(len(section["teachers"])))} | section["grid"]
+    kept = {"targets": section["targets"], "inputs": section.get("inputs", {})}
+    return kept | {"name": DISTILLED, "grid": grid, "temperature_scaling": "none"}
+
+
+DISTILLED = "distilled"  # the method of distillation's students

@@ -1,0 +1,131 @@
+"""What a job is told: small frozen records that the plan builds, and that hold no path.
+
+They are parameters of rules: whatever decides a result is in them, and a change of one reruns the job. As parameters
+Snakemake compares them by their text.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is trained once for each method: a network on a dataset, by a seed.
+
+    teacher: the network of another cell, of the same dataset and seed, that teaches this one; None: its own.
+    """
+
+    dataset: str
+    network: str
+    seed: int
+    teacher: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Under which files hold the cell's arrays."""
+        return f"{self.dataset}/{self.network}/seed{self.seed}"
+
+    @property
+    def title(self) -> str:
+        """The cell in words, for logs and messages."""
+        words = f"{self.dataset} {self.network} seed {self.seed}"
+        return f"{words} taught by {self.teacher}" if self.teacher else words
+
+    @property
+    def teachers(self) -> "Cell":
+        """The cell whose students teach this one's."""
+        return Cell(self.dataset, self.teacher or self.network, self.seed)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained: one entry of the config's `recipes`.
+
+    `learning_rate` is multiplied by `decay` after each epoch listed in `milestones`; a student whose validation
+    cross-entropy has not improved for `patience` epochs stops (None: never).
+    """
+
+    optimizer: str
+    learning_rate: float
+    momentum: float
+    nesterov: bool
+    weight_decay: float
+    milestones: list[int]
+    decay: float
+    batch_size: int
+    epochs: int
+    patience: int | None
+
+    def rate(self, epoch: int) -> float:
+        """The learning rate of the 0-based `epoch`."""
+        return self.learning_rate * self.decay ** sum(m <= epoch for m in self.milestones)
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A network's entry: its family and options, and per kind of device how it is computed.
+
+    students_at_once and precision: {"cpu": ..., "cuda": ...}; cuda_graphs: 0 or 1; code: the fingerprint of its code.
+    """
+
+    family: str
+    options: dict[str, Any]
+    students_at_once: dict[str, int]
+    precision: dict[str, str]
+    cuda_graphs: int
+    code: str
+
+
+@dataclass(frozen=True)
+class CellPlan:
+    """A cell as jobs that run its network are told of it; `device` is cpu, cuda or auto."""
+
+    cell: Cell
+    device: str
+    augmentation: dict[str, Any]
+    architecture: Architecture
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What students learn: a target function, the options of what it looks at, and its code's fingerprint."""
+
+    function: str
+    inputs: dict[str, dict[str, Any]]
+    code: str
+
+
+@dataclass(frozen=True)
+class Training:
+    """What decides the students of a method in a batch of cells, beside the shard and the input files.
+
+    recipes: of each cell; grid: {hyperparameter: values}, shared out among so many `shards`.
+    """
+
+    cells: tuple[CellPlan, ...]
+    recipes: tuple[Recipe, ...]
+    targets: Targets
+    grid: dict[str, list]
+    shards: int
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of Table III: how a method's student is selected and scaled, among the points that match `among`."""
+
+    column: str
+    method: str
+    scaling: str
+    among: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What `evaluate` is told of a batch: its cells, and of each column whose students it selects among.
+
+    shards: {method: the number of its shards}, in the order of the input files.
+    """
+
+    cells: tuple[Cell, ...]
+    columns: tuple[Column, ...]
+    shards: dict[str, int]

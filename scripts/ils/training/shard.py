@@ -1,0 +1,116 @@
+"""One shard of a method's grid in one cell: from the files that it learns from to the arrays that it leaves."""
+
+import functools
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+
+from ils.files import holds, load_arrays, load_json
+from ils.job import tell
+from ils.networks.build import build
+from ils.plan.plugins import load
+from ils.plan.records import Cell, CellPlan, Recipe, Targets
+from ils.training.cell import CellData, predict
+from ils.training.checkpoints import Checkpoints
+from ils.training.devices import choose_device
+from ils.training.students import shard_arrays
+from ils.training.trainer import INITIALISATION, Students, stream, train, train_chunks
+
+Arrays = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The files of one cell.
+
+    soft_targets: of its teachers, one, several or none; temperatures: fitted to them;
+    inherited: {hyperparameter: file of the method whose best student sets it}.
+    """
+
+    data: str
+    split: str
+    soft_targets: list[str] = field(default_factory=list)
+    temperatures: list[str] = field(default_factory=list)
+    inherited: dict[str, str] = field(default_factory=dict)
+
+    def files(self) -> list[str]:
+        """All of them."""
+        learnt = [*self.soft_targets, *self.temperatures, *self.inherited.values()]
+        return [self.data, self.split, *learnt]
+
+    def load(self, plan: CellPlan) -> CellData:
+        """Return the cell's data on its device, with what its teachers say."""
+        teacher = plan.cell.teachers.name
+        data, split = load_arrays(self.data)[0], load_arrays(self.split)[0]
+        own = [path for path in self.soft_targets if holds(path, f"{teacher}/")]
+        soft_targets = [load_arrays(path, under=f"{teacher}/")[0] for path in own]
+        fitted = [cells[teacher] for cells in map(load_json, self.temperatures) if teacher in cells]
+        temperature = fitted[0]["temperature"] if fitted else None
+        device = choose_device(plan.device)
+        return CellData(data, split, plan.augmentation, device, soft_targets, temperature)
+
+    def inherit(self, cell: Cell, points: Sequence[Mapping]) -> list[dict]:
+        """Return the grid points with the hyperparameters that other methods' best students set."""
+        sources = self.inherited.items()
+        fixed = {name: load_json(path)[cell.name]["point"][name] for name, path in sources}
+        return [{**point, **fixed} for point in points]
+
+
+def train_shard(
+    plan: CellPlan,
+    recipe: Recipe,
+    targets: Targets,
+    points: Sequence[Mapping[str, float]],
+    inputs: Inputs,
+    checkpoints_of: Callable[..., Checkpoints],
+) -> tuple[Arrays, Arrays, dict]:
+    """Train the students of the grid `points`; a teacher is a student, too.
+
+    Returns their arrays, those of the test split, and metadata; see `ils.training.students`.
+    checkpoints_of(identity, files, cell=) is where they are kept while the job runs: for as long
+    as neither what decides the result changes nor the content of the files.
+    """
+    cell, network, data = plan.cell, plan.architecture, inputs.load(plan)
+    points = inputs.inherit(cell, points)
+    identity = [asdict(plan), asdict(recipe), asdict(targets), points, data.device.type]
+    checkpoints = checkpoints_of(identity, inputs.files(), cell=cell.name)
+    checkpoints.listen()
+    kind = data.device.type
+    precision, at_once = network.precision[kind], network.students_at_once[kind]
+    about = {"device": kind, "precision": precision, "students_at_once": at_once}
+    about |= {"cuda_graphs": network.cuda_graphs if kind == "cuda" else 0}
+
+    def make(students):
+        shape, initial = (data.shape, data.classes), stream(cell.seed, INITIALISATION)
+        return build(network.family, network.options, *shape, students, initial, precision)
+
+    learn = functools.partial(
+        train,
+        cell=data,
+        method=load("method", targets.function),
+        recipe=recipe,
+        seed=cell.seed,
+        options=targets.inputs,
+        cuda_graphs=bool(about["cuda_graphs"]),
+    )
+    results = train_chunks(points, at_once, make, learn, cell.title, checkpoints)
+    epochs = [epoch for result in results for epoch in result.failed_epoch]
+    for point, epoch in zip(points, epochs, strict=True):
+        if epoch:
+            problem = f"diverged in epoch {epoch} (its loss is not a finite number)"
+            tell(logging.ERROR, f"{cell.title}: student {point} {problem}; left out")
+    students = shard_arrays(results, data.validation_labels.cpu().numpy())
+    return students, test_arrays(results, make, data), about | {"points": points}
+
+
+def test_arrays(results: Sequence[Students], make: Callable, data: CellData) -> Arrays:
+    """Return what all students say of the test split: the one place that reads it."""
+    samples, logits = data.samples("test"), []
+    for students in results:
+        network = make(len(students.best_epoch)).to(data.device, data.dtype)
+        network.load_state_dict(students.weights)
+        logits.append(predict(network, samples).cpu().numpy())
+    labels, ids = data.labels("test").cpu().numpy(), data.ids("test")
+    return {"logits": np.concatenate(logits), "labels": labels, "ids": ids}

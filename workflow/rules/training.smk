@@ -1,0 +1,112 @@
+# The paper's chain: a teacher, its temperature, its soft targets, the students, their logits. A batch is some cells
+# (dataset x network x seed) that one process trains, one after another; its files hold each under the cell's name.
+rule train_students:
+    input:
+        unpack(
+            lambda w: {
+                f"inherit_{name}": TEMPERATURE.format(**source)
+                for name, source in plan.inherited(w.batch, w.method).items()
+            }
+        ),
+        data=lambda w: files(DATA, plan.cells(w.batch)),
+        split=lambda w: files(SPLIT, plan.cells(w.batch)),
+        soft_targets=lambda w: files(SOFT_TARGETS, plan.teachers(w.batch, w.method)),
+        temperatures=lambda w: files(TEMPERATURE, plan.temperatures(w.batch, w.method)),
+        code=code("train_students.py"),
+    output:
+        students=STUDENTS,
+        test_logits=TEST_LOGITS,
+    log:
+        "results/logs/train_students/{batch}-{method}-{shard}.log",
+    wildcard_constraints:
+        method=plan.among(*plan.others),
+    priority: lambda w: plan.urgency(w.batch, w.method)
+    conda:
+        "../../envs/torch.yaml"
+    threads: 1
+    resources:
+        **resources_of(lambda w: plan.needs(w.batch, w.method)),
+    params:
+        training=lambda w: plan.training(w.batch, w.method),
+        inherited=lambda w: list(plan.inherited(w.batch, w.method)),
+    message:
+        "Training {wildcards.method} students, shard {wildcards.shard}: {wildcards.batch}"
+    script:
+        "../../scripts/train_students.py"
+
+
+# A teacher is a student without a teacher.
+use rule train_students as train_teacher with:
+    log:
+        "results/logs/train_teacher/{batch}-{method}-{shard}.log",
+    wildcard_constraints:
+        method=plan.among(plan.teacher),
+    message:
+        "Training the teachers: {wildcards.batch}"
+
+
+rule fit_temperature:
+    input:
+        students=lambda w: files(STUDENTS, plan.shards(w.batch, w.method)),
+        code=code("fit_temperature.py"),
+    output:
+        TEMPERATURE,
+    log:
+        "results/logs/fit_temperature/{batch}-{method}.log",
+    priority: plan.first
+    localrule: True
+    conda:
+        "../../envs/stats.yaml"
+    params:
+        cells=lambda w: plan.batches[w.batch].cells,
+        bounds=config["teacher_temperature_bounds"],
+    message:
+        "Fitting the temperature of {wildcards.method} students: {wildcards.batch}"
+    script:
+        "../../scripts/fit_temperature.py"
+
+
+rule soft_targets:
+    input:
+        data=lambda w: files(DATA, plan.cells(w.batch)),
+        split=lambda w: files(SPLIT, plan.cells(w.batch)),
+        students=lambda w: files(STUDENTS, plan.shards(w.batch, w.method)),
+        code=code("soft_targets.py"),
+    output:
+        SOFT_TARGETS,
+    log:
+        "results/logs/soft_targets/{batch}-{method}.log",
+    priority: plan.first
+    conda:
+        "../../envs/torch.yaml"
+    threads: 1
+    resources:
+        **resources_of(lambda w: plan.needs(w.batch)),
+    params:
+        cells=lambda w: plan.cell_plans(w.batch),
+    message:
+        "Making soft targets of {wildcards.method} teachers: {wildcards.batch}"
+    script:
+        "../../scripts/soft_targets.py"
+
+
+# The analysis begins: the only rule that reads the test logits.
+rule evaluate:
+    input:
+        students=lambda w: files(STUDENTS, plan.all_shards(w.batch)),
+        test_logits=lambda w: files(TEST_LOGITS, plan.all_shards(w.batch)),
+        code=code("evaluate.py"),
+    output:
+        PREDICTIONS,
+    log:
+        "results/logs/evaluate/{batch}.log",
+    priority: plan.first
+    conda:
+        "../../envs/stats.yaml"
+    params:
+        evaluation=lambda w: plan.evaluation(w.batch),
+        bounds=config["temperature_bounds"],
+    message:
+        "Selecting and testing the students of all methods: {wildcards.batch}"
+    script:
+        "../../scripts/evaluate.py"
