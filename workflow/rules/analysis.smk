@@ -100,7 +100,7 @@ rule critical_difference:
     conda:
         "../../envs/stats.yaml"
     params:
-        diagrams=lambda w: [(metric_of(w.study, d.metric), d.pool) for d in DIAGRAMS],
+        diagrams=lambda w: 2 * [(metric_of(w.study, d.metric), d.pool) for d in DIAGRAMS],
     message:
         "Drawing the critical-difference diagrams {wildcards.study}"
     script:
@@ -131,16 +131,20 @@ rule table3:
 
 
 TABLES = plan.synthetic.tables if plan.synthetic else []
+DISTILLATION = {"distillation": "results/distillation.csv"} if plan.distillation else {}
 
 
 rule claims:
     input:
-        unpack(lambda w: replicates(MODELS, TABLES) | replicates(SUMS, TABLES, "arrays_{}")),
+        unpack(
+            lambda w: replicates(MODELS, TABLES)
+            | replicates(SUMS, TABLES, "arrays_{}")
+            | DISTILLATION
+        ),
         published=[f"results/published/{table}.csv" for table in RANKINGS],
         ranks=[f"results/{table}.csv" for table in RANKINGS],
         printed=[own(f"config/published/table{n}.csv") for n in (1, 2, 5, 6)],
         printed4=own("config/published/table4.csv"),
-        distillation=["results/distillation.csv"] if plan.distillation else [],
         code=code("claims.py"),
     output:
         csv="results/claims.csv",

@@ -1,4 +1,7 @@
-"""What a process gets of its machine: which GPU, counted without torch, which takes seconds to import; and large pages."""
+"""What a process gets of its machine: which GPU, and large pages of memory.
+
+GPUs are counted without torch, whose import takes seconds.
+"""
 
 import fcntl
 import functools
@@ -7,19 +10,25 @@ import os
 import re
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ils.errors import UserError
 from ils.job import log
 
-# The device files that a process may see, in a container only its own; before their first use the driver alone has a list.
+if TYPE_CHECKING:
+    import torch
+
+# The device files that a process may see, in a container only its own; before their first use the
+# driver alone has a list.
 LISTS = "dev/nvidia[0-9]*", "proc/driver/nvidia/gpus/*"
 
-# The environment variable by which glibc asks the kernel for large pages: up to a tenth less time for large activations.
+# The environment variable by which glibc asks the kernel for large pages: up to a tenth less time
+# for large activations.
 LARGE_PAGES = "GLIBC_TUNABLES", "glibc.malloc.hugetlb=1"
 
 
-def count(visible, root="/"):
-    """Return the number of GPUs: those that `visible`, the text of CUDA_VISIBLE_DEVICES or None, names, else the machine's.
+def count(visible: str | None, root: str | Path = "/") -> int:
+    """Return the number of GPUs that the text of CUDA_VISIBLE_DEVICES names; None: the machine's.
 
     As in CUDA, names end at the first that names no device, such as -1.
     """
@@ -29,7 +38,7 @@ def count(visible, root="/"):
     return next(filter(None, (len(list(Path(root).glob(pattern))) for pattern in LISTS)), 0)
 
 
-def limit_gpus(workflow):
+def limit_gpus(workflow) -> None:
     """Let no more GPU jobs run at a time than this machine has GPUs.
 
     Without a number Snakemake would start as many as there are cores. A cluster counts its own.
@@ -41,33 +50,39 @@ def limit_gpus(workflow):
         workflow.register_resource("gpu", gpus)
 
 
-def claim():
-    """Take this user's first free slot on this machine until the process ends; returns its number, from 0.
+def claim() -> int:
+    """Take this user's first free slot on this machine until the process ends.
 
-    A slot is a locked file. All jobs of the user share them, those of other runs, too, and the kernel frees a slot however
-    its process ends.
+    Returns its number, from 0. A slot is a locked file. All jobs of the user share them, those of
+    other runs, too, and the kernel frees a slot however its process ends.
     """
     folder = Path(tempfile.gettempdir(), f"ils-gpu-slots-{os.getuid()}")
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
-        for slot in itertools.count():
-            file = os.open(
-                folder / str(slot), os.O_RDWR | os.O_CREAT, 0o600
-            )  # a plain number: nothing closes it by itself
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return slot
-            except BlockingIOError:
-                os.close(file)
+        return next(slot for slot in itertools.count() if lock(folder / str(slot)))
     except OSError as error:
         raise UserError(
             f"{folder}: cannot lock a file: {error.strerror}; set TMPDIR to a folder of your own"
         ) from error
 
 
+def lock(path: Path) -> bool:
+    """Lock a file until the process ends; returns whether nobody else has."""
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)  # a plain number: nothing closes it
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(file)
+        return False
+    return True
+
+
 @functools.cache
-def gpu():
-    """The GPU of this process, the same for all its cells: jobs that run at a time take turns through those visible."""
+def gpu() -> "torch.device":
+    """The GPU of this process, the same for all its cells.
+
+    Jobs that run at a time take turns through those visible.
+    """
     import torch
 
     device = torch.device("cuda", claim() % torch.cuda.device_count())
@@ -75,8 +90,11 @@ def gpu():
     return device
 
 
-def choose_device(wanted):
-    """Return the torch device for the config's `device`: cpu, cuda, or auto (cuda where there is one)."""
+def choose_device(wanted: str) -> "torch.device":
+    """Return the torch device for the config's `device`: cpu, cuda, or auto.
+
+    auto is cuda where there is one. UserError for cuda where torch sees none.
+    """
     import torch
 
     if wanted == "cuda" and not torch.cuda.is_available():
