@@ -1,32 +1,47 @@
 """Turn a dataset of any source into the one prepared file that every later stage reads."""
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
 import numpy as np
-from ils.data.sources import check
+
+from ils.data.sources import Raw, check
 from ils.errors import UserError
 from ils.files import save_arrays
 from ils.job import log, run
 from ils.plan.plugins import load
 
 
-def check_expected(raw, name, expect):
-    """Raise UserError unless the source delivered what the config's `expect` says; None expects nothing."""
-    found = {
+def check_expected(raw: Raw, name: str, expect: Mapping[str, Any] | None) -> None:
+    """Raise UserError unless the source delivered what the config's `expect` says, if anything."""
+    delivered = {
         "samples": len(raw.inputs),
         "test": int(raw.official_test.sum()),
         "shape": list(raw.inputs.shape[1:]),
         "classes": len(raw.classes),
     }
-    if expect and expect != found:
+    if expect and expect != delivered:
         expected, got = (
-            ", ".join(f"{key} {sizes[key]}" for key in found) for sizes in (expect, found)
+            ", ".join(f"{key} {sizes[key]}" for key in delivered) for sizes in (expect, delivered)
         )
         raise UserError(
-            f"dataset {name}: expected {expected}, but the source has {got}; correct `expect` or the options"
+            f"dataset {name}: expected {expected}, but the source has {got}; "
+            "correct `expect` or the options"
         )
 
 
-def prepare_dataset(output, name, source, options, expect=None):
-    """Write inputs, labels, ids and the marks of the official test split, in the source's order, to `output`."""
+def prepare_dataset(
+    output: str | Path,
+    name: str,
+    source: str,
+    options: Mapping[str, Any],
+    expect: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a dataset to `output`, in its source's order.
+
+    That is inputs, labels, ids, the marks of the official test split and the names of the classes.
+    """
     raw = load("source", source)(**options)
     check(raw, name)
     check_expected(raw, name, expect)

@@ -1,12 +1,18 @@
 """Split a prepared dataset into training, validation and test samples by a seed."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from ils.data.splits import split
 from ils.files import load_arrays, save_arrays
 from ils.job import log, run
 
 
-def split_dataset(data, output, seed, dataset):
-    """Write the index arrays and the training split's normalisation to `output`; `dataset`: name and sizes, see `ils.data.splits.split`."""
+def split_dataset(data: str, output: str, seed: int, dataset: Mapping[str, Any]) -> None:
+    """Write the index arrays and the training split's normalisation to `output`.
+
+    dataset: its name and the sizes of its splits, see `ils.data.splits.split`.
+    """
     arrays, _ = load_arrays(data)
     parts = split(arrays["inputs"], arrays["labels"], arrays["official_test"], seed, **dataset)
     save_arrays(output, parts)

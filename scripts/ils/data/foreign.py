@@ -39,7 +39,7 @@ def retry(
 ) -> Result:
     """Return `download()`, tried three times; UserError when every attempt fails.
 
-    The download itself verifies checksums, so a file that a broken connection left is fetched again.
+    The download itself verifies checksums, so what a broken connection left is fetched again.
     """
     socket.setdefaulttimeout(60)
     for wait in (*RETRIES, None):
