@@ -1,4 +1,4 @@
-"""What the paper claims, as data, and how each claim is checked: on the printed numbers, and on this run.
+"""What the paper claims, as data: what the ledger checks on its numbers, and on this run.
 
 A claim is a list of comparisons (column, better, worse): by that column the first is said to be
 better than the second. What it compares are methods' average ranks over dataset-network pairs
@@ -6,6 +6,7 @@ better than the second. What it compares are methods' average ranks over dataset
 (`BEST`), or students of other teachers (`DISTILLATION`).
 """
 
+from collections.abc import Iterable, Sequence
 from itertools import product
 from typing import NamedTuple
 
@@ -20,26 +21,32 @@ LONG_GRID = [0.7 + 0.025 * i for i in range(12)], list(range(1, 11))  # P1 and P
 
 
 class Claim(NamedTuple):
-    """A statement of the paper, the place where it stands, what it compares, and whether it claims significance."""
+    """A statement of the paper, where it stands, what it compares, and if significance is claimed.
+
+    comparisons: (column, better, worse); of kind BEST (column, method, share of pairs it may lose).
+    """
 
     name: str
     statement: str
     where: str
     kind: str
-    comparisons: list
+    comparisons: Sequence[tuple]
     significant: bool = False
 
 
-def each(columns, better, worse):
+def each(
+    columns: str | Iterable[str], better: str | Iterable[str], worse: str | Iterable[str]
+) -> list[tuple]:
     """Every comparison of one of `better` with one of `worse` by one of `columns`."""
     return list(product(*([x] if isinstance(x, str) else x for x in (columns, better, worse))))
 
 
-def others(*methods):
+def others(*methods: str) -> list[str]:
+    """All methods of Table III but these."""
     return [method for method in [*EXISTING, *OURS] if method not in methods]
 
 
-def neighbours(p1, p2):
+def neighbours(p1: float, p2: float) -> list[str]:
     """The points of Figure 11's grid that differ from (p1, p2) in one of the two."""
     changed = [(other, p2) for other in LONG_GRID[0]] + [(p1, other) for other in LONG_GRID[1]]
     return [on_grid(*point) for point in changed if on_grid(*point) != on_grid(p1, p2)]
@@ -62,7 +69,8 @@ CLAIMS = [
     ),
     Claim(
         "ls_beats_scaling",
-        "LS improves accuracy, and cross-entropy and ECE more than temperature scaling of No LS does.",
+        "LS improves accuracy, and cross-entropy and ECE more than temperature scaling of No LS "
+        "does.",
         IN_III,
         REPLICATES,
         [("accuracy", "ls", "no_ls"), *each(["cross_entropy", "ece"], "ls", "no_ls+temps")],
@@ -111,8 +119,9 @@ CLAIMS = [
     ),
     Claim(
         "ls_distorts",
-        "LS distorts the probabilities: even with temperature scaling their distributions are further from the "
-        "Bayes-optimal ones than without LS (highest probability, other probabilities).",
+        "LS distorts the probabilities: even with temperature scaling their distributions are "
+        "further from the Bayes-optimal ones than without LS (highest probability, other "
+        "probabilities).",
         "Section III-e, Figure 2",
         REPLICATES,
         each(["distance_highest", "distance_others"], "no_ls", "ls+temps"),
@@ -154,7 +163,8 @@ CLAIMS = [
     ),
     Claim(
         "synthetic_ls_temps",
-        "On synthetic data LS+TempS improves over No LS+TempS in accuracy, cross-entropy and ECE and is worse in cwECE.",
+        "On synthetic data LS+TempS improves over No LS+TempS in accuracy, cross-entropy and ECE "
+        "and is worse in cwECE.",
         "Section VI-b",
         REPLICATES,
         [
@@ -264,7 +274,8 @@ CLAIMS = [
     ),
     Claim(
         "real_ls_temps",
-        "On real data LS+TempS improves over No LS+TempS in accuracy and ECE and loses in cwECE and cross-entropy.",
+        "On real data LS+TempS improves over No LS+TempS in accuracy and ECE and loses in cwECE "
+        "and cross-entropy.",
         IN_RESULTS,
         RANKS,
         [

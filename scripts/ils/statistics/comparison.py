@@ -1,6 +1,9 @@
 """Averages over replicates with standard errors, beside the numbers that the paper prints."""
 
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,7 +14,10 @@ from ils.synthetic.curves import HISTOGRAM_KINDS, HISTOGRAM_MODELS, distance_fro
 
 
 class Column(NamedTuple):
-    """A column of a comparison: its name in our table of models, its head (LaTeX), its decimals, and what multiplies it."""
+    """A column of a comparison: its name in our table of models, its head (LaTeX), its decimals.
+
+    `scale` multiplies its values: 100 where the paper prints per cent.
+    """
 
     name: str
     head: str
@@ -35,6 +41,8 @@ TEACHER = [
     Column("p1", "$P_1$", 3),
     Column("p2", "$P_2$", 2),
 ]
+Row = tuple[str, str | None, Mapping[str, Any]]  # title, model, {column: printed value}
+
 COLUMNS = {  # of each of the paper's tables
     "1": METRICS + TUNED,
     "2": DISTILLED,
@@ -46,7 +54,7 @@ COLUMNS = {  # of each of the paper's tables
 HEADS = paper.PRINTED | {"validation_loss": "validation_ce", "p1": "p2", "p2": "p1"}
 
 
-def read_models(replicates):
+def read_models(replicates: Mapping[str, Iterable[str | Path]]) -> pd.DataFrame:
     """Return the selected models of all replicates as one table; replicates: {setup: csv files}."""
     return pd.concat(
         [
@@ -57,13 +65,17 @@ def read_models(replicates):
     )
 
 
-def on_grid(p1, p2):
+def on_grid(p1: float, p2: float) -> str:
     """The name of an ILS1 student of Figure 11's grid among the models."""
     return f"ILS1 at {p1:g}, {p2:g}"
 
 
-def with_figures(models, paths, long_grid):
-    """Return the models of one setup with what its figures show, from the files of arrays at `paths`.
+def with_figures(
+    models: pd.DataFrame,
+    paths: Iterable[str | Path],
+    long_grid: Mapping[str, Sequence[float]],
+) -> pd.DataFrame:
+    """Return the models of one setup with what its figures show, from the files at `paths`.
 
     Figure 2: how far the distributions of probabilities are from the Bayes-optimal ones,
     `distance_highest`, ... of the models that it shows. Figure 11: the test cross-entropy of each
@@ -87,13 +99,13 @@ def with_figures(models, paths, long_grid):
     return pd.concat([models, rows], ignore_index=True)
 
 
-def read_printed(path, methods):
-    """Return the rows of a printed table, (title, model, {column: value}); `model` is None for one that we do not have.
+def read_printed(path: str | Path, methods: Iterable[Mapping[str, Any]]) -> list[Row]:
+    """Return the rows of a printed table; the model is None for one that we do not have.
 
     methods: config entries, whose labels are the paper's.
     """
     names = {"Bayes-Optimal": "bayes"} | {method["label"]: method["name"] for method in methods}
-    rows = []
+    rows: list[Row] = []
     for _, printed in read_csv(path).rename(columns=HEADS).iterrows():
         title = printed["teacher"] if "teacher" in printed else printed["method"]
         model = names.get(title)
@@ -108,7 +120,7 @@ def read_printed(path, methods):
     return rows
 
 
-def printed_synthetic(tables):
+def printed_synthetic(tables: Iterable[str | Path]) -> dict[str | None, dict[str, Any]]:
     """{model: {column: value}} of the printed Tables I, II, V and VI."""
     names = {
         "No LS": "no_ls",
@@ -118,7 +130,8 @@ def printed_synthetic(tables):
         "ILS2": "ils2",
         "ILS": "ils",
     }
-    methods, values = [{"label": label, "name": name} for label, name in names.items()], {}
+    methods = [{"label": label, "name": name} for label, name in names.items()]
+    values: dict[str | None, dict[str, Any]] = {}
     for _, model, printed in (row for table in tables for row in read_printed(table, methods)):
         values.setdefault(model, {}).update(
             {key: value for key, value in printed.items() if pd.notna(value)}
@@ -126,80 +139,61 @@ def printed_synthetic(tables):
     return values
 
 
-def printed_distillation(path):
+def printed_distillation(path: str | Path) -> dict[str, dict[str, dict[str, float]]]:
     """{teacher and dataset: {mode: {column: value}}} of the printed Table IV."""
     rows = read_csv(path).set_index(["teacher", "dataset"]).iterrows()
     modes = ("no_ls", "ls", "ils")
     return {
-        " ".join(row): {
-            m: {"cross_entropy": v[f"ce_{m}"], "accuracy": v[f"acc_{m}"]} for m in modes
+        " ".join(pair): {
+            m: {"cross_entropy": row[f"ce_{m}"], "accuracy": row[f"acc_{m}"]} for m in modes
         }
-        for row, v in rows
+        for pair, row in rows
     }
 
 
-def mean_and_error(values):
-    """Return the mean and its standard error over replicates (standard deviation with n - 1, over the root of n)."""
+def mean_and_error(values: np.ndarray) -> tuple[float, float]:
+    """Return the mean of replicates (n,) and its standard error, s / sqrt(n) with s over n - 1."""
     return np.mean(values), np.std(values, ddof=1) / np.sqrt(len(values))
 
 
-def compare(models, rows, columns):
-    """Compare `models` (replicates of each setup, one row a setup, replicate and model) with printed rows.
+def compare(models: pd.DataFrame, rows: Sequence[Row], columns: Sequence[Column]) -> pd.DataFrame:
+    """Compare `models`, one row a setup, replicate and model, with printed rows.
 
     Returns a table with one row per setup, title and column: mean, standard_error, printed (nan
     where the paper has no such number), and whether the two differ: by more than two of our
     standard errors (`differs`), and by more than two standard errors of a difference between two
     such means (`differs_clearly`), as the paper averages 100 replicates too.
     """
-    found = []
+    cells = []
     for setup, replicates in models.groupby("setup", sort=False):
         by_model = dict(list(replicates.groupby("model")))
-        for title, model, printed in rows:
-            for column in columns:
-                if model not in by_model or by_model[model][column.name].isna().all():
-                    continue
-                mean, error = mean_and_error(
-                    column.scale * by_model[model][column.name].to_numpy(float)
-                )
-                value = float(printed.get(column.name, np.nan))
-                apart = abs(mean - value) - 1e-9
-                found.append(
-                    [
-                        setup,
-                        title,
-                        column.name,
-                        mean,
-                        error,
-                        value,
-                        apart > 2 * error,
-                        apart > 2 * 2**0.5 * error,
-                    ]
-                )
-    names = [
-        "setup",
-        "row",
-        "column",
-        "mean",
-        "standard_error",
-        "printed",
-        "differs",
-        "differs_clearly",
-    ]
-    return pd.DataFrame(found, columns=names)
+        for (title, model, printed), column in product(rows, columns):
+            if model not in by_model or by_model[model][column.name].isna().all():
+                continue
+            values = column.scale * by_model[model][column.name].to_numpy(float)
+            mean, error = mean_and_error(values)
+            value = float(printed.get(column.name, np.nan))
+            apart = abs(mean - value) - 1e-9
+            differs = apart > 2 * error, apart > 2 * 2**0.5 * error
+            cells.append([setup, title, column.name, mean, error, value, *differs])
+    names = ["setup", "row", "column", "mean", "standard_error", "printed"]
+    return pd.DataFrame(cells, columns=[*names, "differs", "differs_clearly"])
 
 
-def paired_differences(models, pairs, columns):
-    """Return per setup, pair (a, b) and column the mean and standard error over replicates of a - b, in one replicate each."""
-    found = []
+def paired_differences(
+    models: pd.DataFrame, pairs: Sequence[tuple[str, str]], columns: Sequence[Column]
+) -> pd.DataFrame:
+    """Return per setup, pair (a, b) and column the mean and standard error of a - b.
+
+    The difference is taken within each replicate; it is `significant` beyond two standard errors.
+    """
+    differences = []
     for setup, replicates in models.groupby("setup", sort=False):
-        for a, b in pairs:
-            for column in columns:
-                wide = replicates.pivot(index="replicate", columns="model", values=column.name)
-                if {a, b} <= set(wide.columns):
-                    mean, error = mean_and_error(column.scale * (wide[a] - wide[b]).to_numpy())
-                    found.append(
-                        [setup, f"{a} - {b}", column.name, mean, error, bool(abs(mean) > 2 * error)]
-                    )
-    return pd.DataFrame(
-        found, columns=["setup", "difference", "column", "mean", "standard_error", "significant"]
-    )
+        for (a, b), column in product(pairs, columns):
+            wide = replicates.pivot(index="replicate", columns="model", values=column.name)
+            if {a, b} <= set(wide.columns):
+                mean, error = mean_and_error(column.scale * (wide[a] - wide[b]).to_numpy())
+                significant = bool(abs(mean) > 2 * error)
+                differences.append([setup, f"{a} - {b}", column.name, mean, error, significant])
+    names = ["setup", "difference", "column", "mean", "standard_error", "significant"]
+    return pd.DataFrame(differences, columns=names)

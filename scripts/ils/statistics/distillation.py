@@ -1,6 +1,8 @@
-"""Distilled students compared: by the method that trained their teachers, within the same pair and seed."""
+"""Distilled students compared by the method that trained their teachers, within pair and seed."""
 
 import math
+from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -10,43 +12,47 @@ from scipy import stats
 from ils.statistics.comparison import mean_and_error
 
 PAIR = ["network", "dataset"]
-COLUMNS = {
+COLUMNS = {  # head, factor, most decimals
     "cross_entropy": ("cross-entropy", 1, 4),
     "accuracy": (r"accuracy \%", 100, 2),
-}  # head, factor, most decimals
+}
 
 
 class Difference(NamedTuple):
-    """A mean difference over pairs, its standard error and degrees of freedom, and each pair's own {name: mean}."""
+    """A mean difference over pairs, its standard error and degrees of freedom.
+
+    `pairs` has the mean of each, {name: mean}.
+    """
 
     mean: float
     error: float
     freedom: int
-    pairs: dict
+    pairs: dict[str, float]
 
     @property
-    def p(self):
-        """Of Student's t test, two-sided; nan without a degree of freedom, 1 where nothing differs."""
+    def p(self) -> float:
+        """The p-value of Student's t test, two-sided.
+
+        nan without a degree of freedom; without spread 1 where nothing differs, else 0.
+        """
         if not self.freedom:
             return math.nan
-        return (
-            float(2 * stats.t.sf(abs(self.mean) / self.error, self.freedom))
-            if self.error
-            else float(self.mean == 0)
-        )
+        if not self.error:
+            return float(self.mean == 0)
+        return float(2 * stats.t.sf(abs(self.mean) / self.error, self.freedom))
 
 
-def difference(table, column, a, b):
-    """Compare students of teachers `a` and `b` (values of the column `method`) by the `Difference` a - b of a column.
+def difference(table: pd.DataFrame, column: str, a: str, b: str) -> Difference:
+    """Return the `Difference` a - b of a column between students of teachers `a` and `b`.
 
+    `a` and `b` are values of the column `method`.
     Each pair of network and dataset counts the same. Its standard error comes from its own seeds,
     as pairs differ more than seeds do: the variance of the mean is the sum of the pairs' var / n
     over the squared number of pairs.
     """
     wide = table.pivot(index=[*PAIR, "seed"], columns="method", values=column)
-    groups = {
-        " ".join(pair): d.to_numpy() for pair, d in (wide[a] - wide[b]).groupby(PAIR, sort=False)
-    }
+    by_pair = (wide[a] - wide[b]).groupby(PAIR, sort=False)
+    groups = {" ".join(pair): values.to_numpy() for pair, values in by_pair}
     means = {name: float(values.mean()) for name, values in groups.items()}
     freedom = sum(len(values) - 1 for values in groups.values())
     variances = [
@@ -60,39 +66,30 @@ def difference(table, column, a, b):
     )
 
 
-def compared(table, printed, teachers):
-    """Return one row a pair, teacher and column: mean and standard_error over seeds, and the printed value, nan if none.
+def compared(
+    table: pd.DataFrame,
+    printed: Mapping[str, Mapping[str, Mapping[str, float]]],
+    teachers: Sequence[str],
+) -> pd.DataFrame:
+    """Return one row a pair, teacher and column: mean and standard_error over seeds, and the print.
 
     table: metrics of the students, one row a network, dataset, seed and teacher (`method`);
-    printed: those of `comparison.printed_distillation`. The paper's pairs come first; its student
-    is AlexNet. The standard error of one seed is nan.
+    printed: those of `comparison.printed_distillation`, nan where there is none. The paper's pairs
+    come first; its student is AlexNet. The standard error of one seed is nan.
     """
-    ours = {pair: rows for pair, rows in table.groupby(PAIR, sort=False)}
-    students = {pair: rows["student"].iloc[0] for pair, rows in ours.items()}
-    pairs = [*(tuple(name.split(" ")) for name in printed), *ours]
-    found = []
-    for pair in dict.fromkeys(pairs):
-        for column, (_, factor, _) in COLUMNS.items():
-            for teacher in teachers:
-                rows = ours.get(pair, table[:0])
-                values = factor * rows.loc[rows["method"] == teacher, column].to_numpy(float)
-                mean, error = (
-                    mean_and_error(values)
-                    if len(values) > 1
-                    else (values.mean() if len(values) else np.nan, np.nan)
-                )
-                value = printed.get(" ".join(pair), {}).get(teacher, {}).get(column, np.nan)
-                found.append(
-                    (
-                        *pair,
-                        students.get(pair, "AlexNet"),
-                        teacher,
-                        column,
-                        mean,
-                        error,
-                        len(values),
-                        value,
-                    )
-                )
+    ours = dict(iter(table.groupby(PAIR, sort=False)))
+    pairs = dict.fromkeys([*(tuple(name.split(" ")) for name in printed), *ours])
+    rows = []
+    for pair, (column, (_, factor, _)), teacher in product(pairs, COLUMNS.items(), teachers):
+        students = ours.get(pair, table[:0])
+        values = factor * students.loc[students["method"] == teacher, column].to_numpy(float)
+        mean = error = np.nan
+        if len(values) > 1:
+            mean, error = mean_and_error(values)
+        elif len(values):
+            mean = values.mean()
+        value = printed.get(" ".join(pair), {}).get(teacher, {}).get(column, np.nan)
+        student = students["student"].iloc[0] if len(students) else "AlexNet"
+        rows.append((*pair, student, teacher, column, mean, error, len(values), value))
     names = [*PAIR, "student", "teacher", "column", "mean", "standard_error", "seeds", "printed"]
-    return pd.DataFrame(found, columns=names)
+    return pd.DataFrame(rows, columns=names)

@@ -4,6 +4,9 @@ The printed cwECE is not Eq. 2 (see the README's readings), so it goes by the na
 `cwece_printed`.
 """
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -13,8 +16,11 @@ from ils.statistics.ranks import METRICS
 HALF_DIGIT = 0.00501  # averages are printed with two decimals
 
 
-def as_metrics(printed):
-    """Return the printed cells (metric, network, dataset, method, value) as a run's metrics table, with one seed."""
+def as_metrics(printed: pd.DataFrame) -> pd.DataFrame:
+    """Return the printed cells as a run's metrics table, with one seed.
+
+    printed: the columns metric, network, dataset, method, value.
+    """
     cells = printed.assign(metric=printed["metric"].replace(PRINTED))
     order = list(dict.fromkeys(zip(cells["network"], cells["dataset"], cells["method"])))
     table = cells.pivot(
@@ -23,7 +29,7 @@ def as_metrics(printed):
     return table.assign(accuracy=table["accuracy"] / 100, seed=0).reset_index()
 
 
-def possible_ranks(values, higher_is_better):
+def possible_ranks(values: pd.Series, higher_is_better: bool) -> tuple[pd.Series, pd.Series]:
     """Return (lowest, highest) rank of each value of a row under any rule for ties.
 
     Rounding may hide an order, so equal printed values may have any rank from the first to the last
@@ -33,65 +39,82 @@ def possible_ranks(values, higher_is_better):
     return signed.rank(method="min"), signed.rank(method="max")
 
 
-def discrepancies(printed, printed_averages, ranks, average_ranks):
-    """Return one row per contradiction: kind, metric, network, dataset, method, printed, recomputed, note.
+def discrepancies(
+    printed: pd.DataFrame,
+    printed_averages: pd.DataFrame,
+    ranks: pd.DataFrame,
+    average_ranks: pd.DataFrame,
+) -> pd.DataFrame:
+    """Return one row a contradiction: kind, metric, network, dataset, method, and what differs.
 
+    That is what is `printed`, what is `recomputed`, and a `note`. The kinds:
     - subscript: a printed rank that no rule for ties can give the printed value among its row's.
     - average: a printed average rank that no rule for ties can give the row's printed values.
     - tie rule: one that some rule can give, but not the mid-ranks that Friedman's test supposes.
-    - reversed: a method's printed ranks that are those from the worst instead of the best in every row.
-    printed, printed_averages: the paper's; ranks, average_ranks: those of rank_methods.py on the same cells.
+    - reversed: a method's printed ranks are counted from the worst instead of the best.
+    printed, printed_averages: the paper's; ranks, average_ranks: rank_methods.py's on its cells.
     """
-    found, bounds = [], {}
     printed = printed.assign(metric=printed["metric"].replace(PRINTED))
-    for (metric, network, dataset), row in printed.groupby(
-        ["metric", "network", "dataset"], sort=False
-    ):
-        lowest, highest = possible_ranks(row["value"], METRICS[metric].higher_is_better)
-        for method, low, high in zip(row["method"], lowest, highest):
-            bounds.setdefault((metric, method), []).append((low, high))
-        wrong = (row["printed_rank"] < lowest) | (row["printed_rank"] > highest)
-        for cell, low, high in zip(row[wrong].itertuples(), lowest[wrong], highest[wrong]):
-            note = f"rank of {cell.value:g} among its row's values"
-            range_ = f"{low:g}" if low == high else f"{low:g} to {high:g}"
-            found.append(
-                (
-                    "subscript",
-                    metric,
-                    network,
-                    dataset,
-                    cell.method,
-                    f"{cell.printed_rank:g}",
-                    range_,
-                    note,
-                )
-            )
-
-    recomputed = average_ranks.query("pool == 'all'").set_index(["metric", "method"])[
-        "average_rank"
+    printed_averages = printed_averages.replace({"metric": PRINTED})
+    ranks, average_ranks = (table.query("pool == 'all'") for table in (ranks, average_ranks))
+    rows = [
+        *wrong_subscripts(printed),
+        *wrong_averages(printed_averages, average_ranks, rank_bounds(printed)),
+        *reversed_ranks(printed, ranks),
     ]
-    for cell in printed_averages.replace({"metric": PRINTED}).itertuples():
+    columns = ["kind", "metric", "network", "dataset", "method", "printed", "recomputed", "note"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def printed_rows(printed: pd.DataFrame) -> Iterator[tuple]:
+    """Yield ((metric, network, dataset), cells, their lowest, their highest rank) a printed row."""
+    for block, cells in printed.groupby(["metric", "network", "dataset"], sort=False):
+        yield block, cells, *possible_ranks(cells["value"], METRICS[block[0]].higher_is_better)
+
+
+def rank_bounds(printed: pd.DataFrame) -> dict[tuple[str, str], list[tuple[float, float]]]:
+    """Return {(metric, method): the lowest and the highest rank in each printed row}."""
+    bounds: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    for (metric, *_), cells, lowest, highest in printed_rows(printed):
+        for method, low, high in zip(cells["method"], lowest, highest):
+            bounds.setdefault((metric, method), []).append((low, high))
+    return bounds
+
+
+def wrong_subscripts(printed: pd.DataFrame) -> Iterator[tuple]:
+    """The printed ranks that no rule for ties can give."""
+    for block, cells, lowest, highest in printed_rows(printed):
+        wrong = (cells["printed_rank"] < lowest) | (cells["printed_rank"] > highest)
+        for cell, low, high in zip(cells[wrong].itertuples(), lowest[wrong], highest[wrong]):
+            texts = f"{cell.printed_rank:g}", f"{low:g}" if low == high else f"{low:g} to {high:g}"
+            note = f"rank of {cell.value:g} among its row's values"
+            yield "subscript", *block, cell.method, *texts, note
+
+
+def wrong_averages(
+    printed_averages: pd.DataFrame, average_ranks: pd.DataFrame, bounds: Mapping[Any, list]
+) -> Iterator[tuple]:
+    """The printed average ranks that are not those of mid-ranks; bounds: those of `rank_bounds`."""
+    recomputed = average_ranks.set_index(["metric", "method"])["average_rank"]
+    for cell in printed_averages.itertuples():
         average, ours = cell.printed_average_rank, recomputed[cell.metric, cell.method]
         low, high = np.mean(bounds[cell.metric, cell.method], 0) + (-HALF_DIGIT, HALF_DIGIT)
         if abs(ours - average) > HALF_DIGIT:
             kind = "tie rule" if low <= average <= high else "average"
-            note = f"ties can give {low:.2f} to {high:.2f}; recomputed: mid-ranks of the printed values"
-            found.append(
-                (kind, cell.metric, "", "", cell.method, f"{average:.2f}", f"{ours:.2f}", note)
-            )
+            note = f"ties can give {low:.2f} to {high:.2f}; recomputed: "
+            note += "mid-ranks of the printed values"
+            yield kind, cell.metric, "", "", cell.method, f"{average:.2f}", f"{ours:.2f}", note
 
-    both = printed.merge(
-        ranks.query("pool == 'all'"), on=["metric", "network", "dataset", "method"]
-    )
-    blocks = both.groupby(["metric", "network", "dataset"])["rank"].transform("size")
-    from_worst = (both["printed_rank"] - (blocks + 1 - both["rank"])).abs() < 1
+
+def reversed_ranks(printed: pd.DataFrame, ranks: pd.DataFrame) -> Iterator[tuple]:
+    """The methods whose printed ranks are counted from the worst in more than half of the rows."""
+    both = printed.merge(ranks, on=["metric", "network", "dataset", "method"])
+    methods = both.groupby(["metric", "network", "dataset"])["rank"].transform("size")
+    from_worst = (both["printed_rank"] - (methods + 1 - both["rank"])).abs() < 1
     from_best = (both["printed_rank"] - both["rank"]).abs() < 1
-    for (metric, method), rows in both.assign(reversed=from_worst & ~from_best).groupby(
-        ["metric", "method"], sort=False
-    ):
-        if rows["reversed"].sum() > len(rows) / 2:
-            note = f"counted from the worst in {rows['reversed'].sum()} of {len(rows)} rows"
-            texts = f"{rows['printed_rank'].mean():.2f}", f"{rows['rank'].mean():.2f}"
-            found.append(("reversed", metric, "", "", method, *texts, note))
-    columns = ["kind", "metric", "network", "dataset", "method", "printed", "recomputed", "note"]
-    return pd.DataFrame(found, columns=columns)
+    both = both.assign(reversed=from_worst & ~from_best)
+    for (metric, method), cells in both.groupby(["metric", "method"], sort=False):
+        if cells["reversed"].sum() > len(cells) / 2:
+            note = f"counted from the worst in {cells['reversed'].sum()} of {len(cells)} rows"
+            texts = f"{cells['printed_rank'].mean():.2f}", f"{cells['rank'].mean():.2f}"
+            yield "reversed", metric, "", "", method, *texts, note

@@ -1,5 +1,6 @@
-"""Ranks of methods over blocks, the Friedman test, Nemenyi's post-hoc test and its critical difference (Demsar 2006).
+"""Ranks of methods over blocks and their tests, after Demsar 2006.
 
+The tests are Friedman's, Nemenyi's post-hoc test with its critical difference, and Wilcoxon's.
 A block is a (network, dataset) pair with its values averaged over seeds: k methods on n blocks.
 Rank 1 is the best. Nothing here knows whether the numbers come from a run's metrics or from a
 published table.
@@ -7,7 +8,8 @@ published table.
 
 import itertools
 import math
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -35,7 +37,7 @@ METRICS = {
 }
 
 
-def scores(metrics, metric):
+def scores(metrics: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Return a DataFrame of `metric`, (network, dataset) blocks x methods, averaged over seeds.
 
     `metrics` has the columns of CELL and one column a metric; blocks and methods keep the order of
@@ -44,12 +46,11 @@ def scores(metrics, metric):
     """
     if lacking := [column for column in [*CELL, metric] if column not in metrics]:
         raise UserError(f"the metrics table lacks the column(s) {', '.join(lacking)}")
-    if metrics.duplicated(CELL).any():
-        raise UserError(
-            f"the metrics table repeats {listing(metrics.loc[metrics.duplicated(CELL), CELL].values)}"
-        )
-    values = pd.to_numeric(metrics[metric], errors="coerce")
-    values = dict(zip(metrics[CELL].itertuples(index=False, name=None), values.astype(float)))
+    repeated = metrics.loc[metrics.duplicated(CELL), CELL].values
+    if len(repeated):
+        raise UserError(f"the metrics table repeats {listing(repeated)}")
+    numbers = pd.to_numeric(metrics[metric], errors="coerce").astype(float)
+    values = dict(zip(metrics[CELL].itertuples(index=False, name=None), numbers))
     blocks = list(dict.fromkeys(zip(metrics["network"], metrics["dataset"])))
     methods, seeds = metrics["method"].unique(), metrics["seed"].unique()
     wanted = [(*block, *rest) for block, *rest in itertools.product(blocks, methods, seeds)]
@@ -64,15 +65,18 @@ def scores(metrics, metric):
     return pd.DataFrame(means, index=index, columns=pd.Index(methods, name="method"), dtype=float)
 
 
-def listing(cells, limit=5):
-    """Return "network=..., dataset=..., method=..., seed=..." for the first cells, and how many more there are."""
+def listing(cells: Sequence[Iterable[Any]], limit: int = 5) -> str:
+    """Return "network=..., dataset=..., method=..., seed=..." for the first cells.
+
+    Behind them stands how many more there are.
+    """
     shown = "; ".join(
         ", ".join(f"{key}={value}" for key, value in zip(CELL, cell)) for cell in cells[:limit]
     )
     return shown + (f"; and {len(cells) - limit} more" if len(cells) > limit else "")
 
 
-def pools(methods):
+def pools(methods: Iterable[str]) -> dict[str, list[str]]:
     """Return {name: methods}: all columns, and those without temperature scaling.
 
     A +TempS column has its method's accuracy by construction, and what Nemenyi's test joins depends
@@ -82,11 +86,12 @@ def pools(methods):
     return {"all": list(methods), "alone": alone}
 
 
-def mid_ranks(values, higher_is_better):
-    """Rank the methods (columns) within each block (row): 1 = best, equal values share the mean of their ranks.
+def mid_ranks(values: pd.DataFrame, higher_is_better: bool) -> pd.DataFrame:
+    """Rank the methods (columns) within each block (row), 1 = best.
 
-    Nothing is rounded to what a table would print. Values equal to 12 decimals count as equal: the
-    mean of two seeds' hit rates may differ in its last bit though the hits are equally many.
+    Equal values share the mean of their ranks. Nothing is rounded to what a table would print.
+    Values equal to 12 decimals count as equal: the mean of two seeds' hit rates may differ in its
+    last bit though the hits are equally many.
     """
     signed = -values if higher_is_better else values
     return pd.DataFrame(
@@ -95,13 +100,16 @@ def mid_ranks(values, higher_is_better):
 
 
 class Friedman(NamedTuple):
-    """Friedman's chi-square, corrected for ties, and its p-value from the chi-square law with k - 1 degrees."""
+    """Friedman's chi-square, corrected for ties, and its p-value.
+
+    That is from the chi-square law with k - 1 degrees of freedom.
+    """
 
     statistic: float
     p: float
 
 
-def friedman(ranks):
+def friedman(ranks: pd.DataFrame) -> Friedman:
     """Test that all methods rank alike: (k-1) sum_j (R_j - n(k+1)/2)^2 / sum_ij (r_ij - (k+1)/2)^2.
 
     ranks (n, k) mid-ranks, R_j their column sums. Without ties it is Demsar's chi2_F. When every
@@ -117,21 +125,21 @@ def friedman(ranks):
     return Friedman(float(statistic), float(stats.chi2.sf(statistic, degrees)))
 
 
-def critical_difference(k, n, alpha):
-    """Nemenyi's CD = q_alpha sqrt(k(k+1) / 6n), q_alpha the studentized range quantile (k, infinity) over sqrt 2.
+def critical_difference(k: int, n: int, alpha: float) -> float:
+    """Nemenyi's CD = q_alpha sqrt(k(k+1) / 6n) of k methods on n blocks.
 
-    Holds from two methods and one block on; with one or two blocks it exceeds every possible
+    q_alpha is the studentized range quantile (k, infinity) over sqrt 2. Holds from two methods and
+    one block on, UserError for fewer methods; with one or two blocks it exceeds every possible
     difference.
     """
     if k < 2:
-        raise UserError(
-            f"ranks need two methods or more, there is {'one' if k else 'none'}: add some to the config"
-        )
+        count = "one" if k else "none"
+        raise UserError(f"ranks need two methods or more, there is {count}: add some to the config")
     q_alpha = stats.studentized_range.ppf(1 - alpha, k, np.inf) / math.sqrt(2)
     return float(q_alpha * math.sqrt(k * (k + 1) / (6 * n)))
 
 
-def nemenyi(ranks):
+def nemenyi(ranks: pd.DataFrame) -> pd.DataFrame:
     """Return the k x k DataFrame of Nemenyi's two-sided p-values; ranks (n, k) are mid-ranks.
 
     The library ranks ascending. Given ranks it finds the same ranks again, so the metric's
@@ -143,9 +151,10 @@ def nemenyi(ranks):
     return pd.DataFrame(p_values.to_numpy(), index=ranks.columns, columns=ranks.columns)
 
 
-def signed_rank_p(differences):
-    """Return the exact two-sided p-value of Wilcoxon's signed-rank test; differences (n,), 1 if all are 0.
+def signed_rank_p(differences: np.ndarray) -> float:
+    """Return the exact two-sided p-value of Wilcoxon's signed-rank test; differences (n,).
 
+    It is 1 if all are 0.
     Ties share ranks, zeros keep theirs and count half for each side (Demsar 2006, section 3.1.3).
     The law of the rank sum over all 2^n signs is built by adding one rank at a time; doubled,
     mid-ranks are integers.
@@ -158,10 +167,10 @@ def signed_rank_p(differences):
     return float(min(1, 2 * min(law[: won + 1].sum(), law[won:].sum())))
 
 
-def wilcoxon(values):
-    """Return the k x k DataFrame of p-values of the signed-rank test of each two methods; values (n, k).
+def wilcoxon(values: pd.DataFrame) -> pd.DataFrame:
+    """Return the k x k DataFrame of p-values of the signed-rank test of each two methods.
 
-    Unlike Nemenyi's, the test of two methods does not depend on the others.
+    values (n, k). Unlike Nemenyi's, the test of two methods does not depend on the others.
     """
     p_values = pd.DataFrame(1.0, index=values.columns, columns=values.columns)
     for a, b in itertools.combinations(values, 2):
@@ -170,25 +179,28 @@ def wilcoxon(values):
     return p_values
 
 
-def holm(p_values):
-    """Return Holm's adjusted p-values (m,): the i-th smallest times m - i + 1, never below a smaller one's, at most 1."""
+def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Return Holm's adjusted p-values (m,): the i-th smallest times m - i + 1.
+
+    None is below a smaller one's, and none above 1.
+    """
     p_values = np.asarray(p_values, float)
     order = p_values.argsort()
     adjusted = np.maximum.accumulate(p_values[order] * np.arange(len(order), 0, -1)).clip(max=1)
     return adjusted[order.argsort()]
 
 
-def cliques(average_ranks, cd):
-    """Return the maximal groups of two or more methods whose extreme average ranks differ by at most `cd`.
+def cliques(average_ranks: pd.Series, cd: float) -> list[list[str]]:
+    """Return the maximal groups of two or more methods that do not differ significantly.
 
-    average_ranks: Series by method. Groups and their members come best rank first; groups may
-    overlap.
+    Their extreme average ranks differ by at most `cd`. average_ranks: Series by method. Groups and
+    their members come best rank first; groups may overlap.
     """
     ordered = average_ranks.sort_values(kind="stable")
-    found, reached = [], 0
+    groups, reached = [], 0
     for start in range(len(ordered)):
         stop = int((ordered - ordered.iloc[start] <= cd).sum())
         if stop > max(reached, start + 1):
-            found.append(list(ordered.index[start:stop]))
+            groups.append(list(ordered.index[start:stop]))
             reached = stop
-    return found
+    return groups
