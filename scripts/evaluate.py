@@ -2,7 +2,7 @@
 
 from ils.errors import UserError
 from ils.evaluation.selection import select
-from ils.files import load_arrays, save_arrays
+from ils.files import save_arrays
 from ils.job import log, run
 from ils.training.students import Grid
 

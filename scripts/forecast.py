@@ -2,10 +2,13 @@
 
 import pandas as pd
 import torch
+
 from ils.files import write_csv
 from ils.job import log, run
+from ils.plan.plan import Plan
+from ils.training.costs import known_sizes
 from ils.training.devices import choose_device
-from ils.training.forecast import forecast, known_sizes
+from ils.training.forecast import forecast
 
 
 def short(number):
@@ -31,7 +34,8 @@ def write_forecast(config, data, output):
     """
     torch.set_num_threads(1)  # as the training jobs do: a device-hour on a CPU is one core's
     device = choose_device(config["device"])
-    table = pd.DataFrame(forecast(config, known_sizes(config, data), device))
+    plan = Plan(config)
+    table = pd.DataFrame(forecast(plan, known_sizes(plan, data), device))
     table["device"] = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
     write_csv(output, table)
     lines = table.drop(columns="device").to_string(
@@ -48,6 +52,6 @@ if __name__ == "__main__":
         write_forecast,
         snakemake,
         config=snakemake.params.config,
-        data=dict(zip(snakemake.params.data, snakemake.input.data)),
+        data=dict(zip(snakemake.params.data, snakemake.input.data, strict=True)),
         output=snakemake.output[0],
     )

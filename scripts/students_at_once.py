@@ -2,10 +2,13 @@
 
 import pandas as pd
 import torch
+
 from ils.files import write_csv
 from ils.job import log, run
+from ils.plan.plan import Plan
+from ils.training.costs import known_sizes
 from ils.training.devices import choose_device
-from ils.training.forecast import known_sizes, speeds
+from ils.training.forecast import speeds
 
 
 def write_speeds(config, data, output):
@@ -14,7 +17,9 @@ def write_speeds(config, data, output):
     config: the study's, without its synthetic section; data: the prepared files of the datasets that have no `expect`.
     """
     torch.set_num_threads(1)  # as the training jobs do
-    table = pd.DataFrame(speeds(config, known_sizes(config, data), choose_device(config["device"])))
+    plan = Plan(config)
+    device = choose_device(config["device"])
+    table = pd.DataFrame(speeds(plan, known_sizes(plan, data), device))
     write_csv(output, table)
     lines = ["samples x students a second; best to write into the config as students_at_once:"]
     for (network, device), rows in table.groupby(["network", "device"], sort=False):
@@ -39,6 +44,6 @@ if __name__ == "__main__":
         write_speeds,
         snakemake,
         config=snakemake.params.config,
-        data=dict(zip(snakemake.params.data, snakemake.input.data)),
+        data=dict(zip(snakemake.params.data, snakemake.input.data, strict=True)),
         output=snakemake.output[0],
     )

@@ -262,17 +262,24 @@ class Plan:
             "architecture": Architecture(**kept, code=fingerprint("network", entry["family"])),
         }
 
+    def cell_plan(self, cell: Cell) -> CellPlan:
+        """What jobs that run a cell's network are told."""
+        return CellPlan(cell, **self._cell(cell.dataset, cell.network))
+
     @functools.cache
     def cell_plans(self, batch: str) -> tuple[CellPlan, ...]:
-        """What jobs that run the networks of a batch are told."""
-        cells = self.batches[batch].cells
-        return tuple(CellPlan(cell, **self._cell(cell.dataset, cell.network)) for cell in cells)
+        """The same of all cells of a batch."""
+        return tuple(map(self.cell_plan, self.batches[batch].cells))
+
+    def recipe_name(self, cell: Cell) -> str:
+        """By which of the config's recipes a cell is trained."""
+        return self.entry(cell)["student_recipe" if cell.teacher else "recipe"]
 
     @functools.cache
     def recipe(self, cell: Cell) -> Recipe:
         """How a cell's network is trained; renaming a recipe retrains nothing."""
-        name = self.entry(cell)["student_recipe" if cell.teacher else "recipe"]
-        return Recipe(**{k: v for k, v in self.recipes[name].items() if k != "name"})
+        entry = self.recipes[self.recipe_name(cell)]
+        return Recipe(**{key: value for key, value in entry.items() if key != "name"})
 
     @functools.cache
     def training(self, batch: str, method: str) -> Training:

@@ -1,0 +1,236 @@
+"""What training a network costs: a few measured steps, and what follows from sizes and operations."""
+
+import contextlib
+import math
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from ils.data.samples import view_count
+from ils.data.splits import count
+from ils.files import load_arrays
+from ils.networks.build import build
+from ils.plan.plan import Plan
+from ils.plan.plugins import load
+from ils.plan.records import Architecture, Recipe
+from ils.training.cell import CellData
+from ils.training.step import WARM_UP
+from ils.training.trainer import train
+
+STEPS, ENOUGH = 50, 2  # so many steps are measured at most, none after so many seconds
+
+
+class Sizes(NamedTuple):
+    """Samples in the splits of a dataset, the shape of an input, classes, bytes a number of an input."""
+
+    train: int
+    validation: int
+    test: int
+    shape: tuple[int, ...]
+    classes: int
+    itemsize: int
+
+
+def sizes(entry: Mapping, samples, test, shape, classes, itemsize=None) -> Sizes:
+    """Return the `Sizes` of a dataset's config entry, as `splits.split` will make them.
+
+    `samples` are there in all, `test` of them in an official test split (0: there is none).
+    `itemsize` is by default that of images as bytes and of tables as float32.
+    """
+    test = test or count(entry["test"], samples)
+    validation = count(entry["validation"], samples - test)
+    training = samples - test - validation
+    if "train" in entry:
+        training = count(entry["train"], training)
+    itemsize = itemsize or (1 if len(shape) == 3 else 4)
+    return Sizes(training, validation, test, tuple(shape), classes, itemsize)
+
+
+def known_sizes(plan: Plan, data: Mapping[str, str]) -> dict[str, Sizes]:
+    """Return {dataset: its `Sizes`}, as its entry expects or from its prepared file in `data`."""
+    entries = plan.datasets.items()
+    known = {name: sizes(entry, **entry["expect"]) for name, entry in entries if "expect" in entry}
+    for name, path in data.items():
+        arrays, metadata = load_arrays(path)
+        (samples, *shape), itemsize = arrays["inputs"].shape, arrays["inputs"].itemsize
+        official, classes = int(arrays["official_test"].sum()), len(metadata["classes"])
+        known[name] = sizes(plan.datasets[name], samples, official, shape, classes, itemsize)
+    return known
+
+
+class Pair(NamedTuple):
+    """A dataset and a network, trained by a recipe on a device: what is measured once."""
+
+    dataset: str
+    network: str
+    recipe_name: str
+    sizes: Sizes
+    augmentation: Mapping[str, Any]
+    architecture: Architecture
+    recipe: Recipe
+    device: torch.device
+
+    @property
+    def batch(self) -> int:
+        """The samples of a mini-batch."""
+        return min(self.recipe.batch_size, self.sizes.train)
+
+    @property
+    def students_at_once(self) -> int:
+        """How many students train in one network, as configured."""
+        return self.architecture.students_at_once[self.device.type]
+
+
+def forward_flops(network, shape) -> tuple[float, float]:
+    """Floating-point operations of an image's forward pass: (in evaluation, in training).
+
+    A multiply-add is two. They differ by the blocks that stochastic depth is expected to skip; its
+    blocks cost about the same each. On the meta device nothing is computed.
+    """
+
+    def operations():
+        with FlopCounterMode(display=False) as counter:
+            network(torch.empty(1, *shape, device=next(network.parameters()).device))
+        return counter.get_total_flops()
+
+    network.eval()
+    evaluation = operations()
+    if not network.survival:
+        return evaluation, evaluation
+    network.train()
+    network.coins = [False] * len(network.survival)
+    skipped = operations()
+    share = sum(network.survival) / len(network.survival)
+    return evaluation, skipped + (evaluation - skipped) * share
+
+
+class EnoughError(Exception):
+    """Ends a training that has been timed for long enough."""
+
+
+class TimedCell(CellData):
+    """A cell that notes the time when it hands out a mini-batch, and ends the training in time.
+
+    On the CPU it is the process's own time, so that a busy machine looks no slower than an idle one.
+    """
+
+    enough = ENOUGH
+
+    def batches(self, *arguments):
+        cuda, self.times = self.device.type == "cuda", []
+        for number, batch in enumerate(super().batches(*arguments)):
+            if number >= (WARM_UP + 3 if cuda else 1):
+                if cuda:
+                    torch.cuda.synchronize(self.device)
+                self.times.append(time.perf_counter() if cuda else time.process_time())
+                if len(self.times) > 1 and self.times[-1] - self.times[0] > self.enough:
+                    raise EnoughError
+            yield batch
+
+
+def made_up_cell(sizes: Sizes, augmentation, samples: int, device: torch.device) -> TimedCell:
+    """A timed cell of random training samples in the shape, classes and views of a dataset."""
+    rng, shape = np.random.default_rng(0), (samples, *sizes.shape)
+    if len(shape) == 4:
+        inputs = rng.integers(0, 256, shape, np.uint8)
+    else:
+        inputs = rng.normal(size=shape).astype(np.float32)
+    labels = rng.integers(0, sizes.classes, samples)
+    labels[-1] = sizes.classes - 1
+    split = {"train": np.arange(samples), "validation": np.arange(2)}
+    split |= {"mean": inputs.mean(), "std": inputs.std()}
+    return TimedCell({"inputs": inputs, "labels": labels}, split, augmentation, device)
+
+
+def time_steps(cell, architecture: Architecture, targets, grid, recipe, students: int) -> float:
+    """Train so many students in a timed cell; returns the mean seconds of a step after the first.
+
+    It is `trainer.train` itself that runs. A torch.OutOfMemoryError is the caller's.
+    """
+    kind, entry = cell.device.type, (architecture.family, architecture.options)
+    precision = architecture.precision[kind]
+    network = build(*entry, cell.shape, cell.classes, students, 0, precision)
+    graphs, method = kind == "cuda" and bool(architecture.cuda_graphs), load("method", targets)
+    once = Recipe(**(vars(recipe) | {"epochs": 1}))
+    with contextlib.suppress(EnoughError):
+        train(network, cell, method, grid, once, 0, "measuring", cuda_graphs=graphs)
+    return (cell.times[-1] - cell.times[0]) / (len(cell.times) - 1)
+
+
+def step_seconds(pair: Pair, students: int) -> float:
+    """Measure one training step of so many students on made-up data and hard labels, in seconds."""
+    cell = made_up_cell(pair.sizes, pair.augmentation, pair.batch * STEPS, pair.device)
+    return time_steps(cell, pair.architecture, "no_ls", {}, pair.recipe, students)
+
+
+class Costs(NamedTuple):
+    """What one pair costs: measured seconds of a training step of one student `alone` and of
+    `at_once` of them `together`, and what follows from the sizes of its dataset and network."""
+
+    sizes: Sizes
+    recipe: Recipe
+    views: int
+    at_once: int
+    alone: float
+    together: float
+    flops: tuple[float, float]
+    weights: int
+
+    def step(self, students: int) -> float:
+        """Seconds of a training step of up to `at_once` students, between the measured ones."""
+        share = (students - 1) / (self.at_once - 1) if students > 1 else 0
+        return self.alone + (self.together - self.alone) * share
+
+    def steps(self, samples: int) -> float:
+        """Predicting `samples`, in training steps: a step is three forward passes of its batch."""
+        return samples / self.recipe.batch_size * self.flops[0] / (3 * self.flops[1])
+
+    def epoch(self, students: int) -> float:
+        """Seconds of an epoch of up to `at_once` students, validation included."""
+        batches = math.ceil(self.sizes.train / self.recipe.batch_size)
+        return (batches + self.steps(self.sizes.validation)) * self.step(students)
+
+    def network(self, students: int) -> float:
+        """Seconds of training up to `at_once` students and of their test predictions."""
+        tested = self.steps(self.sizes.test) * self.step(students)
+        return self.recipe.epochs * self.epoch(students) + tested
+
+    def training(self, students: int) -> float:
+        """Seconds of a job that trains so many students, `at_once` of them after another."""
+        full, rest = divmod(students, self.at_once)
+        return full * self.network(self.at_once) + (self.network(rest) if rest else 0)
+
+    def training_flops(self) -> float:
+        """Floating-point operations of training one student and of its test predictions."""
+        (evaluation, training), s = self.flops, self.sizes
+        per_epoch = 3 * training * s.train + evaluation * s.validation
+        return self.recipe.epochs * per_epoch + evaluation * s.test
+
+    def soft_targets_bytes(self) -> int:
+        """Bytes of a teacher's soft targets: its logits on every view, and the samples' ids."""
+        return self.sizes.train * (self.views * self.sizes.classes * 4 + 8)
+
+    def shard_bytes(self, students: int) -> int:
+        """Bytes of what so many students leave: logits, labels, history, the best one's weights."""
+        s = self.sizes
+        logits = (s.validation + s.test) * s.classes * 4
+        history = self.recipe.epochs * 16 + 16
+        return students * (logits + history) + s.validation * 8 + s.test * 16 + self.weights
+
+    def predictions_bytes(self, columns: int) -> int:
+        """Bytes of a cell's predictions, without the curves of its students."""
+        return self.sizes.test * (columns * self.sizes.classes * 4 + 16)
+
+
+def costs(pair: Pair, alone: float, together: float, at_once: int) -> Costs:
+    """Return the `Costs` of a pair whose steps were measured."""
+    sizes, entry = pair.sizes, (pair.architecture.family, pair.architecture.options)
+    with torch.device("meta"):
+        network = build(*entry, sizes.shape, sizes.classes, 1, 0)
+    weights = sum(tensor.numel() * tensor.itemsize for tensor in network.state_dict().values())
+    flops, views = forward_flops(network, sizes.shape), view_count(pair.augmentation)
+    return Costs(sizes, pair.recipe, views, at_once, alone, together, flops, weights)
