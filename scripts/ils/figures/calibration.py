@@ -1,12 +1,18 @@
-"""Reliability diagrams: what came true against what was predicted, and below it how many predictions that rests on."""
+"""Reliability diagrams: what came true against what was predicted.
+
+Below stands how many predictions that rests on.
+"""
 
 import math
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.figure import Figure
 
 from ils.evaluation.metrics import BINS
+from ils.evaluation.reliability import Bins
 from ils.figures import style
 from ils.figures.sheet import GAP, MARGIN, ROW, Sheet, rows_of
 
@@ -18,11 +24,11 @@ HEAD = 2 * ROW  # the two lines above a panel
 DOWN = HEAD + SIDE + APART + COUNTS + 1.4 * ROW  # from row to row
 LEFT = 34.0  # left of the first panel: numbers and labels
 LOWEST = -0.4  # log10 where the bars of counts start, below a count of 1
-EDGE = {"edgecolor": "black", "linewidth": 0.4, "zorder": 1.5}
-BELOW = {"facecolor": "white", "hatch": 6 * "/"}
-DIAGONAL = {"color": "black", "linewidth": 0.6, "linestyle": "--", "zorder": 2.5}
-BAR = {"facecolor": "#999999", "edgecolor": "white", "linewidth": 0.3}
-SPREAD = {"color": "black", "linewidth": 0.6, "zorder": 2}
+EDGE: dict[str, Any] = {"edgecolor": "black", "linewidth": 0.4, "zorder": 1.5}
+BELOW: dict[str, Any] = {"facecolor": "white", "hatch": 6 * "/"}
+DIAGONAL: dict[str, Any] = {"color": "black", "linewidth": 0.6, "linestyle": "--", "zorder": 2.5}
+BAR: dict[str, Any] = {"facecolor": "#999999", "edgecolor": "white", "linewidth": 0.3}
+SPREAD: dict[str, Any] = {"color": "black", "linewidth": 0.6, "zorder": 2}
 
 
 class Words(NamedTuple):
@@ -56,14 +62,17 @@ EQUATIONS = {
 }
 
 
-def superscript(power):
+def superscript(power: int) -> str:
     """10 to a whole power as text."""
     raised = str(power).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
     return f"{10**power}" if power < 2 else f"10{raised}"
 
 
-def draw_bins(sheet, x, y, bins, shade):
-    """Bars of one panel, whose bottom left corner is (x, y): what came true in each bin, and the gap to what was predicted."""
+def draw_bins(sheet: Sheet, x: float, y: float, bins: Bins, shade: str) -> None:
+    """Draw the bars of one panel, whose bottom left corner is (x, y).
+
+    A bar shows what came true in its bin, and the gap to what was predicted.
+    """
     pooled, spread = bins.pooled(), bins.mean_gap()
     light = style.tint(shade, 0.6)
     for n in np.flatnonzero(pooled.count):
@@ -74,33 +83,43 @@ def draw_bins(sheet, x, y, bins, shade):
         gap = {"facecolor": shade} if actual > predicted else BELOW
         sheet.rectangle(x0, y + low, x1, y + high, **gap, **EDGE)
         if len(bins.count) > 1:
-            middle, end = (
-                (x0 + x1) / 2,
-                predicted + math.copysign(spread[n] * SIDE, actual - predicted),
-            )
+            middle = (x0 + x1) / 2
+            end = predicted + math.copysign(spread[n] * SIDE, actual - predicted)
             sheet.line((middle, y + predicted), (middle, y + np.clip(end, 0, SIDE)), **SPREAD)
 
 
-def height_of(count, most):
+def height_of(count: float, most: float) -> float:
     """How high the bar of a count is, on a log scale on which `most` nearly fills the frame."""
     return COUNTS * (math.log10(count) - LOWEST) / (math.log10(most) - 1.5 * LOWEST)
 
 
-def draw_counts(sheet, x, y, counts, most):
-    """The number of predictions per bin; (x, y) is the bottom left corner."""
+def draw_counts(sheet: Sheet, x: float, y: float, counts: np.ndarray, most: float) -> None:
+    """Draw the number of predictions per bin; (x, y) is the bottom left corner."""
     for n in np.flatnonzero(counts):
         height = height_of(counts[n], most)
         sheet.rectangle(x + SIDE * n / BINS, y, x + SIDE * (n + 1) / BINS, y + height, **BAR)
 
 
-def count_ticks(most):
+def count_ticks(most: float) -> Sequence[int]:
     """Powers of ten up to `most`, at most three."""
     powers = range(math.floor(math.log10(most)) + 1)
     return powers[:: math.ceil(len(powers) / 3)]
 
 
-def draw_panel(sheet, x, y, bins, shade, most, words, leftmost):
-    """A panel without its heading, from its top left corner (x, y) down: diagram, counts, ticks; labels if `leftmost`."""
+def draw_panel(
+    sheet: Sheet,
+    x: float,
+    y: float,
+    bins: Bins,
+    shade: str,
+    most: float,
+    words: Words,
+    leftmost: bool,
+) -> None:
+    """Draw a panel without its heading, from its top left corner (x, y) down.
+
+    That is diagram, counts and ticks, and labels if `leftmost`; `most`: the highest count of all.
+    """
     y, below = y - SIDE, y - SIDE - APART - COUNTS
     draw_bins(sheet, x, y, bins, shade)
     draw_counts(sheet, x, below, bins.pooled().count, most)
@@ -116,59 +135,45 @@ def draw_panel(sheet, x, y, bins, shade, most, words, leftmost):
             x, below + height_of(10**power, most), superscript(power) if leftmost else ""
         )
     if leftmost:
+        upright = {"ha": "center", "va": "center", "rotation": 90}
         for middle, label in ((y + SIDE / 2, words.y), (below + COUNTS / 2, "count")):
-            sheet.text(
-                MARGIN + style.SIZE / 2, middle, label, ha="center", va="center", rotation=90
-            )
+            sheet.text(MARGIN + style.SIZE / 2, middle, label, **upright)
 
 
-def legend(words, classwise):
+def legend(words: Words, classwise: bool) -> list[tuple[dict[str, Any], str]]:
     """The samples and texts of `Sheet.legend`."""
-    light, dark = (
-        {"facecolor": style.tint(style.GREY, 0.6), "linewidth": 0},
-        {"facecolor": style.GREY} | EDGE,
-    )
+    light = {"facecolor": style.tint(style.GREY, 0.6), "linewidth": 0}
     entries = [
         ({"patch": light}, words.y),
         ({"patch": BELOW | EDGE}, words.below),
-        ({"patch": dark}, words.above),
+        ({"patch": {"facecolor": style.GREY} | EDGE}, words.above),
+        ({"line": DIAGONAL}, words.line),
     ]
-    return (
-        entries
-        + [({"line": DIAGONAL}, words.line)]
-        + [({"line": SPREAD}, "mean gap of single classes")] * classwise
-    )
+    return entries + [({"line": SPREAD}, "mean gap of single classes")] * classwise
 
 
 @mpl.rc_context(style.RC)
-def draw(columns, kind, title):
-    """Return the figure of {column: `Bins`}, one panel each. `kind`: "reliability" (Eq. 1) or "classwise" (Eq. 2)."""
+def draw(columns: Mapping[str, Bins], kind: str, title: str) -> Figure:
+    """Return the figure of {column: `Bins`}, one panel each.
+
+    `kind`: "reliability" (Eq. 1) or "classwise" (Eq. 2).
+    """
     words, sheet = EQUATIONS[kind], Sheet()
     entries = legend(words, kind == "classwise")
     panel = max(SIDE + 2 * GAP, *map(style.text_width, columns))
     rows = rows_of([panel] * len(columns), style.PAGE - LEFT - MARGIN, BETWEEN)
     across = math.ceil(len(columns) / len(rows))  # as many in each row
-    width = LEFT + across * (panel + BETWEEN)
-    width = max(
-        [
-            width,
-            *(LEFT + Sheet.entry_width(text) for _, text in entries),
-            style.text_width(title) + 2 * MARGIN,
-        ]
-    )
+    widths = [LEFT + Sheet.entry_width(text) for _, text in entries]
+    widths += [LEFT + across * (panel + BETWEEN), style.text_width(title) + 2 * MARGIN]
+    width = max(widths)
     most = max(10, *(bins.pooled().count.max() for bins in columns.values()))
     sheet.heading(title)
     for index, (name, bins) in enumerate(columns.items()):
         row, place = divmod(index, across)
         x, y = LEFT + place * (panel + BETWEEN), -2 * ROW - row * DOWN
         sheet.text(x, y - ROW / 2, name, va="center_baseline")
-        sheet.text(
-            x,
-            y - 1.4 * ROW,
-            f"{words.metric} {bins.error:.4f}",
-            va="center_baseline",
-            size=style.SMALL,
-        )
+        error = f"{words.metric} {bins.error:.4f}"
+        sheet.text(x, y - 1.4 * ROW, error, va="center_baseline", size=style.SMALL)
         draw_panel(sheet, x, y - HEAD, bins, style.colour(name), most, words, place == 0)
     y = -2 * ROW - len(rows) * DOWN
     sheet.text(LEFT, y, words.x, va="center_baseline")

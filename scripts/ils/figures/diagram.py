@@ -4,16 +4,20 @@ All lengths are points (1/72 inch) from the bottom left. Methods that a bar join
 significantly.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
+import pandas as pd
+from matplotlib.figure import Figure
 
 from ils.figures import style
 from ils.statistics.ranks import cliques
 
 ROW = 10.0  # between two method labels
 BAR_STEP = 4.5  # between two clique bars
-OVERHANG = 2.0  # a bar reaches this far past its outer methods, to show equal ranks too, but never to an outsider
+# a bar reaches this far past its outer methods, to show equal ranks too, but never to an outsider
+OVERHANG = 2.0
 TICK = 3.0
 GAP = 3.0  # between a line and the text at its end
 MARGIN = 1.0  # around everything
@@ -21,7 +25,10 @@ RANK_STEP = 9.0  # the least distance of two ranks on the axis: their two-digit 
 
 
 class Label(NamedTuple):
-    """A method's text ending at (x, y), joined by a line to its average rank at `x_rank` on the axis."""
+    """A method's text ending at (x, y), joined by a line to its average rank.
+
+    That is at `x_rank` on the axis.
+    """
 
     method: str
     text: str
@@ -44,18 +51,19 @@ class Layout(NamedTuple):
 
     width: float
     height: float
-    title: tuple  # text, x, y
+    title: tuple[str, float, float]  # text, x, y
     ruler: Bar
     ruler_text: str
     axis: Bar
-    ticks: list  # (x, number)
-    bars: list
-    labels: list
+    ticks: list[tuple[float, int]]  # (x, number)
+    bars: list[Bar]
+    labels: list[Label]
 
 
-def stack(intervals):
-    """Give each (x0, x1), in order of x0, the first level on which it clears the others; return the levels."""
-    ends, levels = [], []
+def stack(intervals: Iterable[tuple[float, float]]) -> list[int]:
+    """Return a level for each (x0, x1), in order of x0: the first on which it clears the others."""
+    ends: list[float] = []
+    levels: list[int] = []
     for x0, x1 in intervals:
         level = next((i for i, end in enumerate(ends) if x0 > end + GAP), len(ends))
         ends[level : level + 1] = [x1]
@@ -63,12 +71,24 @@ def stack(intervals):
     return levels
 
 
-def layout(average_ranks, cd, title):
-    """Place the diagram of `average_ranks` (Series by method, two or more) with critical difference `cd`.
+def span(
+    ordered: pd.Series, clique: Sequence[str], x_of: Callable[[float], float]
+) -> tuple[float, float]:
+    """Return (x0, x1) of a clique's bar, which stays clear of the methods outside."""
+    best, worst = x_of(ordered[clique[0]]), x_of(ordered[clique[-1]])
+    outside = [x_of(rank) for rank in ordered.drop(clique)]
+    distances = [min(abs(x - best), abs(x - worst)) for x in outside]
+    overhang = min([OVERHANG, *(distance / 2 for distance in distances)])
+    return best - overhang, worst + overhang
+
+
+def layout(average_ranks: pd.Series, cd: float, title: str) -> Layout:
+    """Place the diagram of `average_ranks`, a Series by method, two or more.
 
     Rank 1 is on the left. The better half is labelled on the left, the outermost method highest, so
     that no two lines cross. The diagram is one column wide; long names or a CD far beyond the worst
     rank make it wider, never smaller.
+    `cd`: the critical difference.
     """
     ordered = average_ranks.sort_values(kind="stable")
     k = len(ordered)
@@ -84,14 +104,7 @@ def layout(average_ranks, cd, title):
     def x_of(rank):
         return left + step * (rank - 1)
 
-    spans = []
-    for clique in cliques(ordered, cd):
-        best, worst = x_of(ordered[clique[0]]), x_of(ordered[clique[-1]])
-        distances = [
-            min(abs(x_of(rank) - best), abs(x_of(rank) - worst)) for rank in ordered.drop(clique)
-        ]
-        overhang = min([OVERHANG, *(distance / 2 for distance in distances)])
-        spans.append((best - overhang, worst + overhang))
+    spans = [span(ordered, clique, x_of) for clique in cliques(ordered, cd)]
     levels = stack(spans)
 
     first_bar = MARGIN + ROW * half + BAR_STEP * max(levels, default=-1)
@@ -122,10 +135,10 @@ def layout(average_ranks, cd, title):
 
 
 @mpl.rc_context(style.RC)
-def draw(plan):
+def draw(plan: Layout) -> Figure:
     """Return the matplotlib figure of a Layout."""
     figure, axes = style.canvas(plan.width, plan.height)
-    thin = {"color": "black", "linewidth": 0.7, "solid_capstyle": "projecting"}
+    thin: dict[str, Any] = {"color": "black", "linewidth": 0.7, "solid_capstyle": "projecting"}
 
     text, x, y = plan.title
     axes.text(x, y, text, va="center", color=style.GREY)
@@ -144,9 +157,8 @@ def draw(plan):
         axes.plot([x, x], [axis.y, axis.y + TICK], **thin)
         axes.text(x, axis.y + TICK + 1, str(number), ha="center", va="bottom", fontsize=style.SMALL)
 
-    for label in plan.labels[
-        ::-1
-    ]:  # the lowest first: where ranks tie, each shows until its own line turns off
+    # the lowest first: where ranks tie, each shows until its line turns off
+    for label in plan.labels[::-1]:
         line_end = label.x + (GAP if label.align == "right" else -GAP)
         points = [label.x_rank, label.x_rank, line_end], [axis.y, label.y, label.y]
         axes.plot(*points, color=style.colour(label.method), linewidth=1.0, solid_joinstyle="miter")

@@ -1,5 +1,9 @@
-"""How the grid of a method is laid out as heat maps: one panel, or one for each value of a third hyperparameter."""
+"""How the grid of a method is laid out as heat maps.
 
+It is one panel, or one for each value of a third hyperparameter.
+"""
+
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -8,32 +12,38 @@ SYMBOLS = {"epsilon": "ε", "alpha": "α", "beta": "β", "p1": "P1", "p2": "P2",
 
 
 class Panel(NamedTuple):
-    """A heat map: a title, (name, ascending values) of both axes, and the students of each cell (ny, nx, any number).
+    """A heat map: a title, (name, ascending values) of both axes, and the students of each cell.
 
-    A grid over one hyperparameter has one row, and y is ("", [None]).
+    These are indices (ny, nx, any number). A grid over one hyperparameter has one row, and y is
+    ("", [None]).
     """
 
     title: str
-    x: tuple
-    y: tuple
+    x: tuple[str, list]
+    y: tuple[str, list]
     students: np.ndarray
 
-    def values(self, per_student):
-        """The lowest of `per_student` (G,) in each cell, (ny, nx); NaN where all its students' are NaN."""
+    def values(self, per_student: np.ndarray) -> np.ndarray:
+        """The lowest of `per_student` (G,) in each cell, (ny, nx).
+
+        NaN where all its students' are NaN.
+        """
         return np.fmin.reduce(per_student[self.students], axis=-1)
 
-    def find(self, student):
+    def find(self, student: int) -> tuple[int, int] | None:
         """Return (row, column) of a student, or None when it is in another panel."""
-        found = np.argwhere((self.students == student).any(-1))
-        return tuple(found[0].tolist()) if len(found) else None
+        cells = np.argwhere((self.students == student).any(-1)).tolist()
+        return (cells[0][0], cells[0][1]) if cells else None
 
 
-def symbol(name):
+def symbol(name: str) -> str:
     """The field's sign for a hyperparameter; the name itself where there is none."""
     return SYMBOLS.get(name, name)
 
 
-def arrange(label, hyperparameters, points):
+def arrange(
+    label: str, hyperparameters: Sequence[str], points: Sequence[Mapping[str, float]]
+) -> list[Panel]:
     """Return the panels of a grid, given as the list of all its points, {hyperparameter: value}.
 
     Hyperparameters with one value are left out. Of the others, in the given order, the first is x,

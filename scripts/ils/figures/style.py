@@ -1,10 +1,17 @@
-"""How every figure looks: one font that comes with matplotlib, print sizes, one colour-blind-safe colour a method."""
+"""How every figure looks: one font that comes with matplotlib, print sizes, a colour a method.
+
+The colours are safe for the colour-blind.
+"""
 
 import functools
 import itertools
 import logging
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
@@ -46,31 +53,31 @@ LINES = {
     "BS_Soft": (":", "<"),
     "Beta": ("--", ">"),
 }
-SPARE_LINES = (
-    ("-", "*"),
-    ("--", "p"),
-    ("-.", "h"),
-    (":", "d"),
-)  # for methods without a colour, in turn
+# for methods without a colour, in turn
+SPARE_LINES = (("-", "*"), ("--", "p"), ("-.", "h"), (":", "d"))
 
-logging.getLogger("fontTools").setLevel(
-    logging.WARNING
-)  # else every PDF fills the log with the glyphs of its fonts
+# else every PDF fills the log with the glyphs of its fonts
+logging.getLogger("fontTools").setLevel(logging.WARNING)
 
-RC = {"font.family": FONT, "font.size": SIZE, "pdf.fonttype": 42}  # 42: text in the PDF stays text
+# 42: text in the PDF stays text
+RC: Any = {"font.family": FONT, "font.size": SIZE, "pdf.fonttype": 42}
 
 
-def colour(method):
-    """Return the colour of a method column such as "ILS" or "ILS+TempS"; grey for a method without one."""
+def colour(method: str) -> str:
+    """Return the colour of a method column such as "ILS" or "ILS+TempS".
+
+    Grey for a method without one.
+    """
     return COLOURS.get(method.removesuffix("+TempS"), GREY)
 
 
-def tint(shade, share):
+def tint(shade: str, share: float) -> str:
     """Return the colour `shade` mixed with white, of which `share` (0 to 1) is white."""
-    return to_hex([share + (1 - share) * part for part in to_rgb(shade)])
+    red, green, blue = (share + (1 - share) * part for part in to_rgb(shade))
+    return to_hex((red, green, blue))
 
 
-def line_looks(methods):
+def line_looks(methods: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Return {method: {color, linestyle, marker}}, such that no two lines of a plot look alike."""
     spare = itertools.cycle(SPARE_LINES)
     looks = {}
@@ -81,25 +88,29 @@ def line_looks(methods):
 
 
 @functools.cache
-def text_width(text, size=SIZE):
+def text_width(text: str, size: float = SIZE) -> float:
     """Return how wide `text` is printed, in points."""
-    return (
-        TextPath((0, 0), text, prop=FontProperties(family=FONT, size=size)).get_extents().x1
-        if text.strip()
-        else 0.0
-    )
+    if not text.strip():
+        return 0.0
+    return TextPath((0, 0), text, prop=FontProperties(family=FONT, size=size)).get_extents().x1
 
 
-def canvas(width, height):
-    """Return (figure, axes) of width x height points; the bare axes fill it and count in points from bottom left."""
+def canvas(width: float, height: float) -> tuple[Figure, Axes]:
+    """Return (figure, axes) of width x height points.
+
+    The bare axes fill it and count in points from the bottom left.
+    """
     figure = Figure(figsize=(width / 72, height / 72))
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(0, height))
     axes.set_axis_off()
     return figure, axes
 
 
-def save(figure, path, dpi=300):
-    """Write a figure as its name's ending says; the same figure gives the same bytes, so no dates inside."""
+def save(figure: Figure, path: str | Path, dpi: int = 300) -> None:
+    """Write a figure as its name's ending says, pdf or png.
+
+    The same figure gives the same bytes, so no dates inside.
+    """
     kind = str(path).rpartition(".")[2]
     metadata = {"pdf": {"CreationDate": None}, "png": {"Software": None}}[kind]
     with atomic(path) as temporary, mpl.rc_context(RC):

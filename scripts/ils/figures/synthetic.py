@@ -1,11 +1,15 @@
-"""Figures 1, 2 and 4 to 11: densities, distributions of probabilities, best-epsilon curves, ILS1's test loss.
+"""Figures 1, 2 and 4 to 11, of the synthetic study.
 
-Call these functions under `matplotlib.rc_context(style.RC)`: text takes its size when it is made.
+Densities, distributions of probabilities, best-epsilon curves, ILS1's test loss. Call these
+functions under `matplotlib.rc_context(style.RC)`: text takes its size when it is made.
 """
 
 import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ils.figures.style import COLOURS, COLUMN, GREY
@@ -17,7 +21,7 @@ from ils.synthetic.curves import (
     HISTOGRAM_MODELS,
     best_epsilon,
 )
-from ils.synthetic.gaussians import density
+from ils.synthetic.gaussians import Samples, density
 
 CLASS_COLOURS = ("#332288", "#CC6677", "#DDCC77")
 LABELS = {
@@ -26,7 +30,7 @@ LABELS = {
     "no_ls+temps": "No LS+TempS",
     "ls+temps": "LS+TempS",
 }
-STYLES = {
+STYLES: dict[str, dict[str, Any]] = {
     "bayes": {"color": "#BBBBBB", "fill": True},
     "no_ls": {"color": COLOURS["No LS"], "linestyle": ":"},
     "no_ls+temps": {"color": COLOURS["No LS"]},
@@ -34,37 +38,49 @@ STYLES = {
 }
 
 
-def panels(rows, columns, width, height, **options):
-    """Return (figure, axes (rows, columns)) of width x height points, spaced so that nothing overlaps."""
+Arrays = Mapping[str, np.ndarray]  # of a setup, stacked over replicates
+Geometry = Mapping[str, Any]
+
+
+def panels(
+    rows: int, columns: int, width: float, height: float, **options: Any
+) -> tuple[Figure, np.ndarray]:
+    """Return (figure, axes (rows, columns)) of width x height points.
+
+    They are spaced so that nothing overlaps.
+    """
     figure = Figure(figsize=(width / 72, height / 72), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 
-def grid_of_panels(count, most, height, **options):
-    """Return (figure, count axes), `most` a row at most, two columns wide; panels left over are blank."""
+def grid_of_panels(
+    count: int, most: int, height: float, **options: Any
+) -> tuple[Figure, np.ndarray, np.ndarray]:
+    """Return (figure, count axes, the leftmost axes), `most` a row at most, two columns wide.
+
+    A row is `height` points high; panels left over are blank.
+    """
     columns = min(most, count)
-    figure, axes = panels(
-        math.ceil(count / columns),
-        columns,
-        2 * COLUMN,
-        height * math.ceil(count / columns),
-        **options,
-    )
+    rows = math.ceil(count / columns)
+    figure, axes = panels(rows, columns, 2 * COLUMN, height * rows, **options)
     for axis in axes.flat[count:]:
         axis.set_axis_off()
     return figure, axes.flat[:count], axes[:, 0]
 
 
-def window(geometry, margin=3):
-    """Return [(left, right), (bottom, top)] around all components, `margin` units beyond their means."""
+def window(geometry: Geometry, margin: float = 3) -> list[tuple[float, float]]:
+    """Return [(left, right), (bottom, top)] around all components.
+
+    It ends `margin` units beyond their means.
+    """
     means = np.array(
         [component["mean"] for components in geometry["classes"] for component in components]
     )
     return [(low - margin, high + margin) for low, high in zip(means.min(0), means.max(0))]
 
 
-def draw_density(axes, geometry):
-    """A heat map of p(x)."""
+def draw_density(axes: Axes, geometry: Geometry) -> None:
+    """Draw a heat map of p(x)."""
     (left, right), (bottom, top) = window(geometry)
     x, y = np.meshgrid(np.linspace(left, right, 240), np.linspace(bottom, top, 160))
     values = density(geometry, np.stack([x.ravel(), y.ravel()], -1)).reshape(x.shape)
@@ -74,35 +90,34 @@ def draw_density(axes, geometry):
     axes.figure.colorbar(image, ax=axes, shrink=0.7, label="density")
 
 
-def figure_1(geometry, training):
+def figure_1(geometry: Geometry, training: Samples) -> Figure:
     """Left: the density; right: the training `Samples` of one replicate."""
     figure, axes = panels(1, 2, 2 * COLUMN, 120)
     draw_density(axes[0, 0], geometry)
     for label in range(len(geometry["classes"])):
         points = training.x[training.y == label]
-        axes[0, 1].plot(
-            *points.T,
-            "o",
-            ms=2.5,
-            mew=0,
-            color=CLASS_COLOURS[label % 3],
-            label=f"class {label + 1}",
-        )
+        look = {"ms": 2.5, "mew": 0, "color": CLASS_COLOURS[label % 3]}
+        axes[0, 1].plot(*points.T, "o", label=f"class {label + 1}", **look)
     xlim, ylim = window(geometry)
     axes[0, 1].set(xlim=xlim, ylim=ylim, aspect="equal")
     axes[0, 1].legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, handletextpad=0.1)
     return figure
 
 
-def figure_5(geometry):
+def figure_5(geometry: Geometry) -> Figure:
     """The density of the other geometry."""
     figure, axes = panels(1, 1, COLUMN, 110)
     draw_density(axes[0, 0], geometry)
     return figure
 
 
-def histogram_figure(histogram, kind, models, xlabel):
-    """Shares of predictions by probability, on a log axis; `histogram` (replicates, models, kinds, bins) counts them."""
+def histogram_figure(
+    histogram: np.ndarray, kind: str, models: Sequence[str], xlabel: str
+) -> Figure:
+    """Shares of predictions by probability, on a log axis.
+
+    `histogram` (replicates, models, kinds, bins) counts them.
+    """
     figure, axes = panels(1, 1, COLUMN, 150)
     counts = histogram.sum(0)[:, HISTOGRAM_KINDS.index(kind)]
     for name in models:
@@ -115,8 +130,11 @@ def histogram_figure(histogram, kind, models, xlabel):
     return figure
 
 
-def figure_2(histogram):
-    """Return panels a to d: the highest and the other probabilities, Bayes-optimal against No LS and LS+TempS."""
+def figure_2(histogram: np.ndarray) -> dict[str, Figure]:
+    """Return panels a to d: the highest and the other probabilities.
+
+    Bayes-optimal against No LS, and against LS+TempS.
+    """
     highest, others = "highest predicted probability", "the other predicted probabilities"
     without, smoothed = ("bayes", "no_ls", "no_ls+temps"), ("bayes", "ls+temps")
     return {
@@ -127,7 +145,7 @@ def figure_2(histogram):
     }
 
 
-def figure_8(histogram):
+def figure_8(histogram: np.ndarray) -> Figure:
     """Distributions of the true class's probability."""
     return histogram_figure(
         histogram,
@@ -137,11 +155,11 @@ def figure_8(histogram):
     )
 
 
-def draw_curve(axes, arrays, teacher, draws=200):
-    """The best epsilon of each group by the teacher's p_t, over the training samples and over the test samples.
+def draw_curve(axes: Axes, arrays: Arrays, teacher: int, draws: int = 200) -> None:
+    """Draw the best epsilon of each group by the teacher's p_t, over training and test samples.
 
     The band is where 80 % of bootstrap draws of the replicates put the former. arrays: the sums of
-    `synthetic_study.curves`, stacked over replicates; `teacher` indexes their third axis.
+    `study.curves`, stacked over replicates; `teacher` indexes their third axis.
     """
     names = ("curve_count", "curve_teacher", "curve_student")
     training, test = ([arrays[name][:, split, teacher] for name in names] for split in (0, 1))
@@ -151,30 +169,35 @@ def draw_curve(axes, arrays, teacher, draws=200):
     weights = np.random.default_rng(0).multinomial(
         replicates, np.full(replicates, 1 / replicates), draws
     )
-    drawn = best_epsilon(*(np.tensordot(weights, values, 1) for values in training), epsilon)
+    count, p, students = (np.tensordot(weights, values, 1) for values in training)
+    drawn = best_epsilon(count, p, students, epsilon)
     known = training[0].sum(0) > 0
     low, high = np.nanpercentile(drawn[:, known], (10, 90), axis=0)
     axes.fill_between(centres[known], low, high, color=COLOURS["ILS"], alpha=0.25, linewidth=0)
-    for sums, which, style in (
-        (training, "training", {"color": COLOURS["ILS"]}),
-        (test, "test", {"color": GREY, "linestyle": ":"}),
-    ):
-        best = best_epsilon(*(values.sum(0) for values in sums), epsilon)
-        axes.plot(
-            centres, best, linewidth=1.1, label=rf"best $\epsilon$, {which} instances", **style
-        )
+    looks: dict[str, dict[str, Any]] = {
+        "training": {"color": COLOURS["ILS"]},
+        "test": {"color": GREY, "linestyle": ":"},
+    }
+    for sums, (split, look) in zip((training, test), looks.items()):
+        count, p, students = (values.sum(0) for values in sums)
+        best = best_epsilon(count, p, students, epsilon)
+        label = rf"best $\epsilon$, {split} instances"
+        axes.plot(centres, best, linewidth=1.1, label=label, **look)
     axes.set(xlim=(CURVE_EDGES[0], CURVE_EDGES[-1]), ylim=(-0.005, 0.21))
 
 
-def draw_parabola(axes, p1, p2, whose, **style):
-    """Eq. 3 over p_t."""
+def draw_parabola(axes: Axes, p1: float, p2: float, whose: str, **look: Any) -> None:
+    """Draw Eq. 3 over p_t."""
     p = np.linspace(CURVE_EDGES[0], CURVE_EDGES[-1], 300)
     label = rf"$P_1={p1:.3g}$, $P_2={p2:.3g}$ ({whose})"
-    axes.plot(p, np.minimum(0.2, p2 * (p - p1) ** 2), linewidth=0.9, label=label, **style)
+    axes.plot(p, np.minimum(0.2, p2 * (p - p1) ** 2), linewidth=0.9, label=label, **look)
 
 
-def figure_4(arrays, p1, p2):
-    """The Bayes-optimal teacher's curve, with Eq. 3 at the paper's parameters and at the averages of our selected ILS1."""
+def figure_4(arrays: Arrays, p1: float, p2: float) -> Figure:
+    """The Bayes-optimal teacher's curve, with Eq. 3 at the paper's parameters and at `p1`, `p2`.
+
+    These are the averages of our selected ILS1.
+    """
     figure, axes = panels(1, 1, COLUMN, 190)
     draw_curve(axes[0, 0], arrays, 0)
     draw_parabola(axes[0, 0], *PARABOLA, "paper", color="black")
@@ -186,7 +209,9 @@ def figure_4(arrays, p1, p2):
     return figure
 
 
-def curves_figure(panel_arrays, teacher, xlabel, most=3):
+def curves_figure(
+    panel_arrays: Mapping[str, Arrays], teacher: int, xlabel: str, most: int = 3
+) -> Figure:
     """One panel per {title: arrays}; see `draw_curve`. Figures 6, 7 and 9."""
     figure, axes, left = grid_of_panels(len(panel_arrays), most, 125, sharey=True)
     for axis, (title, arrays) in zip(axes, panel_arrays.items()):
@@ -200,7 +225,7 @@ def curves_figure(panel_arrays, teacher, xlabel, most=3):
     return figure
 
 
-def figure_10(panel_counts, xlabel):
+def figure_10(panel_counts: Arrays, xlabel: str) -> Figure:
     """One panel per {title: counts (splits, bins)}: the distribution of p_t under No LS+TempS."""
     figure, axes, left = grid_of_panels(len(panel_counts), 4, 115)
     for axis, (title, counts) in zip(axes, panel_counts.items()):
@@ -212,8 +237,11 @@ def figure_10(panel_counts, xlabel):
     return figure
 
 
-def figure_11(long_grid, p1, p2):
-    """ILS1's mean test cross-entropy, (replicates, P1, P2), over the grid; a ring marks the lowest."""
+def figure_11(long_grid: np.ndarray, p1: Sequence[float], p2: Sequence[float]) -> Figure:
+    """ILS1's mean test cross-entropy over the grid; a ring marks the lowest.
+
+    `long_grid` (replicates, P1, P2), in nats.
+    """
     figure, axes = panels(1, 1, COLUMN, 190)
     mean = long_grid.mean(0)
     image = axes[0, 0].imshow(mean.T, origin="lower", aspect="auto", cmap="viridis")
