@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+
 from conftest import made_up_data
+from ils.data import sources
 from ils.data.sources import Raw, check
 from ils.data.splits import moments, split, stratified
 from ils.errors import UserError
-from ils.plan.plugins import load
 
 
 @pytest.mark.parametrize(
@@ -19,7 +20,7 @@ from ils.plan.plugins import load
     ],
 )
 def test_embedded_sets(name, shape, classes):
-    raw = load("source", "sklearn")(set=name)
+    raw = sources.sklearn(set=name)
     check(raw, name)
     assert raw.inputs.shape == shape and len(raw.classes) == classes
     assert sorted(set(raw.labels)) == list(range(classes)) and not raw.official_test.any()
@@ -28,14 +29,12 @@ def test_embedded_sets(name, shape, classes):
 def test_digits_lose_nothing_as_bytes():
     from sklearn.datasets import load_digits
 
-    np.testing.assert_array_equal(
-        load("source", "sklearn")(set="digits").inputs[:, 0], load_digits().images
-    )
+    np.testing.assert_array_equal(sources.sklearn(set="digits").inputs[:, 0], load_digits().images)
 
 
 def test_an_unknown_embedded_set_names_the_known_ones():
-    with pytest.raises(UserError, match="options.set: 'mnist' is none of digits, wine"):
-        load("source", "sklearn")(set="mnist")
+    with pytest.raises(UserError, match=r"options\.set: 'mnist' is none of digits, wine"):
+        sources.sklearn(set="mnist")
 
 
 @pytest.mark.parametrize(
@@ -60,10 +59,8 @@ def test_stratified_sizes_are_exact_and_proportional():
     for size, total in ((0.2, 21), (10, 10), (0.5, 52)):
         chosen = stratified(labels, size, np.random.default_rng(0))
         assert chosen.sum() == total
-        shares = np.bincount(labels[chosen], minlength=3) - np.bincount(labels) * total / len(
-            labels
-        )
-        assert np.abs(shares).max() < 1
+        proportional = np.bincount(labels) * total / len(labels)
+        assert np.abs(np.bincount(labels[chosen], minlength=3) - proportional).max() < 1
 
 
 def test_splits_are_disjoint_complete_in_order_and_normalised_on_training_data():
@@ -73,9 +70,8 @@ def test_splits_are_disjoint_complete_in_order_and_normalised_on_training_data()
     parts = split(*args, 3, **sizes)
     indices = [parts[name] for name in ("train", "validation", "test")]
     assert [len(part) for part in indices] == [120, 30, 50]
-    assert sorted(np.concatenate(indices)) == list(range(200)) and all(
-        (np.diff(part) > 0).all() for part in indices
-    )
+    assert sorted(np.concatenate(indices)) == list(range(200))
+    assert all((np.diff(part) > 0).all() for part in indices)
     train = data["inputs"][parts["train"]].astype(float)
     np.testing.assert_allclose(parts["mean"], train.mean((0, 2, 3)), rtol=1e-6)
     np.testing.assert_allclose(parts["std"], train.std((0, 2, 3)), rtol=1e-6)
@@ -96,16 +92,9 @@ def test_an_official_test_split_is_kept_and_a_constant_feature_is_not_divided_by
 
 def test_a_split_too_small_to_use_is_refused():
     data = made_up_data((5,), n=30)
+    args = data["inputs"], data["labels"], data["official_test"], 0
     with pytest.raises(UserError, match="dataset toy: the validation split has 0 samples"):
-        split(
-            data["inputs"],
-            data["labels"],
-            data["official_test"],
-            0,
-            name="toy",
-            test=0.2,
-            validation=0.001,
-        )
+        split(*args, name="toy", test=0.2, validation=0.001)
 
 
 def test_openml_tables_become_numbers_and_classes(monkeypatch):
@@ -117,23 +106,18 @@ def test_openml_tables_become_numbers_and_classes(monkeypatch):
     )
     target = pd.Series(pd.Categorical(["b", "a", "b"], categories=["a", "never", "b"]))
     monkeypatch.setattr(sklearn.datasets, "fetch_openml", lambda **options: (table, target))
-    raw = load("source", "openml")(id=1)
-    assert (
-        raw.inputs.tolist() == [[1.5, 0, 1], [2.5, 1, 0], [3.5, 0, 1]]
-        and raw.inputs.dtype == np.float32
-    )
-    assert (
-        raw.labels.tolist() == [1, 0, 1]
-        and raw.classes == ["a", "b"]
-        and not raw.official_test.any()
-    )
+    raw = sources.openml(id=1)
+    assert raw.inputs.tolist() == [[1.5, 0, 1], [2.5, 1, 0], [3.5, 0, 1]]
+    assert raw.inputs.dtype == np.float32
+    assert raw.labels.tolist() == [1, 0, 1] and raw.classes == ["a", "b"]
+    assert not raw.official_test.any()
     check(raw, "one")
     table.loc[1, "length"] = np.nan
     with pytest.raises(UserError, match="OpenML 1 has missing values"):
-        load("source", "openml")(id=1)
+        sources.openml(id=1)
     target = pd.Series([0.1, 0.2, 0.3])
     with pytest.raises(UserError, match="the target of OpenML 1 is no class"):
-        load("source", "openml")(id=1)
+        sources.openml(id=1)
 
 
 def test_openml_without_a_network_is_one_clear_error(monkeypatch):
@@ -145,23 +129,21 @@ def test_openml_without_a_network_is_one_clear_error(monkeypatch):
         raise URLError("Name or service not known")
 
     monkeypatch.setattr(sklearn.datasets, "fetch_openml", offline)
-    with pytest.raises(
-        UserError, match="options.id: cannot get OpenML 7 .*check the number and the network"
-    ):
-        load("source", "openml")(id=7)
+    message = r"options\.id: cannot get OpenML 7 .*check the number and the network"
+    with pytest.raises(UserError, match=message):
+        sources.openml(id=7)
 
 
 def test_a_training_size_leaves_the_other_splits_as_they_are():
     data = made_up_data((3, 4, 4), n=200)
     sizes = {"name": "toy", "test": 0.25, "validation": 30}
     args = data["inputs"], data["labels"], data["official_test"], 3
-    whole, part = split(*args, **sizes), split(*args, **sizes, train=40)
-    assert len(part["train"]) == 40 and set(part["train"]) < set(whole["train"])
+    full, small = split(*args, **sizes), split(*args, **sizes, train=40)
+    assert len(small["train"]) == 40 and set(small["train"]) < set(full["train"])
     for name in ("validation", "test"):
-        np.testing.assert_array_equal(part[name], whole[name])
-    with pytest.raises(
-        UserError, match="dataset toy: train: 121 samples are wanted of 120 that are left"
-    ):
+        np.testing.assert_array_equal(small[name], full[name])
+    message = "dataset toy: train: 121 samples are wanted of 120 that are left"
+    with pytest.raises(UserError, match=message):
         split(*args, **sizes, train=121)
 
 

@@ -1,4 +1,7 @@
-"""Data files in their official formats, made small here: read, downloaded, damaged; and real Fashion-MNIST."""
+"""Data files in their official formats, made small: read, downloaded, damaged.
+
+And real Fashion-MNIST.
+"""
 
 import functools
 import gzip
@@ -11,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ils.data import sources as datasets
+from PIL import Image
+
+from ils.data import foreign, sources
 from ils.data.sources import check
 from ils.errors import UserError
 from ils.files import load_arrays
-from ils.plan.plugins import load
-from PIL import Image
 from prepare_dataset import prepare_dataset
 
 RNG = np.random.default_rng(0)
@@ -33,8 +36,11 @@ def images(n, channels=3, side=32):
 
 @pytest.fixture
 def server(tmp_path, monkeypatch):
-    """A web server of tmp_path/web: its address, the paths asked for, and how many requests to refuse first."""
-    monkeypatch.setattr(datasets, "RETRIES", (0, 0))
+    """A web server of tmp_path/web, with its address and the paths asked for.
+
+    `refuse` says how many requests to refuse first.
+    """
+    monkeypatch.setattr(foreign, "RETRIES", (0, 0))
 
     class Handler(http.server.SimpleHTTPRequestHandler):
         def do_GET(self):
@@ -51,12 +57,8 @@ def server(tmp_path, monkeypatch):
     web = http.server.ThreadingHTTPServer(
         ("127.0.0.1", 0), functools.partial(Handler, directory=folder)
     )
-    web.folder, web.asked, web.refuse, web.url = (
-        folder,
-        [],
-        0,
-        f"http://127.0.0.1:{web.server_port}/",
-    )
+    web.folder, web.asked, web.refuse = folder, [], 0
+    web.url = f"http://127.0.0.1:{web.server_port}/"
     threading.Thread(target=web.serve_forever, daemon=True).start()
     yield web
     web.shutdown()
@@ -64,14 +66,14 @@ def server(tmp_path, monkeypatch):
 
 
 def serve_cifar(web, monkeypatch, set):
-    """Put an archive of pickled batches on the server; returns (images, labels), five training batches and a test one."""
+    """Put an archive of pickled batches on the server: some of training and one of test.
+
+    Returns all images and labels, and how many of them are in the last, the test's.
+    """
     from torchvision import datasets as official
 
-    kind, classes, key = (
-        getattr(official, set),
-        10 if set == "CIFAR10" else 100,
-        "labels" if set == "CIFAR10" else "fine_labels",
-    )
+    kind = getattr(official, set)
+    classes, key = (10, "labels") if set == "CIFAR10" else (100, "fine_labels")
     pixels, labels = images(24), RNG.integers(0, classes, 24)
     folder = web.folder / kind.base_folder
     folder.mkdir()
@@ -101,7 +103,7 @@ def test_cifar_is_downloaded_once_verified_and_read_in_order(
 ):
     pixels, labels, tested = serve_cifar(server, monkeypatch, set)
     server.refuse = 1
-    raw = load("source", "torchvision")(set=set, root=str(tmp_path / "root"))
+    raw = sources.torchvision(set=set, root=str(tmp_path / "root"))
     check(raw, set)
     np.testing.assert_array_equal(raw.inputs, pixels)
     np.testing.assert_array_equal(raw.labels, labels)
@@ -110,7 +112,7 @@ def test_cifar_is_downloaded_once_verified_and_read_in_order(
     asked = len(server.asked)
     assert asked >= 2  # a refused attempt and the next
     np.testing.assert_array_equal(
-        load("source", "torchvision")(set=set, root=str(tmp_path / "root")).inputs, pixels
+        sources.torchvision(set=set, root=str(tmp_path / "root")).inputs, pixels
     )
     assert len(server.asked) == asked
 
@@ -121,23 +123,17 @@ def test_a_download_that_a_broken_connection_cut_is_fetched_again(server, tmp_pa
     root = tmp_path / "root"
     root.mkdir()
     (root / archive.name).write_bytes(archive.read_bytes()[:1000])
-    np.testing.assert_array_equal(
-        load("source", "torchvision")(set="CIFAR10", root=str(root)).inputs, pixels
-    )
+    np.testing.assert_array_equal(sources.torchvision(set="CIFAR10", root=str(root)).inputs, pixels)
     (root / "cifar-10-batches-py" / "data_batch_3").write_bytes(b"not what was there")
-    np.testing.assert_array_equal(
-        load("source", "torchvision")(set="CIFAR10", root=str(root)).inputs, pixels
-    )
+    np.testing.assert_array_equal(sources.torchvision(set="CIFAR10", root=str(root)).inputs, pixels)
 
 
 def test_a_file_with_the_wrong_checksum_is_never_read(server, tmp_path, monkeypatch):
     serve_cifar(server, monkeypatch, "CIFAR10")
     (server.folder / "cifar-10-python.tar.gz").write_bytes(b"something else")
-    with pytest.raises(
-        UserError,
-        match="no verified copy of CIFAR10.*corrupted.*put the official cifar-10-python.tar.gz there",
-    ):
-        load("source", "torchvision")(set="CIFAR10", root=str(tmp_path / "root"))
+    message = r"copy of CIFAR10.*corrupted.*put the official cifar-10-python\.tar\.gz there"
+    with pytest.raises(UserError, match=f"no verified {message}"):
+        sources.torchvision(set="CIFAR10", root=str(tmp_path / "root"))
     assert len(server.asked) >= 3
 
 
@@ -168,35 +164,32 @@ def test_without_a_network_one_line_names_the_files_to_get(
     with pytest.raises(
         UserError, match=f"no verified copy of {set}.*refused.*check the network.*{file}"
     ) as error:
-        load("source", "torchvision")(set=set, root=str(tmp_path))
+        sources.torchvision(set=set, root=str(tmp_path))
     assert "\n" not in str(error.value)
 
 
 def test_an_unknown_official_set_names_the_known_ones(tmp_path):
-    with pytest.raises(
-        UserError, match="options.set: 'STL10' is none of CIFAR10, CIFAR100, SVHN, FashionMNIST"
-    ):
-        load("source", "torchvision")(set="STL10", root=str(tmp_path))
+    message = r"options\.set: 'STL10' is none of CIFAR10, CIFAR100, SVHN, FashionMNIST"
+    with pytest.raises(UserError, match=message):
+        sources.torchvision(set="STL10", root=str(tmp_path))
 
 
 def test_svhn_joins_train_and_extra_and_reads_ten_as_zero(server, tmp_path, monkeypatch):
     from scipy.io import savemat
     from torchvision import datasets as official
 
-    parts, found = {}, {}
+    files, pixels, labels = {}, [], []
     for part, n in (("train", 7), ("extra", 5), ("test", 4)):
-        pixels, labels = images(n), RNG.integers(1, 11, n)
-        path = server.folder / f"{part}_32x32.mat"
-        savemat(path, {"X": pixels.transpose(2, 3, 1, 0), "y": labels[:, None].astype(np.uint8)})
-        parts[part], found[part] = (
-            [server.url + path.name, path.name, md5(path)],
-            (pixels, labels % 10),
-        )
-    monkeypatch.setattr(official.SVHN, "split_list", parts)
-    raw = load("source", "torchvision")(set="SVHN", root=str(tmp_path / "root"))
+        pixels.append(images(n))
+        labels.append(RNG.integers(1, 11, n))
+        path, y = server.folder / f"{part}_32x32.mat", labels[-1][:, None].astype(np.uint8)
+        savemat(path, {"X": pixels[-1].transpose(2, 3, 1, 0), "y": y})
+        files[part] = [server.url + path.name, path.name, md5(path)]
+    monkeypatch.setattr(official.SVHN, "split_list", files)
+    raw = sources.torchvision(set="SVHN", root=str(tmp_path / "root"))
     check(raw, "SVHN")
-    np.testing.assert_array_equal(raw.inputs, np.concatenate([found[part][0] for part in parts]))
-    np.testing.assert_array_equal(raw.labels, np.concatenate([found[part][1] for part in parts]))
+    np.testing.assert_array_equal(raw.inputs, np.concatenate(pixels))
+    np.testing.assert_array_equal(raw.labels, np.concatenate(labels) % 10)
     assert raw.official_test.sum() == 4 and raw.official_test[-4:].all() and raw.classes[0] == "0"
 
 
@@ -207,7 +200,10 @@ def write_idx(path, array):
 
 
 def write_fashion(folder, ending=".gz"):
-    """The four files with 12 training and 5 test images; returns images (17, 1, 28, 28) and labels."""
+    """The four files with 12 training and 5 test images.
+
+    Returns images (17, 1, 28, 28) and labels.
+    """
     pixels, labels = images(17, 1, 28), np.arange(17) % 10
     for name, rows in (("train", slice(0, 12)), ("t10k", slice(12, 17))):
         write_idx(folder / f"{name}-images-idx3-ubyte{ending}", pixels[rows, 0])
@@ -218,14 +214,12 @@ def write_fashion(folder, ending=".gz"):
 @pytest.mark.parametrize("ending", [".gz", ""])
 def test_idx_files_are_read_packed_or_not(tmp_path, ending):
     pixels, labels = write_fashion(tmp_path, ending)
-    raw = load("source", "idx")(folder=str(tmp_path))
+    raw = sources.idx(folder=str(tmp_path))
     check(raw, "mine")
     np.testing.assert_array_equal(raw.inputs, pixels)
     np.testing.assert_array_equal(raw.labels, labels)
-    assert (
-        raw.classes == [str(k) for k in range(10)]
-        and raw.official_test.tolist() == [False] * 12 + [True] * 5
-    )
+    assert raw.classes == [str(k) for k in range(10)]
+    assert raw.official_test.tolist() == [False] * 12 + [True] * 5
 
 
 def test_fashion_mnist_is_downloaded_and_named(server, tmp_path, monkeypatch):
@@ -235,7 +229,7 @@ def test_fashion_mnist_is_downloaded_and_named(server, tmp_path, monkeypatch):
     monkeypatch.setattr(official.FashionMNIST, "mirrors", [server.url])
     resources = [(name, md5(server.folder / name)) for name, _ in official.FashionMNIST.resources]
     monkeypatch.setattr(official.FashionMNIST, "resources", resources)
-    raw = load("source", "torchvision")(set="FashionMNIST", root=str(tmp_path / "root"))
+    raw = sources.torchvision(set="FashionMNIST", root=str(tmp_path / "root"))
     np.testing.assert_array_equal(raw.inputs, pixels)
     assert raw.classes[9] == "Ankle boot"
 
@@ -243,17 +237,13 @@ def test_fashion_mnist_is_downloaded_and_named(server, tmp_path, monkeypatch):
 def test_all_of_real_fashion_mnist():
     if not FASHION.exists():
         pytest.skip("needs Debian's package dataset-fashion-mnist")
-    raw = load("source", "idx")(folder=str(FASHION))
+    raw = sources.idx(folder=str(FASHION))
     check(raw, "fashion_mnist")
     assert raw.inputs.shape == (70_000, 1, 28, 28) and raw.official_test.sum() == 10_000
-    assert (
-        np.bincount(raw.labels[:60_000]).tolist() == [6000] * 10
-        and np.bincount(raw.labels[60_000:]).tolist() == [1000] * 10
-    )
-    assert (
-        raw.labels[:5].tolist() == [9, 0, 0, 3, 0]
-        and round(raw.inputs[:60_000].mean() / 255, 4) == 0.286
-    )
+    assert np.bincount(raw.labels[:60_000]).tolist() == [6000] * 10
+    assert np.bincount(raw.labels[60_000:]).tolist() == [1000] * 10
+    assert raw.labels[:5].tolist() == [9, 0, 0, 3, 0]
+    assert round(raw.inputs[:60_000].mean() / 255, 4) == 0.286
 
 
 def spoil(name, change):
@@ -303,14 +293,14 @@ def test_a_damaged_idx_file_is_named(damage, words, tmp_path):
 
 def write_folder(folder, counts, side=6, mode="RGB"):
     """PNG files, one folder per class; returns their arrays in the order of class and file name."""
-    found = []
+    pixels = []
     for name, n in counts.items():
         (folder / name).mkdir(parents=True)
         for i in range(n):
             image = Image.fromarray(images(1, 3, side)[0].transpose(1, 2, 0)).convert(mode)
             image.save(folder / name / f"{i:04}.png")
-            found.append(np.asarray(image))
-    return np.stack(found)
+            pixels.append(np.asarray(image))
+    return np.stack(pixels)
 
 
 def test_image_folders_give_classes_by_name_and_an_official_test_split(tmp_path):
@@ -318,13 +308,13 @@ def test_image_folders_give_classes_by_name_and_an_official_test_split(tmp_path)
         write_folder(tmp_path / part, counts)
         for part, counts in (("train", {"cat": 3, "ant": 2}), ("test", {"ant": 1, "cat": 1}))
     )
-    raw = load("source", "image_folder")(train=str(tmp_path / "train"), test=str(tmp_path / "test"))
+    raw = sources.image_folder(train=str(tmp_path / "train"), test=str(tmp_path / "test"))
     check(raw, "mine")
     assert raw.classes == ["ant", "cat"] and raw.labels.tolist() == [0, 0, 1, 1, 1, 0, 1]
     assert raw.official_test.tolist() == [False] * 5 + [True] * 2
     ordered = np.concatenate([train[3:], train[:3], test])
     np.testing.assert_array_equal(raw.inputs, ordered.transpose(0, 3, 1, 2))
-    alone = load("source", "image_folder")(train=str(tmp_path / "train"), mode="L", size=[4, 5])
+    alone = sources.image_folder(train=str(tmp_path / "train"), mode="L", size=[4, 5])
     assert alone.inputs.shape == (5, 1, 4, 5) and not alone.official_test.any()
 
 
@@ -371,28 +361,17 @@ def test_a_damaged_image_folder_names_the_file(damage, words, tmp_path):
 
 def test_npz_arrays_pass_through_and_other_numbers_become_floats(tmp_path):
     path, pixels = tmp_path / "mine.npz", images(6, 1, 5)
-    np.savez(
-        path,
-        inputs=pixels,
-        labels=np.arange(6) % 3,
-        official_test=np.arange(6) > 3,
-        classes=["a", "b", "c"],
-    )
-    raw = load("source", "npz")(file=str(path))
+    marks = {"official_test": np.arange(6) > 3, "classes": ["a", "b", "c"]}
+    np.savez(path, inputs=pixels, labels=np.arange(6) % 3, **marks)
+    raw = sources.npz(file=str(path))
     check(raw, "mine")
     np.testing.assert_array_equal(raw.inputs, pixels)
-    assert (
-        raw.inputs.dtype == np.uint8
-        and raw.classes == ["a", "b", "c"]
-        and raw.official_test.sum() == 2
-    )
+    assert raw.inputs.dtype == np.uint8
+    assert raw.classes == ["a", "b", "c"] and raw.official_test.sum() == 2
     np.savez(path, inputs=np.arange(12).reshape(6, 2), labels=np.arange(6, dtype=np.uint8) % 3)
-    raw = load("source", "npz")(file=str(path))
-    assert (
-        raw.inputs.dtype == np.float32
-        and raw.labels.dtype == np.int64
-        and raw.classes == ["0", "1", "2"]
-    )
+    raw = sources.npz(file=str(path))
+    assert raw.inputs.dtype == np.float32 and raw.labels.dtype == np.int64
+    assert raw.classes == ["0", "1", "2"]
 
 
 GOOD = {"inputs": np.zeros((4, 3)), "labels": np.array([0, 1, 0, 1])}
@@ -445,19 +424,18 @@ def test_an_unusable_npz_is_named(arrays, words, tmp_path):
 
 def test_a_truncated_npz_or_another_file_is_named(tmp_path):
     path = tmp_path / "mine.npz"
-    with pytest.raises(UserError, match="mine.npz: no such file"):
-        load("source", "npz")(file=str(path))
+    with pytest.raises(UserError, match=r"mine\.npz: no such file"):
+        sources.npz(file=str(path))
     np.savez(path, **GOOD)
-    whole = path.read_bytes()
-    for content in (whole[:-40], whole[:100], b"", b"text", pickle.dumps({})):
+    complete = path.read_bytes()
+    message = r"mine\.npz: cannot be read .*it must be a \.npz file without pickles"
+    for content in (complete[:-40], complete[:100], b"", b"text", pickle.dumps({})):
         path.write_bytes(content)
-        with pytest.raises(
-            UserError, match="mine.npz: cannot be read .*it must be a .npz file without pickles"
-        ):
-            load("source", "npz")(file=str(path))
+        with pytest.raises(UserError, match=message):
+            sources.npz(file=str(path))
     np.save(tmp_path / "one.npy", GOOD["inputs"])
-    with pytest.raises(UserError, match="one.npy: cannot be read .*must be a .npz"):
-        load("source", "npz")(file=str(tmp_path / "one.npy"))
+    with pytest.raises(UserError, match=r"one\.npy: cannot be read .*must be a \.npz"):
+        sources.npz(file=str(tmp_path / "one.npy"))
 
 
 def test_a_prepared_file_holds_what_the_source_gave(tmp_path):

@@ -1,16 +1,20 @@
-"""Networks: the paper's parameter counts, and G students trained together equal G trained one by one."""
+"""Networks: the paper's parameter counts, and G students trained together equal G trained alone."""
+
+import dataclasses
 
 import numpy as np
 import pytest
 import torch
+
 from conftest import RECIPE
 from ils.errors import UserError
 from ils.networks.build import build, restore
 from ils.networks.inception import Branches
 from ils.networks.layers import repeat, replace_tensors
-from ils.plan.plugins import load
+from ils.targets.methods import ils
 from ils.training.optimizers import SGD
-from ils.training.trainer import losses, train
+from ils.training.step import losses
+from ils.training.trainer import train
 
 PAPER = [
     ("lenet", {}, 62_006),
@@ -41,8 +45,9 @@ SMALL = [
     ("torchvision_resnet", {"depth": 50, "width": 4}, (3, 8, 8)),
     ("inception_v4", {"blocks": [1, 1, 1], "width": 2}, (3, 8, 8)),
 ]
-# So deep and so narrow, they amplify a difference of 1e-16 to 1e-9 in a few steps; fewer and smaller steps do not.
-GENTLE = RECIPE._replace(learning_rate=1e-3, batch_size=64)
+# So deep and so narrow, they amplify a difference of 1e-16 to 1e-9 in a few steps; fewer and
+# smaller steps do not.
+GENTLE = dataclasses.replace(RECIPE, learning_rate=1e-3, batch_size=64)
 
 
 @pytest.mark.parametrize("family, options, parameters", PAPER)
@@ -59,13 +64,13 @@ def test_one_training_step_at_the_papers_size_lowers_the_loss(family, options):
     targets, generator = torch.eye(10)[[3, 7]], torch.Generator().manual_seed(0)
     optimizer = SGD(network.parameters(), 0.01, 0.9, True, 1e-4)
     network.draw_coins(generator)
-    found = []
+    loss = []
     for _ in range(2):
-        found.append(losses(network(x), targets).sum())
+        loss.append(losses(network(x), targets).sum())
         network.zero_grad()
-        found[-1].backward()
+        loss[-1].backward()
         optimizer.step()
-    assert torch.isfinite(found[1]) and found[1] < found[0]
+    assert torch.isfinite(loss[1]) and loss[1] < loss[0]
 
 
 @pytest.mark.parametrize("family, options, shape", SMALL)
@@ -81,7 +86,7 @@ def test_students_trained_together_equal_students_trained_alone(family, options,
     def students(rows):
         network = build(family, options, shape, 3, len(rows), seed=7)
         chosen = {name: [values[row] for row in rows] for name, values in grid.items()}
-        return train(network, cell, load("method", "ils"), chosen, recipe, seed=3, title="test")
+        return train(network, cell, ils, chosen, recipe, seed=3, title="test")
 
     together, alone = students([0, 1, 2, 3]), [students([row]) for row in range(4)]
     np.testing.assert_array_equal(together.best_epoch, [student.best_epoch[0] for student in alone])
@@ -101,7 +106,8 @@ def test_stochastic_depth_skips_the_drawn_blocks_and_scales_branches_at_test_tim
     ).double()
     assert network.survival == pytest.approx((0.8, 0.6, 0.4))  # p_l = 1 - l/L (1 - 0.4), L = 3
     x = torch.randn(6, 1, 8, 8, dtype=torch.float64)
-    # With every branch's last batch norm at zero, all blocks are identities, drawn or not, scaled or not.
+    # With every branch's last batch norm at zero, all blocks are identities, drawn or not, scaled
+    # or not.
     for block in network.blocks:
         torch.nn.init.zeros_(block.bn2.weight)
     network.train()
@@ -109,7 +115,8 @@ def test_stochastic_depth_skips_the_drawn_blocks_and_scales_branches_at_test_tim
     for network.coins in ([True] * 3, [False] * 3):
         outputs.append(network(x))
     torch.testing.assert_close(outputs[0], outputs[1])
-    # A branch that is the constant 1 shifts the last block's output by its survival probability at test time.
+    # A branch that is the constant 1 shifts the last block's output by its survival probability at
+    # test time.
     torch.nn.init.ones_(network.blocks[2].bn2.bias)
     torch.nn.init.ones_(network.fc.weight)
     network.eval()
@@ -144,42 +151,33 @@ def test_the_four_stage_resnet_is_torchvisions(depth):
 
 
 def test_inception_has_the_papers_branches():
-    """Figures 3 to 9 by hand: (channels in, channels out, area of the kernel) of each convolution, and its batch norm."""
+    """Figures 3 to 9 by hand: each convolution and its batch norm.
+
+    A convolution is (channels in, channels out, area of the kernel).
+    """
 
     def parameters(*convolutions):
         return sum(a * b * area + 2 * b for a, b, area in convolutions)
 
     stem = [(3, 32, 9), (32, 32, 9), (32, 64, 9), (64, 96, 9), (160, 64, 1), (64, 96, 9)]
     stem += [(160, 64, 1), (64, 64, 7), (64, 64, 7), (64, 96, 9), (192, 192, 9)]
-    a = [
-        (384, 96, 1),
-        (384, 96, 1),
-        (384, 64, 1),
-        (64, 96, 9),
-        (384, 64, 1),
-        (64, 96, 9),
-        (96, 96, 9),
-    ]
+    a = [(384, 96, 1), (384, 96, 1), (384, 64, 1), (64, 96, 9)]
+    a += [(384, 64, 1), (64, 96, 9), (96, 96, 9)]
     reduction_a = [(384, 384, 9), (384, 192, 1), (192, 224, 9), (224, 256, 9)]
     b = [(1024, 128, 1), (1024, 384, 1), (1024, 192, 1), (192, 224, 7), (224, 256, 7)]
     b += [(1024, 192, 1), (192, 192, 7), (192, 224, 7), (224, 224, 7), (224, 256, 7)]
-    reduction_b = [
-        (1024, 192, 1),
-        (192, 192, 9),
-        (1024, 256, 1),
-        (256, 256, 7),
-        (256, 320, 7),
-        (320, 320, 9),
-    ]
+    reduction_b = [(1024, 192, 1), (192, 192, 9), (1024, 256, 1)]
+    reduction_b += [(256, 256, 7), (256, 320, 7), (320, 320, 9)]
     c = [(1536, 256, 1), (1536, 256, 1), (1536, 384, 1), (384, 256, 3), (384, 256, 3)]
     c += [(1536, 384, 1), (384, 448, 3), (448, 512, 3), (512, 256, 3), (512, 256, 3)]
-    # The stem has the first three lists of branches; then come 4 A, reduction A, 7 B, reduction B, 3 C.
+    # The stem has the first three lists of branches; then come 4 A, reduction A, 7 B, reduction B,
+    # 3 C.
     network = build("inception_v4", {}, (3, 32, 32), 10, 1, 0)
     modules = [layer for layer in network.body if isinstance(layer, Branches)]
-    found = [sum(p.numel() for p in module.parameters()) for module in modules[3:]]
+    blocks = [sum(p.numel() for p in module.parameters()) for module in modules[3:]]
     expected = [a] * 4 + [reduction_a] + [b] * 7 + [reduction_b] + [c] * 3
-    assert found == [parameters(*convolutions) for convolutions in expected]
-    everything = sum(found) + parameters(*stem) + 1536 * 10 + 10
+    assert blocks == [parameters(*convolutions) for convolutions in expected]
+    everything = sum(blocks) + parameters(*stem) + 1536 * 10 + 10
     assert everything == sum(p.numel() for p in network.parameters()) == 41_158_186
     # The grids: 32x32 up to reduction A, 16x16 up to reduction B, 8x8; the channels of the paper.
     shapes = []
@@ -225,8 +223,8 @@ def test_dropout_has_one_mask_for_all_students_and_follows_from_the_generator():
     torch.testing.assert_close(masks(0, 1)[0], first, equal_nan=True)
     assert not torch.equal(masks(1, 1)[0].nan_to_num(), first.nan_to_num())
     network.eval()
-    x, y = masks(0, 1), inputs[0]
-    assert torch.equal(*y)
+    masks(0, 1)
+    assert torch.equal(*inputs[0])
 
 
 def test_a_network_without_coins_draws_nothing():
