@@ -1,22 +1,29 @@
-"""One training step: what it may not do, what its precisions change, and its recording as a graph, played by a double."""
+"""One training step: what it may not do, what its precisions change, and its recording as a graph.
+
+A double plays the graph.
+"""
 
 import contextlib
+import dataclasses
 import types
 
 import numpy as np
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
 from conftest import RECIPE, made_up_data
 from ils.data.splits import split
 from ils.errors import UserError
 from ils.networks.build import build
 from ils.networks.layers import replace_tensors
 from ils.plan.plugins import load
+from ils.targets.methods import no_ls
 from ils.training.cell import CellData
+from ils.training.optimizers import make_optimizer
 from ils.training.step import Step
 from ils.training.trainer import train
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils._python_dispatch import TorchDispatchMode
 
 GRIDS = {
     "no_ls": {},
@@ -30,8 +37,8 @@ GRIDS = {
         "weight": [0.9, 0.5],
         "teacher_temperature": [20.0, 2.0],
         "student_temperature": [1.0, 2.0],
-    }
-    | {"times_t_squared": [0, 1]},
+        "times_t_squared": [0, 1],
+    },
 }
 NETWORKS = {
     "lenet": ("lenet", {"padding": 2}),
@@ -64,9 +71,10 @@ class Watch(TorchDispatchMode):
 
 
 class Recording(TorchDispatchMode):
-    """Plays a CUDA graph on the CPU: notes every operation with its tensors, and runs them again into these tensors.
+    """Plays a CUDA graph on the CPU: notes every operation, and runs them again.
 
-    Unlike a GPU it also executes what it notes; what was there before is put back at the end.
+    They run into the tensors that they ran into before. Unlike a GPU it also executes what it
+    notes; what was there before is put back at the end.
     """
 
     def __init__(self):
@@ -130,27 +138,19 @@ def recorded(monkeypatch):
 
 
 def students_of(make_cell, network, method, **options):
-    family, given = NETWORKS[network]
+    family, network_options = NETWORKS[network]
     cell = make_cell((1, 8, 8), pad=1, teacher=True)
     cell.teacher_logits *= 2  # as distillation has several
-    built = build(family, given, (1, 8, 8), 3, 2, seed=7)
-    return train(
-        built,
-        cell,
-        load("method", method),
-        GRIDS[method],
-        options.pop("recipe", RECIPE),
-        seed=3,
-        title="test",
-        **options,
-    )
+    built = build(family, network_options, (1, 8, 8), 3, 2, seed=7)
+    recipe = options.pop("recipe", RECIPE)
+    targets = load("method", method), GRIDS[method]
+    return train(built, cell, *targets, recipe, seed=3, title="test", **options)
 
 
 @pytest.mark.parametrize("method", GRIDS)
 def test_a_recorded_step_is_the_step(method, make_cell, recorded):
-    recipe = RECIPE._replace(
-        batch_size=8, optimizer="adam" if method == "beta" else "sgd", learning_rate=0.01
-    )
+    optimizer = "adam" if method == "beta" else "sgd"
+    recipe = dataclasses.replace(RECIPE, batch_size=8, optimizer=optimizer, learning_rate=0.01)
     step_by_step = students_of(make_cell, "lenet", method, recipe=recipe)
     assert not recorded
     replayed = students_of(make_cell, "lenet", method, recipe=recipe, cuda_graphs=True)
@@ -163,11 +163,11 @@ def test_a_recorded_step_is_the_step(method, make_cell, recorded):
 
 @pytest.mark.parametrize("network", NETWORKS)
 def test_recorded_networks_learn_as_they_do_step_by_step(network, make_cell, recorded):
-    found = [
+    step_by_step, replayed = (
         students_of(make_cell, network, "ils", cuda_graphs=graphs).train_loss
         for graphs in (False, True)
-    ]
-    np.testing.assert_array_equal(*found)
+    )
+    np.testing.assert_array_equal(replayed, step_by_step)
 
 
 @pytest.mark.parametrize(
@@ -179,17 +179,9 @@ def test_recorded_networks_learn_as_they_do_step_by_step(network, make_cell, rec
 )
 def test_a_network_that_draws_coins_is_not_recorded(options, make_cell, recorded):
     network = build(*options, (1, 8, 8), 3, 1, seed=0)
-    with pytest.raises(UserError, match="stochastic depth or dropout .* cuda_graphs: 0"):
-        train(
-            network,
-            make_cell((1, 8, 8)),
-            load("method", "no_ls"),
-            {},
-            RECIPE,
-            0,
-            "test",
-            cuda_graphs=True,
-        )
+    cell = make_cell((1, 8, 8))
+    with pytest.raises(UserError, match=r"stochastic depth or dropout .* cuda_graphs: 0"):
+        train(network, cell, no_ls, {}, RECIPE, 0, "test", cuda_graphs=True)
 
 
 @pytest.mark.parametrize("network", NETWORKS)
@@ -202,25 +194,14 @@ def test_no_step_after_the_first_waits_for_the_device(network, method, make_cell
         name: torch.tensor(values, dtype=cell.dtype).view(-1, 1, 1)
         for name, values in GRIDS[method].items()
     }
-    step = Step(
-        built,
-        cell,
-        load("method", method),
-        grid,
-        {},
-        RECIPE.make_optimizer(built.parameters()),
-        {},
-        3,
-    )
+    optimizer = make_optimizer(RECIPE, built.parameters())
+    step = Step(built, cell, load("method", method), grid, {}, optimizer, {}, 3)
     first, second, *_ = cell.batches(16, torch.Generator(), torch.Generator())
     step(*first)
     with Watch() as watch:
         step(*second)
-    assert (
-        "convolution_backward" in watch.seen
-        and "_fused_sgd_" in watch.seen
-        and not WAITING & watch.seen
-    )
+    assert {"convolution_backward", "_fused_sgd_"} <= watch.seen
+    assert not WAITING & watch.seen
 
 
 def test_what_waits_is_noticed():
@@ -234,7 +215,7 @@ def test_bfloat16_is_for_convolutions_and_products_alone():
     x = torch.randn(6, 1, 8, 8)
     types = {}
 
-    def note(layer, given, out):
+    def note(layer, inputs, out):
         types[type(layer).__name__] = out.dtype
 
     for layer in network.modules():
@@ -250,31 +231,22 @@ def test_bfloat16_is_for_convolutions_and_products_alone():
 
 @pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize(
-    "method", [name for name in GRIDS if name != "beta"]
-)  # fake tensors cannot be copied deeply
+    "method", sorted(GRIDS.keys() - {"beta"})
+)  # fake tensors have no deep copy
 def test_whatever_a_step_makes_is_on_the_gpu(network, method, monkeypatch):
-    """PyTorch's fake tensors tell of a GPU that is not there which device each operation is on; it refuses to mix them.
+    """PyTorch's fake tensors tell which device each operation is on, of a GPU that is not there.
 
-    They have no backward pass and no fused update: the test stands for these.
+    They refuse to mix devices. They have no backward pass and no fused update: the test stands for
+    these.
     """
     gpu = torch.device("cuda", 0)
     data = made_up_data((1, 8, 8))
-    parts = split(
-        data["inputs"],
-        data["labels"],
-        data["official_test"],
-        0,
-        name="made up",
-        test=0.2,
-        validation=0.25,
-    )
-    teacher = (
-        {
-            "logits": np.zeros((len(parts["train"]), 9, 3), np.float32),
-            "ids": data["ids"][parts["train"]],
-        },
-        {"temperature": 1.5},
-    )
+    arrays = data["inputs"], data["labels"], data["official_test"]
+    parts = split(*arrays, 0, name="made up", test=0.2, validation=0.25)
+    soft_targets = {
+        "logits": np.zeros((len(parts["train"]), 9, 3), np.float32),
+        "ids": data["ids"][parts["train"]],
+    }
 
     def backward(loss):
         assert loss.device == gpu
@@ -285,29 +257,16 @@ def test_whatever_a_step_makes_is_on_the_gpu(network, method, monkeypatch):
         replace_tensors(
             built, {name: tensor.to(gpu) for name, tensor in built.state_dict().items()}
         )
-        cell = CellData(data, parts, {"pad": 1, "flip": False}, gpu, [teacher] * 2)
+        cell = CellData(data, parts, {"pad": 1, "flip": False}, gpu, [soft_targets] * 2, 1.5)
         grid = {
             name: torch.tensor(values, device=gpu).view(-1, 1, 1)
             for name, values in GRIDS[method].items()
         }
-        memory = {
-            "class_distances": torch.zeros(3, 3, device=gpu)
-        }  # how many inputs a class has is known on a real device alone
-        step = Step(
-            built,
-            cell,
-            load("method", method),
-            grid,
-            {},
-            types.SimpleNamespace(step=lambda: None),
-            memory,
-            3,
-        )
+        # How many inputs a class has is known on a real device alone.
+        memory = {"class_distances": torch.zeros(3, 3, device=gpu)}
+        optimizer = types.SimpleNamespace(step=lambda: None)
+        step = Step(built, cell, load("method", method), grid, {}, optimizer, memory, 3)
+        indices, views = torch.zeros(2, 16, dtype=torch.int64, device=gpu)
         for _ in range(2):
-            step(
-                *(
-                    torch.zeros(16, dtype=dtype, device=gpu)
-                    for dtype in (torch.int64, torch.int64, torch.float32)
-                )
-            )
+            step(indices, views, torch.zeros(16, device=gpu))
         assert step.total.device == gpu
