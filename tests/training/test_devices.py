@@ -1,4 +1,7 @@
-"""GPUs: how many there are, which one a process takes, and that the workflow neither overloads one nor lets it wait."""
+"""GPUs: how many there are, and which one a process takes.
+
+And that the workflow neither overloads one nor lets it wait.
+"""
 
 import functools
 import re
@@ -7,10 +10,10 @@ import sys
 
 import pytest
 import torch
+
 from conftest import ROOT, Clone, on_gpus
 from ils.errors import UserError
 from ils.training import devices
-from ils.training import trainer as training
 
 NAMED = {
     "0": 1,
@@ -34,16 +37,17 @@ def test_gpus_are_those_of_the_machine_where_none_are_named(tmp_path):
         (tmp_path / "proc/driver/nvidia/gpus" / name).mkdir(parents=True)
     assert devices.count(None, tmp_path) == 2 and devices.count("0", tmp_path) == 1
     (tmp_path / "dev").mkdir()
-    for name in (
-        "nvidia0",
-        "nvidiactl",
-        "nvidia-uvm",
-    ):  # in a container that was given one of the two
+    for name in ("nvidia0", "nvidiactl", "nvidia-uvm"):  # a container was given one of the two
         (tmp_path / "dev" / name).touch()
     assert devices.count(None, tmp_path) == 1
 
 
-CLAIM = "import sys; from ils.training.devices import claim; print(claim(), 'torch' in sys.modules, flush=True); input()"
+CLAIM = """
+import sys
+from ils.training.devices import claim
+print(claim(), "torch" in sys.modules, flush=True)
+input()
+"""
 
 
 def test_processes_take_different_slots_and_a_killed_one_frees_its_own(tmp_path):
@@ -77,9 +81,8 @@ def test_a_folder_of_slots_that_is_none_is_one_line(tmp_path, monkeypatch):
     (folder,) = tmp_path.iterdir()
     folder.rename(tmp_path / "another")
     folder.write_text("")
-    with pytest.raises(
-        UserError, match="ils-gpu-slots-.*: cannot lock a file: File exists; set TMPDIR"
-    ):
+    message = r"ils-gpu-slots-.*: cannot lock a file: File exists; set TMPDIR"
+    with pytest.raises(UserError, match=message):
         devices.claim()
 
 
@@ -89,9 +92,9 @@ def test_a_process_takes_one_gpu_for_all_its_cells(monkeypatch, caplog):
         monkeypatch.setattr(torch.cuda, name, lambda value=value: value)
     monkeypatch.setattr(torch.cuda, "get_device_name", "model of {}".format)
     monkeypatch.setattr(devices, "claim", lambda: next(slots))
-    monkeypatch.setattr(training, "gpu", functools.cache(training.gpu.__wrapped__))
+    monkeypatch.setattr(devices, "gpu", functools.cache(devices.gpu.__wrapped__))
     with caplog.at_level("INFO"):
-        chosen = [training.choose_device(wanted) for wanted in ("cpu", "auto", "auto", "cuda")]
+        chosen = [devices.choose_device(wanted) for wanted in ("cpu", "auto", "auto", "cuda")]
     assert [str(device) for device in chosen] == ["cpu", "cuda:1", "cuda:1", "cuda:1"]
     assert caplog.messages == ["device: cuda:1, model of cuda:1"]
 
@@ -99,11 +102,8 @@ def test_a_process_takes_one_gpu_for_all_its_cells(monkeypatch, caplog):
 @pytest.fixture(scope="module")
 def clone(finished, tmp_path_factory):
     """A finished clone whose networks now ask for a GPU, of which there seems to be one."""
-    copied = Clone(
-        tmp_path_factory.mktemp("one_gpu"),
-        finished.folder,
-        [path.name for path in finished.folder.iterdir()],
-    )
+    names = [path.name for path in finished.folder.iterdir()]
+    copied = Clone(tmp_path_factory.mktemp("one_gpu"), finished.folder, names)
     copied.edit_config(on_gpus)
     copied.variables = copied.variables | {"CUDA_VISIBLE_DEVICES": "0"}
     return copied
@@ -120,7 +120,8 @@ def rounds(output):
 
 
 def test_one_gpu_job_runs_at_a_time_beside_cpu_jobs_and_waits_for_none_of_them(clone):
-    trained = [f"results/iris/MLP/seed0/{method}/shard0.safetensors" for method in ("no_ls", "ls")]
+    batch = "results/students/iris_MLP_and_1_more_seed0"
+    trained = [f"{batch}/{method}/shard0.safetensors" for method in ("no_ls", "ls")]
     replicates = [
         f"results/synthetic/{setup}/replicates{numbers}.csv"
         for setup in ("deep", "shallow")
@@ -129,9 +130,8 @@ def test_one_gpu_job_runs_at_a_time_beside_cpu_jobs_and_waits_for_none_of_them(c
     ran = list(rounds(clone.snakemake("--cores", "2", "--force", *trained, *replicates)))
     assert len(set().union(*ran)) == 6 and max(map(len, ran)) == 2
     on_gpu = [sum(message.startswith("Training") for message in messages) for messages in ran]
-    assert on_gpu[0] == 1 and on_gpu == sorted(
-        on_gpu, reverse=True
-    )  # never two, and none only when both are done
+    # Never two, and none only when both are done.
+    assert on_gpu[0] == 1 and on_gpu == sorted(on_gpu, reverse=True)
 
 
 @pytest.mark.parametrize(
@@ -150,6 +150,5 @@ def test_snakemake_is_told_the_number_of_gpus_unless_the_user_says_one_or_a_clus
     clone.variables["CUDA_VISIBLE_DEVICES"] = visible
     output = clone.snakemake(*arguments.split(), "--touch", "--force", "results/table3.tex")
     assert "(100%) done" in output
-    assert re.findall(r"^Provided resources:.*\bgpu\D+(\d+)", output, re.M) == (
-        [gpus] if gpus else []
-    )
+    provided = re.findall(r"^Provided resources:.*\bgpu\D+(\d+)", output, re.M)
+    assert provided == ([gpus] if gpus else [])
