@@ -40,30 +40,27 @@ def made_up_data(shape, classes=3, n=90, seed=0):
     }
 
 
+def made_up_split(data):
+    """The arrays of its split: 54 training samples of 90, 18 for validation, 18 for the test."""
+    sizes = {"name": "made up", "test": 0.2, "validation": 0.25}
+    return split(data["inputs"], data["labels"], data["official_test"], 0, **sizes)
+
+
 @pytest.fixture
 def make_cell():
     """Return a function (shape, pad, flip, with a teacher?) -> CellData in float64 on the CPU."""
 
     def make(shape, pad=0, flip=False, teacher=False):
         data = made_up_data(shape)
-        parts = split(
-            data["inputs"],
-            data["labels"],
-            data["official_test"],
-            0,
-            name="made up",
-            test=0.2,
-            validation=0.25,
-        )
-        soft_targets = []
+        parts = made_up_split(data)
+        soft_targets, temperature = [], None
         if teacher:
             views = (2 * pad + 1) ** 2 * (1 + flip)
             logits = np.random.default_rng(1).normal(size=(len(parts["train"]), views, 3))
-            soft_targets = [
-                ({"logits": logits, "ids": data["ids"][parts["train"]]}, {"temperature": 1.5})
-            ]
-        augmentation = {"pad": pad, "flip": flip}
-        return CellData(data, parts, augmentation, torch.device("cpu"), soft_targets, torch.float64)
+            soft_targets = [{"logits": logits, "ids": data["ids"][parts["train"]]}]
+            temperature = 1.5
+        augmentation, device = {"pad": pad, "flip": flip}, torch.device("cpu")
+        return CellData(data, parts, augmentation, device, soft_targets, temperature, torch.float64)
 
     return make
 

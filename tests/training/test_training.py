@@ -1,21 +1,36 @@
-"""The trainer: batches and views, optimizers, early stopping, divergence, and the shard files it leaves."""
+"""The trainer: batches, views, optimizers, early stopping, divergence, and the files it leaves."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from conftest import RECIPE, made_up_data
+
+from conftest import RECIPE, made_up_data, made_up_split
+from evaluate import choose
 from ils.data.samples import Samples, view_count
-from ils.data.splits import split
 from ils.errors import UserError
+from ils.files import save_arrays
 from ils.networks.build import build
 from ils.plan.grids import grid_points, shard_points
 from ils.plan.plugins import load
+from ils.plan.records import Cell, Column
 from ils.targets.inputs import Batch
 from ils.training.cell import CellData
 from ils.training.devices import choose_device
 from ils.training.optimizers import SGD, Adam
-from ils.training.students import Shards, save_shard
-from ils.training.trainer import BATCHES, losses, stream, train
+from ils.training.step import losses
+from ils.training.students import Grid, best_student, shard_arrays
+from ils.training.trainer import BATCHES, stream, train
+
+CELL = Cell("toy", "MLP", 0)
+
+
+def save_students(path, chunks, points, labels):
+    """Write a file of one cell's students, as a shard's job does."""
+    arrays = shard_arrays(chunks, labels).items()
+    named = {f"{CELL.name}/{name}": array for name, array in arrays}
+    save_arrays(path, named, cells={CELL.name: {"points": points}})
 
 
 def mlp(students=1, seed=0):
@@ -139,7 +154,7 @@ def test_students_see_the_teachers_logits_of_the_view_they_are_shown(make_cell):
         cell,
         spy,
         {},
-        RECIPE._replace(epochs=1),
+        replace(RECIPE, epochs=1),
         5,
         "spy",
     )
@@ -236,7 +251,7 @@ def test_loss_is_the_mean_cross_entropy_of_each_student():
 
 def test_the_best_validation_epoch_is_kept_and_patience_stops(make_cell):
     cell = make_cell((5,))
-    recipe = RECIPE._replace(epochs=60, learning_rate=0.5, milestones=[], patience=4)
+    recipe = replace(RECIPE, epochs=60, learning_rate=0.5, milestones=[], patience=4)
     students = train(mlp(2), cell, load("method", "ls"), {"epsilon": [0.0, 0.3]}, recipe, 0, "test")
     for g in range(2):
         ce = students.validation_ce[g]
@@ -249,7 +264,7 @@ def test_the_best_validation_epoch_is_kept_and_patience_stops(make_cell):
 
 
 def test_learning_rate_follows_the_milestones():
-    recipe = RECIPE._replace(learning_rate=1.0, decay=0.1, milestones=[2, 4])
+    recipe = replace(RECIPE, learning_rate=1.0, decay=0.1, milestones=[2, 4])
     assert [recipe.rate(epoch) for epoch in range(5)] == pytest.approx([1, 1, 0.1, 0.1, 0.01])
 
 
@@ -268,22 +283,23 @@ def test_a_student_that_diverges_is_marked_and_leaves_the_others_alone(make_cell
             students.validation_logits[g], alone.validation_logits[0], atol=1e-9
         )
 
-    labels = cell.validation_labels.numpy()
-    save_shard(
-        tmp_path / "shard0",
-        [students],
-        grid_points(grid),
-        labels,
-        "joint",
-        (0.5, 5),
-        {"device": "cpu"},
-    )
-    shards = Shards([tmp_path / "shard0"], "toy job")
-    assert shards.failed.tolist() == [False, True, False]
-    assert shards.select(labels, "joint", (0.5, 5)).index in (0, 2)
-    shards.failed[:] = True
-    with pytest.raises(UserError, match="toy job: every student"):
-        shards.select(labels, "none", (0.5, 5))
+    paths, labels = [tmp_path / "shard0", tmp_path / "shard1"], cell.validation_labels.numpy()
+    save_students(paths[0], [students], grid_points(grid), labels)
+    kept = Grid(paths[:1], CELL.name)
+    assert kept.failed.tolist() == [False, True, False]
+    column, bounds = Column("toy", "poison", "joint"), (0.5, 5.0)
+    assert choose(kept, column, bounds, "toy job")[0].index in (0, 2)
+    best = best_student(paths[:1], CELL)
+    assert best.point["epsilon"] in (0.1, 0.2) and np.isfinite(best.validation_logits).all()
+    kept.failed[:] = True
+    with pytest.raises(UserError, match="toy job poison: every student"):
+        choose(kept, replace(column, scaling="none"), bounds, "toy job")
+
+    all_failed = train(mlp(1), cell, poison, {"epsilon": [0.9]}, RECIPE, 0, "test")
+    save_students(paths[1], [all_failed], [{"epsilon": 0.9}], labels)
+    assert best_student(reversed(paths), CELL).point == best.point
+    with pytest.raises(UserError, match="toy MLP seed 0: every student of the grid diverged"):
+        best_student(paths[1:], CELL)
 
 
 def test_shards_together_are_the_grid(make_cell, tmp_path):
@@ -291,9 +307,9 @@ def test_shards_together_are_the_grid(make_cell, tmp_path):
     grid = {"epsilon": [0.0, 0.1, 0.2, 0.3], "temperature": [1, 2]}
     points = grid_points(grid)
     assert len(points) == 8 and points[1] == {"epsilon": 0.0, "temperature": 2}
-    assert sum((shard_points(grid, shard, 3) for shard in range(3)), []) == points
+    assert [point for shard in range(3) for point in shard_points(grid, shard, 3)] == points
     labels = cell.validation_labels.numpy()
-    recipe = RECIPE._replace(epochs=2)
+    recipe = replace(RECIPE, epochs=2)
 
     def trained(points):
         return train(
@@ -311,13 +327,17 @@ def test_shards_together_are_the_grid(make_cell, tmp_path):
         mine = shard_points(grid, shard, 3)
         chunks = [trained(mine[start : start + 2]) for start in range(0, len(mine), 2)]
         paths.append(tmp_path / f"shard{shard}.safetensors")
-        save_shard(paths[-1], chunks, mine, labels, "selected", (0.5, 5), {"device": "cpu"})
+        save_students(paths[-1], chunks, mine, labels)
     whole = trained(points)
-    shards = Shards(paths, "toy")
-    assert shards.points == points
-    np.testing.assert_allclose(shards.validation_logits, whole.validation_logits, atol=1e-9)
-    chosen = shards.select(labels, "selected", (0.5, 5))
-    for name, array in shards.weights(chosen.index).items():
+    joined = Grid(paths, CELL.name)
+    assert joined.points == points and joined.sizes == [3, 3, 2]
+    np.testing.assert_allclose(joined.validation_logits, whole.validation_logits, atol=1e-9)
+    chosen, _ = choose(joined, Column("LS", "ls", "selected"), (0.5, 5.0), "toy")
+    best = best_student(paths, CELL)
+    assert best.point == points[chosen.index]
+    assert np.array_equal(best.validation_logits, joined.validation_logits[chosen.index])
+    assert best.weights.keys() == whole.weights.keys()
+    for name, array in best.weights.items():
         np.testing.assert_allclose(array[0], whole.weights[name][chosen.index], atol=1e-9)
 
 
@@ -329,24 +349,16 @@ def test_the_same_seed_gives_the_same_bytes(make_cell, tmp_path):
             network, cell, load("method", "ls"), {"epsilon": [0.1, 0.2]}, RECIPE, 1, "test"
         )
         points, labels = [{"epsilon": 0.1}, {"epsilon": 0.2}], cell.validation_labels.numpy()
-        save_shard(tmp_path / run, [students], points, labels, "none", (0.5, 5), {"device": "cpu"})
+        save_students(tmp_path / run, [students], points, labels)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
 def test_soft_targets_of_other_samples_are_refused(make_cell):
     data = made_up_data((5,))
-    parts = split(
-        data["inputs"],
-        data["labels"],
-        data["official_test"],
-        0,
-        name="made up",
-        test=0.2,
-        validation=0.25,
-    )
-    teacher = {"logits": np.zeros((54, 1, 3)), "ids": np.arange(54)}, {"temperature": 1.0}
+    teacher = {"logits": np.zeros((54, 1, 3)), "ids": np.arange(54)}
+    cell = data, made_up_split(data), {"pad": 0, "flip": False}, torch.device("cpu")
     with pytest.raises(UserError, match="other training samples"):
-        CellData(data, parts, {"pad": 0, "flip": False}, torch.device("cpu"), [teacher])
+        CellData(*cell, [teacher])
 
 
 def test_a_missing_cuda_device_is_an_error_only_when_asked_for(monkeypatch):
