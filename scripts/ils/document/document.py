@@ -1,8 +1,12 @@
-r"""The reproduction as a LaTeX document: blocks of a title, a sentence and a table or figures, in the paper's order.
+r"""The reproduction as a LaTeX document: tables and figures in the paper's order.
 
-Tables are \input as they stand by themselves; here they do not float, and shrink where they are
-taller than a page.
+Each is a block of a title, a sentence and what it shows. Tables are \input as they stand by
+themselves; here they do not float, and shrink where they are taller than a page.
 """
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
 
 from ils.document.latex import escape, row
 
@@ -14,10 +18,12 @@ PREAMBLE = r"""% Compile with pdflatex in this folder.
 \usepackage[hidelinks]{hyperref}
 % The same input gives the same bytes.
 \pdfinfoomitdate=1 \pdftrailerid{} \pdfsuppressptexinfo=-1
-\setlength{\tabcolsep}{4pt}\setlength{\parindent}{0pt}\setlength{\parskip}{4pt plus 2pt}\raggedbottom
+\setlength{\tabcolsep}{4pt}\setlength{\parindent}{0pt}\setlength{\parskip}{4pt plus 2pt}
+\raggedbottom
 \newsavebox{\artefactbox}
 \newcommand{\tallest}{\dimexpr\vsize-6\baselineskip\relax}
-% Not floating, as wide as the line, and no taller than a page less the title and the sentence above it.
+% Not floating, as wide as the line, and no taller than a page less the title and the sentence
+% above it.
 \newcommand{\artefact}[1]{\begingroup
   \renewenvironment{table*}[1][]
     {\begin{lrbox}{\artefactbox}\begin{minipage}{\linewidth}\captionsetup{type=table}}
@@ -48,9 +54,15 @@ SECTIONS = [  # the paper's, and what stands in each, in its order
     ("Appendix C: critical-difference diagrams", ["fig12", "fig13", "fig14", "fig15"]),
 ]
 TITLES = {
-    "table1": "Table I", "table2": "Table II", "table3": "Table III, this run", "published/table3": "Table III, the printed values",
-    "table4": "Table IV", "table5": "Table V", "table6": "Table VI", "synthetic_differences": "To Table V: paired differences",
-}  # fmt: skip
+    "table1": "Table I",
+    "table2": "Table II",
+    "table3": "Table III, this run",
+    "published/table3": "Table III, the printed values",
+    "table4": "Table IV",
+    "table5": "Table V",
+    "table6": "Table VI",
+    "synthetic_differences": "To Table V: paired differences",
+}
 LANDSCAPE = {"table3", "published/table3", "table5", "synthetic_differences"}
 LONG = {"table5"}  # several tables, each of which may take a page
 PROSE = {
@@ -63,45 +75,41 @@ PROSE = {
 }
 
 
-def prose(text):
+def prose(text: object) -> str:
     """Return plain text as LaTeX."""
-    text = escape(text)
+    escaped = escape(text)
     for plain, latex in PROSE.items():
-        text = text.replace(plain, latex)
-    return text
+        escaped = escaped.replace(plain, latex)
+    return escaped
 
 
-def title(name):
+def title(name: str) -> str:
     """Return what an artefact is called: "Table I", "Figure 2"."""
     return TITLES.get(name) or f"Figure {int(name.removeprefix('fig'))}"
 
 
-def drawings(files, caption):
+def drawings(files: Sequence[str], caption: str) -> str:
     """Return figures, two in a row if there are several, over one caption."""
     width = r"\linewidth" if len(files) == 1 else r".49\linewidth"
     cells = [rf"\drawing[{width}]{{{file}}}" for file in files]
     rows = [r"\hfill ".join(cells[i : i + 2]) for i in range(0, len(cells), 2)]
     body = "\\\\[6pt]\n".join(rows)
-    return (
-        rf"{{\centering {body}\par}}"
-        + "\n"
-        + rf"\captionsetup{{type=figure}}\caption{{{prose(caption)}}}"
-    )
+    below = rf"\captionsetup{{type=figure}}\caption{{{prose(caption)}}}"
+    return rf"{{\centering {body}\par}}" + f"\n{below}"
 
 
-def block(name, sentence, body, above=""):
-    """Return one artefact under its title and the sentence on what reproduced, on a landscape page if it is wide."""
+def block(name: str, sentence: str, body: str, above: str = "") -> str:
+    """Return one artefact under its title and the sentence on what reproduced.
+
+    It is on a landscape page if it is wide. `above`: LaTeX over the title.
+    """
     inside, after = ("", rf"\nopagebreak {body}") if name in LONG else (f"{body}\n", "")
-    text = (
-        rf"\begin{{block}}{{{title(name)}}}{{{prose(sentence)}}}{{{above}}}"
-        + f"\n{inside}"
-        + r"\end{block}"
-        + after
-    )
+    begin = rf"\begin{{block}}{{{title(name)}}}{{{prose(sentence)}}}{{{above}}}"
+    text = f"{begin}\n{inside}" + r"\end{block}" + after
     return "\\begin{landscape}\n" + text + "\n\\end{landscape}" if name in LANDSCAPE else text
 
 
-def counts_table(counts):
+def counts_table(counts: pd.DataFrame) -> str:
     """Return a small table of counts, a DataFrame whose first column names its rows."""
     head = [prose(column) for column in counts]
     rows = [
@@ -118,17 +126,17 @@ def counts_table(counts):
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
 
 
-def document(heading, summary, artefacts, appendix):
-    """Return the whole document: a first page with its contents, the artefacts in the order of SECTIONS, the rest.
+def document(
+    heading: str, summary: str, artefacts: Mapping[str, tuple[str, str]], appendix: str
+) -> str:
+    """Return the document: a first page with its contents, the artefacts, the rest.
 
-    summary and appendix: LaTeX before and after the artefacts; artefacts: {name: (sentence,
-    LaTeX)}.
+    The artefacts are in the order of SECTIONS. summary and appendix: LaTeX before and after the
+    artefacts; artefacts: {name: (sentence, LaTeX)}.
     """
     parts = [PREAMBLE, r"\begin{document}", rf"{{\Large\textbf{{{heading}}}\par}}", summary]
     for section, names in SECTIONS:
         present = [name for name in names if name in artefacts]
-        parts += [
-            block(name, *artefacts[name], rf"\place{{{section}}}" * (name == present[0]))
-            for name in present
-        ]
+        above = [rf"\place{{{section}}}"] + [""] * len(present)
+        parts += [block(name, *artefacts[name], place) for name, place in zip(present, above)]
     return "\n\n".join([*parts, appendix, r"\end{document}"]) + "\n"

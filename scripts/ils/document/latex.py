@@ -1,4 +1,8 @@
-"""LaTeX as text: escaping, numbers with ranks, and tables made of blocks. Nothing here computes."""
+"""LaTeX as text: escaping, numbers with ranks, and tables made of blocks. It computes nothing."""
+
+from collections.abc import Sequence
+
+Blocks = Sequence[tuple[str, Sequence[Sequence[str]]]]  # (title, rows of cells) pairs, all LaTeX
 
 SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -8,18 +12,18 @@ SPECIAL = {
 }
 
 
-def escape(text):
+def escape(text: object) -> str:
     """Return `text` such that LaTeX prints it as it is."""
     return "".join(SPECIAL.get(character, character) for character in str(text))
 
 
-def number(value, decimals, bold=False, rank=None):
-    r"""Return `value` with that many decimals, such as "0.306$_{5.5}$" or "\textbf{0.706}$_{1}$"."""
+def number(value: float, decimals: int, bold: bool = False, rank: float | None = None) -> str:
+    r"""Return `value` with that many decimals: "0.306$_{5.5}$" or "\textbf{0.706}$_{1}$"."""
     text = f"{value:.{decimals}f}"
     return (rf"\textbf{{{text}}}" if bold else text) + ("" if rank is None else f"$_{{{rank:g}}}$")
 
 
-def row(cells):
+def row(cells: Sequence[str]) -> str:
     r"""Return one line of a table: cells, already LaTeX, between & and with \\ at the end.
 
     A first cell that begins with [ or * would be read as an option of the \\ before it.
@@ -27,14 +31,21 @@ def row(cells):
     return "{}" * cells[0].startswith(("[", "*")) + " & ".join(cells) + r" \\"
 
 
-def wide_table(caption, label, header, blocks, columns=None):
-    r"""Return a table* as wide as the page at most; `columns` is LaTeX's own specification, else all are l.
+def wide_table(
+    caption: str,
+    label: str,
+    header: Sequence[str],
+    blocks: Blocks,
+    columns: str | None = None,
+) -> str:
+    r"""Return a table* as wide as the page at most.
 
-    header: the column heads. blocks: (title, rows) pairs, each set under its title. All of it, the
-    caption too, is LaTeX already. Numbers align on the left, because the ranks behind them differ
-    in width and the digits before the point hardly do.
+    header: the column heads. blocks: rows, each set of them under its title. All of it, the caption
+    too, is LaTeX already. `columns` is LaTeX's specification of them, without it all are l: numbers
+    align on the left, because the ranks behind them differ in width and the digits before the point
+    hardly do.
     """
-    body = []
+    body: list[str] = []
     for title, rows in blocks:
         body += [
             r"\midrule",

@@ -1,30 +1,41 @@
-"""Tables as HTML pages that need nothing else: what results/report.html shows and a browser opens by itself."""
+"""Tables as HTML pages that need nothing else.
+
+They are what results/report.html shows and a browser opens by itself.
+"""
 
 import base64
 from html import escape
+from typing import Any
 
 import pandas as pd
 
 STYLE = """
 body { font: 13px/1.4 system-ui, sans-serif; color: #1f2937; margin: 24px; }
-h1 { font-size: 20px; margin: 0 0 4px; } p { margin: 0 0 12px; max-width: 80ch; } a { color: #1d4ed8; }
+h1 { font-size: 20px; margin: 0 0 4px; } p { margin: 0 0 12px; max-width: 80ch; } \
+a { color: #1d4ed8; }
 table { border-collapse: collapse; margin: 0 0 20px; }
-th, td { padding: 3px 8px; text-align: left; vertical-align: top; border-bottom: 1px solid #e5e7eb; max-width: 52ch; }
+th, td { padding: 3px 8px; text-align: left; vertical-align: top; \
+border-bottom: 1px solid #e5e7eb; max-width: 52ch; }
 th { background: #f3f4f6; border-bottom: 2px solid #9ca3af; }
 table.sorted th { position: sticky; top: 0; cursor: pointer; }
 td.long { min-width: 26ch; }
-td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; } sub { color: #6b7280; }
+td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; } \
+sub { color: #6b7280; }
 td.holds { background: #d1fae5; } td.fails { background: #fecaca; } td.open { background: #f3f4f6; }
 td.true { background: #fef3c7; }
-input { font: inherit; padding: 4px 8px; margin: 0 0 10px; width: 30ch; } pre { background: #f3f4f6; padding: 12px; }
+input { font: inherit; padding: 4px 8px; margin: 0 0 10px; width: 30ch; } \
+pre { background: #f3f4f6; padding: 12px; }
 """
 # Rows that hold every word typed; a click on a head sorts by its column, a second one the other way
 # round.
 SCRIPT = """
-const table = document.querySelector("table.sorted"), body = table.tBodies[0], box = document.querySelector("input");
+const table = document.querySelector("table.sorted"), body = table.tBodies[0], \
+box = document.querySelector("input");
 box.oninput = () => { const words = box.value.toLowerCase().split(/\\s+/);
-  for (const row of body.rows) row.hidden = !words.every(word => row.textContent.toLowerCase().includes(word)); };
-[...table.tHead.rows[0].cells].forEach((head, column) => { let sign = -1; head.onclick = () => { sign = -sign;
+  for (const row of body.rows) row.hidden = \
+!words.every(word => row.textContent.toLowerCase().includes(word)); };
+[...table.tHead.rows[0].cells].forEach((head, column) => { let sign = -1; \
+head.onclick = () => { sign = -sign;
   const key = row => row.cells[column].dataset.value ?? row.cells[column].textContent;
   const compare = (a, b) => isNaN(a) || isNaN(b) ? a.localeCompare(b) : a - b;
   body.append(...[...body.rows].sort((a, b) => sign * compare(key(a), key(b)))); }; });
@@ -32,33 +43,30 @@ box.oninput = () => { const words = box.value.toLowerCase().split(/\\s+/);
 VERDICTS = ["holds", "fails", "not significant", "undecidable", "not measured"]
 
 
-def cell(value, rank=None, best=False):
+def kind_of(text: str, true: bool) -> str:
+    """The class of a cell of text, "" for none: a verdict, what is true, or a long text."""
+    if text in VERDICTS:
+        return text if text in VERDICTS[:2] else "open"
+    return "true" if true else "long" * (len(text) > 50)
+
+
+def cell(value: Any, rank: float | None = None, best: bool = False) -> str:
     """Return one cell; a number keeps four digits in sight and all of them for sorting."""
     if pd.isna(value):
         return "<td></td>"
     if isinstance(value, (bool, str)) or not pd.api.types.is_number(value):
-        kind = (
-            "open"
-            if value in VERDICTS[2:]
-            else value
-            if value in VERDICTS
-            else "true"
-            if value is True
-            else ""
-        )
-        kind = kind or "long" * (len(str(value)) > 50)
-        return (
-            f'<td class="{kind}">{escape(str(value))}</td>'
-            if kind
-            else f"<td>{escape(str(value))}</td>"
-        )
+        kind = kind_of(str(value), value is True)
+        return (f'<td class="{kind}">' if kind else "<td>") + f"{escape(str(value))}</td>"
     text = f"{value:.4g}" if isinstance(value, float) else str(value)
     text = (f"<b>{text}</b>" if best else text) + ("" if rank is None else f"<sub>{rank:g}</sub>")
     return f'<td class="number" data-value="{value}">{text}</td>'
 
 
-def table(frame, kind="sorted"):
-    """Return a DataFrame as a table; a column "X rank" becomes the subscripts of column "X", whose best are bold."""
+def table(frame: pd.DataFrame, kind: str = "sorted") -> str:
+    """Return a DataFrame as a table.
+
+    A column "X rank" becomes the subscripts of column "X", whose best are bold.
+    """
     ranks = {column: frame[f"{column} rank"] for column in frame if f"{column} rank" in frame}
     shown = [
         column for column in frame if column.removesuffix(" rank") not in ranks or column in ranks
@@ -80,24 +88,29 @@ def table(frame, kind="sorted"):
     )
 
 
-def counts(frame, rows, columns):
-    """Return how often each pair of values of two columns occurs, rows in order of appearance, as a DataFrame."""
-    found, values = pd.crosstab(frame[rows], frame[columns]), frame[columns].unique()
+def counts(frame: pd.DataFrame, rows: str, columns: str) -> pd.DataFrame:
+    """Return how often each pair of values of two columns occurs, rows in order of appearance."""
+    pairs, values = pd.crosstab(frame[rows], frame[columns]), frame[columns].unique()
     ordered = [value for value in VERDICTS if value in values] or sorted(values)
-    return found.reindex(index=frame[rows].unique(), columns=ordered).reset_index()
+    return pairs.reindex(index=frame[rows].unique(), columns=ordered).reset_index()
 
 
-def page(title, sentence, body):
-    """Return a whole page."""
+def page(title: str, sentence: str, body: str) -> str:
+    """Return a page with its heading, a sentence and the `body`, which is HTML already."""
     head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{STYLE}</style>'
     body = f"<h1>{escape(title)}</h1>\n<p>{escape(sentence)}</p>\n{body}"
     return f'<!doctype html><html lang="en"><head>{head}</head><body>\n{body}\n</body></html>\n'
 
 
-def browser(frame, name, counted=None):
-    """Return the body of a page on a table: what it counts, if anything, a search box, the table, a link to save it as csv."""
+def browser(frame: pd.DataFrame, name: str, counted: tuple[str, str] | None = None) -> str:
+    """Return the body of a page on a table: a link to save it as csv, a search box, the table.
+
+    `counted`: two columns whose values are counted above it.
+    """
     text = frame.to_csv(index=False, lineterminator="\n")
     data = base64.b64encode(text.encode()).decode()
-    link = f'<p><a download="{name}.csv" href="data:text/csv;base64,{data}">Save as csv</a>, with every digit.</p>'
+    save = f'<a download="{name}.csv" href="data:text/csv;base64,{data}">Save as csv</a>'
+    link = f"<p>{save}, with every digit.</p>"
     above = table(counts(frame, *counted), "counts") if counted else ""
-    return f'{link}{above}<input placeholder="Show rows with ...">\n{table(frame)}<script>{SCRIPT}</script>'
+    box = '<input placeholder="Show rows with ...">'
+    return f"{link}{above}{box}\n{table(frame)}<script>{SCRIPT}</script>"
