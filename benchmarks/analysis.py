@@ -17,7 +17,7 @@ sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests")]
 
 import made_up
 import yaml
-from ils.plan.checks import columns
+from ils.plan.plan import Plan
 
 # dataset: (test samples, classes, networks), and the epochs of all
 PAPER = {"CIFAR10": (10_000, 10, 5), "CIFAR100": (10_000, 100, 5), "SVHN": (26_032, 10, 1)}, 500
@@ -78,21 +78,15 @@ def main():
     grids = {method["name"]: method["grid"] for method in config["methods"]}
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "study.yaml").write_text(yaml.safe_dump(config))
-        for experiment in config["experiments"]:
-            for seed in config["seeds"]:
-                pair = Path(
-                    folder, "results", experiment["dataset"], experiment["network"], f"seed{seed}"
-                )
-                samples, classes, _ = sizes[experiment["dataset"]]
-                made_up.predictions(
-                    pair / "predictions.safetensors",
-                    columns(config),
-                    grids,
-                    samples,
-                    classes,
-                    epochs,
-                    seed,
-                )
+        plan = Plan(config)
+        for batch in plan.batches.values():
+            made_up.predictions(
+                Path(folder, f"results/predictions/{batch.name}.safetensors"),
+                plan.columns,
+                grids,
+                {cell: sizes[cell.dataset][:2] for cell in batch.cells},
+                epochs,
+            )
         workflow = [
             sys.executable,
             "-m",

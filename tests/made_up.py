@@ -1,42 +1,64 @@
 """Made-up files as the workflow's rules leave them, for tests and benchmarks of what reads them."""
 
 import numpy as np
+
 from ils.files import save_arrays
 from ils.plan.grids import grid_points
+from ils.plan.records import Cell
+
+CELL = Cell("made_up", "MLP", 0)
 
 
-def predictions(path, columns, grids, samples=60, classes=3, epochs=12, seed=0, failed=()):
-    """Write a predictions file of `columns` ({column, method, scaling}) and `grids` {method: {name: values}}.
+def predictions(path, columns, grids, sizes, epochs=12, failed=()):
+    """Write a predictions file; each column chooses the last student of its grid.
 
-    Each column chooses the last student of its grid; `failed` lists (method, index) of students that diverged.
+    columns: mappings {column, method, scaling}; grids: {method: {name: values}}; sizes: of each
+    cell, {cell: (samples, classes)}; `failed` lists (method, index) of students that diverged.
     """
-    rng = np.random.default_rng(seed)
-    labels = rng.integers(classes, size=samples)
-    arrays, selected = {"labels": labels, "ids": np.arange(samples)}, []
+    arrays, cells = {}, {}
     points = {method: grid_points(grid) for method, grid in grids.items()}
+    for cell, size in sizes.items():
+        rng = np.random.default_rng(cell.seed)
+        own = curves_of(points, epochs, failed, rng) | logits_of(columns, *size, rng)
+        arrays |= {f"{cell.name}/{name}": array for name, array in own.items()}
+        selected = [selection(column, points, epochs - cell.seed % 3) for column in columns]
+        cells[cell.name] = {"selected": selected, "grids": points}
+    save_arrays(path, arrays, cells=cells)
+
+
+def curves_of(points, epochs, failed, rng):
+    """The history of all students, falling in each epoch."""
+    arrays, falling = {}, 0.2 + 2 / np.arange(1, epochs + 1)
     for method, own in points.items():
         noise = rng.uniform(0.9, 1.1, size=(2, len(own), epochs))
-        for name, curve in zip(
-            ("train_loss", "validation_ce"), noise * (0.2 + 2 / np.arange(1, epochs + 1))
-        ):
+        for name, curve in zip(("train_loss", "validation_ce"), noise * falling):
             arrays[f"curves/{method}/{name}"] = curve.astype(np.float32)
-        arrays[f"curves/{method}/failed_epoch"] = np.array(
-            [(method, g) in failed for g in range(len(own))], np.int64
-        )
+        marks = [(method, index) in failed for index in range(len(own))]
+        arrays[f"curves/{method}/failed_epoch"] = np.array(marks, np.int64)
+    return arrays
+
+
+def logits_of(columns, samples, classes, rng):
+    """Labels, ids and the logits of every column, the sharper the later it comes."""
+    labels = rng.integers(classes, size=samples)
+    arrays = {"labels": labels, "ids": np.arange(samples)}
     for number, column in enumerate(columns):
-        own, sharpness = points[column["method"]], 2 + number / 3
-        logits = sharpness * (
-            np.eye(classes)[labels] + rng.normal(scale=0.7, size=(samples, classes))
-        )
+        noise = rng.normal(scale=0.7, size=(samples, classes))
+        logits = (2 + number / 3) * (np.eye(classes)[labels] + noise)
         arrays[f"logits/{column['column']}"] = logits.astype(np.float32)
-        about = {
-            "temperature": 1.0,
-            "best_epoch": epochs - seed % 3,
-            "validation_ce": 0.3,
-            "students": len(own),
-            "diverged": 0,
-        }
-        selected.append(
-            {"method": column["column"], "index": len(own) - 1, "point": own[-1]} | about
-        )
-    save_arrays(path, arrays, selected=selected, grids=points)
+    return arrays
+
+
+def selection(column, points, epoch):
+    """How a column was selected, as `evaluate` says."""
+    own = points[column["method"]]
+    return {
+        "method": column["column"],
+        "index": len(own) - 1,
+        "point": own[-1],
+        "temperature": 1.0,
+        "best_epoch": epoch,
+        "validation_ce": 0.3,
+        "students": len(own),
+        "diverged": 0,
+    }

@@ -1,6 +1,7 @@
-"""Figures of a pair: the arrangement of grids, what the scripts write, and that everything is on the page and apart."""
+"""Figures of a pair: how grids are arranged, what the scripts write, that all is on the page."""
 
 import itertools
+from dataclasses import replace
 
 import matplotlib.text
 import numpy as np
@@ -248,9 +249,11 @@ MAGIC = {"pdf": b"%PDF-", "png": b"\x89PNG\r\n\x1a\n"}
 
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_the_scripts_write_every_figure_in_both_formats(tmp_path, seeds):
-    predictions = [tmp_path / f"seed{seed}.safetensors" for seed in range(seeds)]
-    for seed, path in enumerate(predictions):
-        made_up.predictions(path, SMALL_COLUMNS, SMALL_GRID, seed=seed, failed=[("ils", 2)])
+    cells = [replace(made_up.CELL, seed=seed) for seed in range(seeds)]
+    path = tmp_path / "predictions.safetensors"
+    sizes, failed = dict.fromkeys(cells, (60, 3)), [("ils", 2)]
+    made_up.predictions(path, SMALL_COLUMNS, SMALL_GRID, sizes, failed=failed)
+    predictions = [(path, cell.name) for cell in cells]
     outputs = {
         kind: [tmp_path / kind / f"pair.{ending}" for ending in MAGIC]
         for kind in ("reliability", "classwise", "grids", "training")
@@ -260,24 +263,19 @@ def test_the_scripts_write_every_figure_in_both_formats(tmp_path, seeds):
         for kinds in (("reliability", "classwise"), ("grids", "training"))
     )
     calibration_figures(
-        "iris, MLP", predictions, [column["column"] for column in SMALL_COLUMNS], first
+        "iris, MLP", predictions, first, [column["column"] for column in SMALL_COLUMNS]
     )
-    training_figures(
-        "iris, MLP",
-        predictions,
-        SMALL_COLUMNS,
-        {method: list(grid) for method, grid in SMALL_GRID.items()},
-        second,
-    )
+    names = {method: list(grid) for method, grid in SMALL_GRID.items()}
+    training_figures("iris, MLP", predictions, second, SMALL_COLUMNS, names)
     for path in itertools.chain(*outputs.values()):
         assert path.read_bytes().startswith(MAGIC[path.suffix[1:]])
 
 
 def test_evaluate_hands_on_the_curves_of_every_student():
     """The predictions file's names are those that the drawing reads."""
-    from ils.training.students import Shards
+    from ils.training.students import Grid
 
-    grid = object.__new__(Shards)
+    grid = object.__new__(Grid)
     grid.failed_epoch, grid.train_loss, grid.validation_ce = (
         np.array([0, 2]),
         np.eye(2),
