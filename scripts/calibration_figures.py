@@ -1,4 +1,5 @@
-"""Draw the reliability diagrams of every pair: of the predicted class (Eq. 1) and classwise (Eq. 2)."""
+"""Draw the reliability diagrams of every pair: of the predicted class (Eq. 1) and classwise (Eq.
+2)."""
 
 import numpy as np
 
@@ -16,8 +17,8 @@ BINS_OF = {"reliability": confidence_bins, "classwise": classwise_bins}
 def calibration_figures(title, predictions, outputs, columns):
     """Draw a pair's figures, `outputs` {"reliability": paths, "classwise": paths}.
 
-    predictions: (file, cell) of each seed, whose test samples are pooled; columns: those of Table III
-    in the order of the panels.
+    predictions: (file, cell) of each seed, whose test samples are pooled; columns: those of Table
+    III in the order of the panels.
     """
     names = [f"logits/{column}" for column in columns]
     seeds = [load_arrays(path, ["labels", *names], f"{cell}/")[0] for path, cell in predictions]

@@ -15,7 +15,8 @@ def compute_metrics(predictions, cells, draws, metrics, intervals):
     """Read the files of predictions that hold `cells` (`records.Cell`s) and write two csv files.
 
     predictions: one path a cell. metrics: one row per dataset, network, seed and method; intervals:
-    one per metric of each, with its standard error and 95 % interval from so many bootstrap `draws`.
+    one per metric of each, with its standard error and 95 % interval from so many bootstrap
+    `draws`.
     """
     rows, spreads = [], []
     for path, cell in zip(predictions, cells, strict=True):

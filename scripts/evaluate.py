@@ -1,4 +1,5 @@
-"""Select every column's student by validation data and take what it says of the test split: the only place that reads that."""
+"""Select every column's student by validation data and take what it says of the test split: the
+only place that reads that."""
 
 from ils.errors import UserError
 from ils.evaluation.selection import select
@@ -30,10 +31,10 @@ def choose(grid, column, bounds, title):
 def evaluate(evaluation, students, test_logits, bounds, output):
     """Write per cell the test logits of every column of Table III, divided by its temperature.
 
-    evaluation: a `records.Evaluation`; students, test_logits: {method: the files of its shards}. With
-    logits/{column} (N_test, K) go the test labels and ids and the training curves of all students,
-    so that the analysis need not read the shards; as metadata by cell how each column was selected,
-    and the grid points.
+    evaluation: a `records.Evaluation`; students, test_logits: {method: the files of its shards}.
+    With logits/{column} (N_test, K) go the test labels and ids and the training curves of all
+    students, so that the analysis need not read the shards; as metadata by cell how each column was
+    selected, and the grid points.
     """
     arrays, cells = {}, {}
     for cell in evaluation.cells:

@@ -1,4 +1,5 @@
-"""Forecast what a study will cost on this machine's device: measure some training steps of every pair, and multiply."""
+"""Forecast what a study will cost on this machine's device: measure some training steps of every
+pair, and multiply."""
 
 import pandas as pd
 import torch
@@ -17,20 +18,24 @@ def short(number):
 
 
 def advice(table, hours_per_job):
-    """Say in one line whether the longest job keeps to `hours_per_job`, and what `hours` to give each experiment."""
+    """Say in one line whether the longest job keeps to `hours_per_job`, and what `hours` to give
+    each experiment."""
     longest, student = table["longest_job_hours"].max(), table["hours"].max()
     verdict = "exceeds" if longest > hours_per_job else "keeps to"
-    line = f"The longest job takes {short(longest)} h, which {verdict} hours_per_job ({hours_per_job:g}). The column `hours` "
-    line += "is what to write into the config as `hours` of each experiment"
+    line = f"The longest job takes {short(longest)} h, which {verdict} hours_per_job "
+    line += f"({hours_per_job:g}). The column `hours` is what to write into the config as `hours` "
+    line += "of each experiment"
     if student > hours_per_job:
         line += f", after raising hours_per_job above {short(student)}: one student cannot be split"
     return f"{line}."
 
 
 def write_forecast(config, data, output):
-    """Write the rows of `ils.training.forecast.forecast` and the device as a csv file to `output`, and print them.
+    """Write the rows of `ils.training.forecast.forecast` and the device as a csv file to `output`,
+    and print them.
 
-    config: the study's, without its synthetic section; data: the prepared files of the datasets that have no `expect`.
+    config: the study's, without its synthetic section; data: the prepared files of the datasets
+    that have no `expect`.
     """
     torch.set_num_threads(1)  # as the training jobs do: a device-hour on a CPU is one core's
     device = choose_device(config["device"])

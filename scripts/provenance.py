@@ -1,10 +1,12 @@
-"""Write down what ran: the resolved config, versions, machine and commit, as JSON and as a page for the report."""
+"""Write down what ran: the resolved config, versions, machine and commit, as JSON and as a page for
+the report."""
 
 import json
 from html import escape
 from pathlib import Path
 
 import pandas as pd
+
 from ils.document.pages import page, table
 from ils.document.provenance import facts
 from ils.files import write_text
@@ -29,7 +31,8 @@ def listing(found):
 
 
 def provenance(config, settings, config_file, repository, caption, output, html):
-    """config: every setting; settings: the same to read; config_file: its name; repository: the folder of the code."""
+    """config: every setting; settings: the same to read; config_file: its name; repository: the
+    folder of the code."""
     found = {
         "config_file": config_file,
         "device": config["device"],

@@ -1,4 +1,4 @@
-"""Let a method's best student say what it thinks of every training sample, in each augmented view."""
+"""Let a method's best student say what it thinks of every training sample, in each view."""
 
 import numpy as np
 import torch
@@ -12,7 +12,8 @@ from ils.training.students import best_student
 
 
 def soft_targets(plans, data, splits, students, output):
-    """Write per cell the logits (N_train, views, K) and the samples' ids (N_train,), in the split's order.
+    """Write per cell the logits (N_train, views, K) and the samples' ids (N_train,), in the split's
+    order.
 
     plans: the `records.CellPlan` of each cell, with its `data` and `splits`; students: the files of
     the teaching method's shards.

@@ -1,4 +1,5 @@
-"""Measure how many students of each network train fastest together on this machine's device, and suggest it for the config."""
+"""Measure how many students of each network train fastest together on this machine's device, and
+suggest it for the config."""
 
 import pandas as pd
 import torch
@@ -12,9 +13,11 @@ from ils.training.forecast import speeds
 
 
 def write_speeds(config, data, output):
-    """Write the rows of `ils.training.forecast.speeds` as a csv file to `output`, and print what to write into the config.
+    """Write the rows of `ils.training.forecast.speeds` as a csv file to `output`, and print what to
+    write into the config.
 
-    config: the study's, without its synthetic section; data: the prepared files of the datasets that have no `expect`.
+    config: the study's, without its synthetic section; data: the prepared files of the datasets
+    that have no `expect`.
     """
     torch.set_num_threads(1)  # as the training jobs do
     plan = Plan(config)

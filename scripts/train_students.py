@@ -1,4 +1,5 @@
-"""Train one shard of a method's grid of students in a batch of cells, one after another; a teacher is a method, too."""
+"""Train one shard of a method's grid of students in a batch of cells, one after another; a teacher
+is a method, too."""
 
 import torch
 
@@ -10,11 +11,12 @@ from ils.training.shard import Inputs, train_shard
 
 
 def train_students(training, shard, inputs, students, test_logits, code, minutes):
-    """Write the students of all cells, and what they say of the test split; see `ils.training.students`.
+    """Write the students of all cells, and what they say of the test split; see
+    `ils.training.students`.
 
     training: a `records.Training`; inputs: the `Inputs` of each cell. A checkpoint is kept every so
-    many `minutes`, and a killed job goes on from it unless what it is told, its inputs or its `code`
-    (files, too) changed.
+    many `minutes`, and a killed job goes on from it unless what it is told, its inputs or its
+    `code` (files, too) changed.
     """
     torch.set_num_threads(1)  # several processes use the cores better than several threads
     points = shard_points(training.grid, shard, training.shards)

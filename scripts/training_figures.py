@@ -15,8 +15,8 @@ CURVES = ("train_loss", "validation_ce", "failed_epoch")
 def training_figures(title, predictions, outputs, columns, hyperparameters):
     """Draw a pair's figures, `outputs` {"grids": paths, "training": paths}.
 
-    predictions: (file, cell) of each seed; columns: mappings {column, method, scaling} of Table III;
-    hyperparameters: {method: names in the grid's order}.
+    predictions: (file, cell) of each seed; columns: mappings {column, method, scaling} of Table
+    III; hyperparameters: {method: names in the grid's order}.
     """
     labels = {c["method"]: c["column"] for c in columns if c["scaling"] == "none"}
     names = [f"curves/{method}/{curve}" for method in labels for curve in CURVES]

@@ -1,1 +1,1 @@
-"""Instance-based label smoothing: targets, students trained together, calibration metrics and their analysis."""
+"""Instance-based label smoothing: targets, students trained together, metrics and analysis."""

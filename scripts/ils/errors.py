@@ -4,9 +4,11 @@ MOST = 1000  # characters; what is at fault stands at the start, what to do at t
 
 
 class UserError(Exception):
-    """One line that names the key, file or job at fault and says what to do; shown without a traceback.
+    """One line that names the key, file or job at fault and says what to do; shown without a
+    traceback.
 
-    File names and the words of other libraries may hold anything: line breaks and control characters are written out.
+    File names and the words of other libraries may hold anything: line breaks and control
+    characters are written out.
     """
 
     def __init__(self, message):

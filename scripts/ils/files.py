@@ -1,6 +1,8 @@
-"""Files that stages hand to each other: safetensors for arrays, csv and json for tables, never pickles.
+"""Files that stages hand to each other: safetensors for arrays, csv and json for tables, never
+pickles.
 
-Every file is written under a temporary name beside its own and renamed when complete, so a file that exists is whole.
+Every file is written under a temporary name beside its own and renamed when complete, so a file
+that exists is whole.
 """
 
 import contextlib
@@ -18,13 +20,15 @@ from ils.errors import UserError
 
 @contextlib.contextmanager
 def writing(path):
-    """Turn what the system has against writing `path` (a full disk, no right to) into a UserError that names it."""
+    """Turn what the system has against writing `path` (a full disk, no right to) into a UserError
+    that names it."""
     try:
         yield
     except OSError as error:
         reason = error.strerror or error
         raise UserError(
-            f"{path}: cannot write: {reason}; free some space or check the folder's rights, and run again"
+            f"{path}: cannot write: {reason}; free some space or check the folder's rights, "
+            "and run again"
         ) from error
 
 
@@ -44,10 +48,11 @@ def atomic(path):
 
 
 def save_arrays(path, arrays, **metadata):
-    """Write a mapping of name to numpy array, and JSON-serialisable metadata, as one safetensors file.
+    """Write a mapping of name to numpy array, and JSON-serialisable metadata, as one safetensors
+    file.
 
-    The same arrays and metadata give the same bytes: safetensors orders the arrays itself but not its metadata, so
-    all of it goes under one key as sorted JSON, with a checksum of each array.
+    The same arrays and metadata give the same bytes: safetensors orders the arrays itself but not
+    its metadata, so all of it goes under one key as sorted JSON, with a checksum of each array.
     """
     from safetensors.numpy import save
 
@@ -66,7 +71,8 @@ def crc32(array):
 
 
 class Content(dict):
-    """What the file `path` holds, by name; to look for something else there is the user's error, not a KeyError."""
+    """What the file `path` holds, by name; to look for something else there is the user's error,
+    not a KeyError."""
 
     def __init__(self, path, found):
         super().__init__(found)
@@ -74,13 +80,15 @@ class Content(dict):
 
     def __missing__(self, name):
         raise UserError(
-            f"{self.path}: lacks {name}, so it is another file than it should be; delete it and run again"
+            f"{self.path}: lacks {name}, so it is another file than it should be; "
+            "delete it and run again"
         )
 
 
 @contextlib.contextmanager
 def reading(path):
-    """Turn whatever the reading of a missing, damaged or foreign file raises into a UserError that names it."""
+    """Turn whatever the reading of a missing, damaged or foreign file raises into a UserError that
+    names it."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise OSError("it is no file")  # a pipe would wait, and a device not end
@@ -101,8 +109,9 @@ def reading(path):
 def load_arrays(path, names=None, under=""):
     """Return (arrays, metadata) of a file written by `save_arrays`; `names` limits what is read.
 
-    under: only arrays whose names begin so are read, and are called by what follows. Raises UserError when the file is
-    missing, is no safetensors file, lacks one of `names` or anything `under`, or differs from what was written.
+    under: only arrays whose names begin so are read, and are called by what follows. Raises
+    UserError when the file is missing, is no safetensors file, lacks one of `names` or anything
+    `under`, or differs from what was written.
     """
     from safetensors import safe_open
 
@@ -110,7 +119,9 @@ def load_arrays(path, names=None, under=""):
         with safe_open(path, framework="numpy") as file:
             content = json.loads(file.metadata()["json"])
             present = {name.removeprefix(under) for name in file.keys() if name.startswith(under)}  # noqa: SIM118
-            if missing := set(names or ()) - present or ({under} if under and not present else set()):
+            if missing := set(names or ()) - present or (
+                {under} if under and not present else set()
+            ):
                 lacking = ", ".join(sorted(missing))
                 raise UserError(
                     f"{path}: lacks the array(s) {lacking}; delete the file and run again"
@@ -151,14 +162,16 @@ def write_text(path, text):
 
 
 def write_csv(path, frame):
-    """Write a pandas DataFrame without its index; floats with as many digits as `read_csv` needs to lose nothing."""
+    """Write a pandas DataFrame without its index; floats with as many digits as `read_csv` needs to
+    lose nothing."""
     write_text(path, frame.to_csv(index=False, lineterminator="\n"))
 
 
 def read_csv(path, columns=()):
     """Return the DataFrame that `write_csv` wrote, every float exact.
 
-    Raises UserError when the file is missing, damaged, cut off within a line, or lacks one of `columns`.
+    Raises UserError when the file is missing, damaged, cut off within a line, or lacks one of
+    `columns`.
     """
     import pandas as pd
 

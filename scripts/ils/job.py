@@ -25,20 +25,23 @@ DISK = (
 
 
 class LogFile(logging.FileHandler):
-    """A log file which a disk that becomes full ends with one warning, not with a traceback for every line."""
+    """A log file which a disk that becomes full ends with one warning, not with a traceback for
+    every line."""
 
-    def handleError(self, record):
+    def handleError(self, record):  # noqa: N802 (logging's name)
         print(
-            f"warning: {self.baseFilename}: cannot write the log: {sys.exc_info()[1]}; the job goes on",
+            f"warning: {self.baseFilename}: cannot write the log: {sys.exc_info()[1]}; "
+            "the job goes on",
             file=sys.stderr,
         )
-        self.emit = lambda record: None
+        setattr(self, "emit", lambda record: None)  # noqa: B010
 
 
 def keep_freed_memory():
     """Let glibc keep what is freed instead of giving it back to the system.
 
-    Every mini-batch frees and asks for the same tensors; mapping them anew took a fifth of LeNet's training time.
+    Every mini-batch frees and asks for the same tensors; mapping them anew took a fifth of LeNet's
+    training time.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
@@ -54,7 +57,8 @@ def keep_freed_memory():
 
 @contextlib.contextmanager
 def on_disk():
-    """Turn what a full or read-only disk raises where no file of ours is written, for example a cache, into a UserError."""
+    """Turn what a full or read-only disk raises where no file of ours is written, for example a
+    cache, into a UserError."""
     try:
         yield
     except OSError as error:
@@ -75,8 +79,9 @@ def tell(level, message):
 def run(function, snakemake, **arguments):
     """Call `function(**arguments)` as the body of a Snakemake job.
 
-    Lines go to the rule's log file. A UserError, or a full disk, ends the job with its one line on the terminal and in the
-    log; any other exception leaves its traceback in the log, because it is a defect and not the user's.
+    Lines go to the rule's log file. A UserError, or a full disk, ends the job with its one line on
+    the terminal and in the log; any other exception leaves its traceback in the log, because it is
+    a defect and not the user's.
     """
     wildcards = " ".join(f"{key}={value}" for key, value in snakemake.wildcards.items())
     job, path = f"{snakemake.rule} {wildcards}".strip(), Path(snakemake.log[0])

@@ -1,4 +1,5 @@
-"""Probabilities of logits (..., N, K), any number of models, N samples, K classes; labels (N,) or (..., N)."""
+"""Probabilities of logits (..., N, K), any number of models, N samples, K classes; labels (N,) or
+(..., N)."""
 
 import numpy as np
 
@@ -25,5 +26,6 @@ def true_class(values, labels):
 
 
 def cross_entropy(logits, labels):
-    """Mean -log p_t in nats, from logits: a probability that underflows to 0 would make it infinite."""
+    """Mean -log p_t in nats, from logits: a probability that underflows to 0 would make it
+    infinite."""
     return -true_class(log_softmax(logits), labels).mean(-1)

@@ -1,4 +1,5 @@
-"""What readers get: the tables and figures of a study by name, and where report and document show them."""
+"""What readers get: the tables and figures of a study by name, and where report and document show
+them."""
 
 from typing import NamedTuple
 

@@ -1,13 +1,11 @@
 """What a config may say: checked once, before any job. Needs only jsonschema."""
 
-import difflib
 import math
-import re
-import sys
 
 from ils.errors import UserError
 from ils.plan.entries import by_name, columns, teaching_methods
 from ils.plan.plugins import plugins
+from ils.plan.schema import check_keys, check_schema, one_of, shown
 
 # Hyperparameters that must lie in a range; others may be any finite number.
 RANGES = {
@@ -24,38 +22,9 @@ RANGES = {
 }
 
 
-def short(text, most=60):
-    """Return a text cut to so many characters."""
-    return text if len(text) <= most else f"{text[: most - 3]}..."
-
-
-def shown(value):
-    """Return a value of the config as a message shows it: one short line."""
-    plain = value is None or isinstance(value, (bool, int, float, str, list, dict))
-    return short(repr(value if plain else str(value)))  # YAML also makes dates, for example
-
-
-def dotted(keys):
-    """Return the way to a value as a message shows it, such as "datasets[0].name"."""
-    text = ""
-    for key in keys:
-        plain = isinstance(key, str) and re.fullmatch(r"[\w+-][\w.+-]{0,59}", key)
-        text += f".{key}" if plain else f"[{shown(key)}]"
-    return text.removeprefix(".") or "(top level)"
-
-
-def one_of(key, name, allowed):
-    """Raise UserError unless `name` is one of `allowed`, suggesting the nearest."""
-    if name not in allowed:
-        near = difflib.get_close_matches(str(name), allowed, 1)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
-        raise UserError(
-            f"config: {key}: {shown(name)} is none of {short(', '.join(sorted(allowed)), 200)}{hint}"
-        )
-
-
 def check_options(key, given, plugin, what):
-    """Raise UserError unless the mapping `given` has all required options of a plugin and no unknown ones."""
+    """Raise UserError unless the mapping `given` has all required options of a plugin and no
+    unknown ones."""
     for name in given:
         one_of(
             f"{key}.{name}",
@@ -66,93 +35,9 @@ def check_options(key, given, plugin, what):
         raise UserError(f"config: {key}: {what} lacks {', '.join(sorted(missing))}")
 
 
-def check_keys(value, place=()):
-    """Raise UserError for a key, at any depth, that is no short line of text; YAML reads 1 and `no` as something else.
-
-    And for braces in a text: the config becomes parameters of rules, in which Snakemake takes {x} for a wildcard.
-    """
-    if not place and not isinstance(value, dict):
-        raise UserError(f"config: (top level): {shown(value)} is no mapping of keys to values")
-    if len(place) > 20:  # YAML's anchors can make a list that contains itself
-        raise UserError(
-            f"config: {dotted(place[:6])}: nests too deeply; is there an anchor (&) in its own value?"
-        )
-    for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
-        if isinstance(value, dict) and not isinstance(key, str):
-            raise UserError(
-                f"config: {dotted(place)}: the key {shown(key)} is no text; correct it or put it in quotes"
-            )
-        if isinstance(value, dict) and not (
-            key.isprintable() and len(key) <= 60 and not {"{", "}"} & set(key)
-        ):
-            raise UserError(
-                f"config: {dotted(place)}: the key {shown(key)} is no line of at most 60 letters without braces"
-            )
-        if isinstance(inner, str) and {"{", "}"} & set(inner):
-            place = dotted([*place, key])
-            raise UserError(
-                f"config: {place}: {shown(inner)} has braces, which mean wildcards to Snakemake; remove them"
-            )
-        if isinstance(inner, (dict, list)):
-            check_keys(inner, (*place, key))
-
-
-def is_number(_, value):
-    """Whether a value is a number that floating point can hold; JSON's checker takes .inf, .nan and 10^400, too."""
-    return (
-        isinstance(value, (int, float))
-        and not isinstance(value, bool)
-        and abs(value) <= sys.float_info.max
-    )
-
-
-def is_integer(_, value):
-    """Whether a value is a number written without a point: 3.0 is no count."""
-    return isinstance(value, int) and is_number(_, value)
-
-
-def remedy(wanted, value):
-    """Return what to do about a value of the wrong type, where YAML's rules surprise."""
-    if isinstance(value, (int, float)) and not abs(value) <= sys.float_info.max:
-        return "; it must be finite"
-    if (
-        wanted == "number"
-        and isinstance(value, str)
-        and re.fullmatch(r"[-+]?[\d.]+[eE][-+]?\d+", value)
-    ):
-        return "; YAML wants a point and a sign, 1.0e-2"
-    if wanted == "string" and not isinstance(value, (str, list, dict)):
-        return "; in quotes it is text"
-    return ""
-
-
-def check_schema(config, schema):
-    """Raise UserError for the first violation of the JSON schema, naming the key and what is allowed there."""
-    from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import best_match
-    from jsonschema.validators import extend
-
-    types = Draft202012Validator.TYPE_CHECKER.redefine_many(
-        {"integer": is_integer, "number": is_number}
-    )
-    error = best_match(extend(Draft202012Validator, type_checker=types)(schema).iter_errors(config))
-    if error is None:
-        return
-    key, value = dotted(error.absolute_path), error.instance
-    if error.validator == "additionalProperties":
-        known = error.schema.get("properties", {})
-        unknown = sorted(set(value) - set(known))[0]
-        one_of(dotted([*error.absolute_path, unknown]), unknown, set(known))
-    message = error.message.replace(repr(value), shown(value))
-    if error.validator == "pattern":
-        message = f"{shown(value)} does not match: {error.schema.get('description', error.validator_value)}"
-    elif error.validator == "type":
-        message += remedy(error.validator_value, value)
-    raise UserError(f"config: {key}: {message}")
-
-
 def check_grids(entries, known):
-    """Check the target functions of {key: entry}, of the plugins `known`, their hyperparameters and their ranges."""
+    """Check the target functions of {key: entry}, of the plugins `known`, their hyperparameters and
+    their ranges."""
     for key, entry in entries.items():
         one_of(f"{key}.targets", entry["targets"], set(known))
         given = entry["grid"] | entry.get("inherit", {})
@@ -185,7 +70,8 @@ def check_inputs(options, looked_at, key):
 
 
 def check_inheritance(methods, key):
-    """Check what methods inherit: a hyperparameter that the other one searches, and, along the way, never from itself."""
+    """Check what methods inherit: a hyperparameter that the other one searches, and, along the way,
+    never from itself."""
     for i, entry in enumerate(methods.values()):
         for name, source in entry.get("inherit", {}).items():
             place = f"{key}[{i}].inherit.{name}"
@@ -205,12 +91,14 @@ def check_inheritance(methods, key):
             )  # a source that is unknown is reported at its own method
         if (name := entry["name"]) in found:
             raise UserError(
-                f"config: {key}[{i}].inherit: {name!r} inherits from itself, by way of other methods; break the ring"
+                f"config: {key}[{i}].inherit: {name!r} inherits from itself, "
+                "by way of other methods; break the ring"
             )
 
 
 def check_betas(methods):
-    """Check that a = (1 - alpha - epsilon) / epsilon of the Beta method will be above 0, whatever epsilon is selected."""
+    """Check that a = (1 - alpha - epsilon) / epsilon of the Beta method will be above 0, whatever
+    epsilon is selected."""
     for i, entry in enumerate(methods.values()):
         if entry["targets"] == "beta":
             owners = {
@@ -220,7 +108,8 @@ def check_betas(methods):
             alpha, epsilon = (max(owner["grid"][name]) for name, owner in owners.items())
             if alpha + epsilon >= 1:
                 raise UserError(
-                    f"config: methods[{i}]: alpha {alpha} and epsilon {epsilon} must add up to less than 1 (a > 0)"
+                    f"config: methods[{i}]: alpha {alpha} and epsilon {epsilon} must add up to "
+                    "less than 1 (a > 0)"
                 )
 
 
@@ -238,7 +127,8 @@ def check_methods(config):
     teacher = methods[config["teacher"]]
     if known[teacher["targets"]].needs_teacher or teacher.get("inherit"):
         raise UserError(
-            f"config: teacher: the targets of {config['teacher']!r} need a teacher themselves; choose another"
+            f"config: teacher: the targets of {config['teacher']!r} need a teacher themselves; "
+            "choose another"
         )
 
 
@@ -251,11 +141,13 @@ def check_distillation(config):
     check_grids({"distillation": section | {"inherit": {"teacher": None}}}, known)
     if "teacher" in section["grid"]:
         raise UserError(
-            "config: distillation.grid.teacher: say in distillation.teachers which methods teach, not here"
+            "config: distillation.grid.teacher: "
+            "say in distillation.teachers which methods teach, not here"
         )
     if "teachers_logits" not in known[section["targets"]].inputs:
         raise UserError(
-            f"config: distillation.targets: {section['targets']!r} looks at no teachers_logits; use distil"
+            f"config: distillation.targets: {section['targets']!r} looks at no teachers_logits; "
+            "use distil"
         )
     for name, grid in section.get("grids", {}).items():
         one_of(f"distillation.grids.{name}", name, teaching_methods(config))
@@ -280,7 +172,8 @@ def check_distillation(config):
         )
         if theirs != (pair["recipe"], pair.get("hours")):
             raise UserError(
-                f"config: distillation.pairs[{i}]: {pair['dataset']} with {pair['network']} is one of the experiments, too; "
+                f"config: distillation.pairs[{i}]: "
+                f"{pair['dataset']} with {pair['network']} is one of the experiments, too; "
                 "give both the same recipe and hours"
             )
 
@@ -288,31 +181,19 @@ def check_distillation(config):
 def check_synthetic(config):
     """Check what the synthetic study's entries say of each other."""
     section = config["synthetic"]
-    given = {"onehot", "teacher_logits", "teacher_temperature"}  # what a target may look at there
-    usable = {
-        name: plugin
-        for name, plugin in plugins("method").items()
-        if given.issuperset(plugin.inputs)
-    }
+    inputs = {"onehot", "teacher_logits", "teacher_temperature"}  # what a target may look at there
+    methods = plugins("method").items()
+    usable = {name: plugin for name, plugin in methods if inputs.issuperset(plugin.inputs)}
     check_grids(listed(section["methods"], "synthetic.methods"), usable)
     known = {kind: set(by_name(section, kind)) for kind in ("geometries", "methods", "setups")}
     for i, entry in enumerate(section["methods"]):
         if (name := entry["name"]) in ("no_ls", "ls") and entry["targets"] != name:
             raise UserError(
-                f"config: synthetic.methods[{i}].targets: must be {name}, as the name says; rename the method"
+                f"config: synthetic.methods[{i}].targets: must be {name}, as the name says; "
+                "rename the method"
             )
     check_ranges(section["long_grid"], "synthetic.long_grid")
-    for i, geometry in enumerate(section["geometries"]):
-        (a, b), (c, d) = geometry["covariance"]
-        if b != c or a <= 0 or a * d <= b * b:
-            raise UserError(
-                f"config: synthetic.geometries[{i}].covariance: is not symmetric and positive definite"
-            )
-        for j, parts in enumerate(geometry["classes"]):
-            if abs(sum(part["weight"] for part in parts) - 1) > 1e-9:
-                raise UserError(
-                    f"config: synthetic.geometries[{i}].classes[{j}]: the weights must add up to 1"
-                )
+    check_geometries(section["geometries"])
     for i, setup in enumerate(section["setups"]):
         key = f"synthetic.setups[{i}]"
         one_of(f"{key}.geometry", setup["geometry"], known["geometries"])
@@ -320,7 +201,8 @@ def check_synthetic(config):
             one_of(f"{key}.methods", name, known["methods"])
         if missing := {"no_ls", "ls"} - set(setup["methods"]):
             raise UserError(
-                f"config: {key}.methods: lacks {', '.join(sorted(missing))}, which every setup needs"
+                f"config: {key}.methods: lacks {', '.join(sorted(missing))}, "
+                "which every setup needs"
             )
     for name in (*section["tables"], section["figures"]):
         one_of("synthetic.tables, synthetic.figures", name, known["setups"])
@@ -328,23 +210,42 @@ def check_synthetic(config):
     shown = by_name(section, "setups")[section["figures"]]
     if not shown.get("long_grid") or "ils1" not in shown["methods"]:
         raise UserError(
-            f"config: synthetic.figures: setup {shown['name']!r} needs method ils1 (Figure 4) and long_grid: true (Figure 11)"
+            "config: synthetic.figures: "
+            f"setup {shown['name']!r} needs method ils1 (Figure 4) and long_grid: true (Figure 11)"
         )
     for name in section["tabular"]["datasets"]:
         one_of("synthetic.tabular.datasets", name, {entry["name"] for entry in config["datasets"]})
     check_bounds(section["temperature_bounds"], "synthetic.temperature_bounds")
 
 
+def check_geometries(geometries):
+    """Check that the covariances are some, and that the weights of a class add up."""
+    for i, geometry in enumerate(geometries):
+        (a, b), (c, d) = geometry["covariance"]
+        if b != c or a <= 0 or a * d <= b * b:
+            raise UserError(
+                f"config: synthetic.geometries[{i}].covariance: "
+                "is not symmetric and positive definite"
+            )
+        for j, parts in enumerate(geometry["classes"]):
+            if abs(sum(part["weight"] for part in parts) - 1) > 1e-9:
+                raise UserError(
+                    f"config: synthetic.geometries[{i}].classes[{j}]: the weights must add up to 1"
+                )
+
+
 def check_bounds(bounds, key):
     low, high = bounds
     if not low < high:
         raise UserError(
-            f"config: {key}: the lower bound {shown(low)} is not below the upper bound {shown(high)}"
+            f"config: {key}: the lower bound {shown(low)} is not below the upper bound "
+            f"{shown(high)}"
         )
 
 
 def check(config, schema):
-    """Raise UserError unless `config` is one that the workflow can run from its first job to its last."""
+    """Raise UserError unless `config` is one that the workflow can run from its first job to its
+    last."""
     check_keys(config)
     check_schema(config, schema)
     check_methods(config)
@@ -376,11 +277,13 @@ def check(config, schema):
         check_synthetic(config)
 
 
-def check_pairs(config, entries, key, more={}):
-    """Check entries that train a network on a dataset: what they name, `more` keys included, and their hours."""
-    named = {"dataset": "datasets", "network": "networks", "recipe": "recipes"} | more
+def check_pairs(config, entries, key, more=()):
+    """Check entries that train a network on a dataset: what they name, `more` keys included, and
+    their hours."""
+    named = {"dataset": "datasets", "network": "networks", "recipe": "recipes"} | dict(more)
     names = {section: by_name(config, section) for section in named.values()}
-    pairs, joined = set(), {}
+    pairs: set[tuple[str, str]] = set()
+    joined: dict[str, tuple[str, str]] = {}
     for i, entry in enumerate(entries):
         for name, section in named.items():
             one_of(f"{key}[{i}].{name}", entry[name], set(names[section]))
@@ -390,11 +293,12 @@ def check_pairs(config, entries, key, more={}):
         pairs.add(pair)
         if (other := joined.setdefault("_".join(pair), pair)) != pair:
             raise UserError(
-                f"config: {key}[{i}]: the files of {pair[0]} with {pair[1]} and of {other[0]} with {other[1]} would have the "
-                "same names; rename one"
+                f"config: {key}[{i}]: the files of {pair[0]} with {pair[1]} and of {other[0]} "
+                f"with {other[1]} would have the same names; rename one"
             )
         if entry.get("hours", 0) > config["hours_per_job"]:
             raise UserError(
                 f"config: {key}[{i}].hours: {shown(entry['hours'])} is more than hours_per_job "
-                f"({shown(config['hours_per_job'])}), but one student cannot be split over jobs; raise hours_per_job"
+                f"({shown(config['hours_per_job'])}), but one student cannot be split over jobs; "
+                "raise hours_per_job"
             )

@@ -41,7 +41,7 @@ def columns(config: Config) -> list[dict[str, str]]:
 
 
 def pairs_of(config: Config) -> dict[tuple[str, str], Any]:
-    """Return {(dataset, network): entry} of all pairs that are trained, those that only teach too."""
+    """Return {(dataset, network): entry} of all pairs that are trained, to teach or be compared."""
     pairs: dict[tuple[str, str], Any] = {}
     teaching = (config["distillation"] or {"pairs": []})["pairs"]
     for entry in teaching + config["experiments"]:
@@ -51,7 +51,7 @@ def pairs_of(config: Config) -> dict[tuple[str, str], Any]:
 
 
 def teaching_methods(config: Config) -> set[str]:
-    """The methods that cells which only teach must train: the distillation's teachers, and theirs."""
+    """The methods that cells which only teach train: the distillation's teachers, and theirs."""
     if not config["distillation"]:
         return set()
     methods, known = by_name(config, "methods"), plugins("method")

@@ -5,7 +5,8 @@ import math
 
 
 def grid_points(grid):
-    """List the points of a grid as mappings; the last name varies fastest. No names: one empty point."""
+    """List the points of a grid as mappings; the last name varies fastest. No names: one empty
+    point."""
     return [dict(zip(grid, values)) for values in itertools.product(*grid.values())]
 
 
@@ -20,7 +21,7 @@ def count_shards(grid, students_per_job):
 
 
 def shard_sizes(points, shards):
-    """How many of so many points each shard has; they differ by at most one, the larger ones first."""
+    """How many of so many points each shard has; they differ by one at most, larger ones first."""
     size, larger = divmod(points, shards)
     return [size + (shard < larger) for shard in range(shards)]
 

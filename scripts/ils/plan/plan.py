@@ -1,32 +1,19 @@
 """What the config makes of the workflow: which jobs there are, what each is told, what it needs.
 
-The plan knows names, the rules know files: where it answers with a list of mappings such as [{"batch": ..., "method": ...,
-"shard": ...}], a rule puts each into the pattern of a path. It opens no file but the schema and needs neither Snakemake,
-torch nor NumPy.
+The plan knows names, the rules know files. It opens no file but the schema and needs neither
+Snakemake, torch nor NumPy.
 """
 
 import functools
 import math
 import re
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ils.errors import UserError
 from ils.plan import checks
-from ils.plan.entries import (
-    DISTILLED,
-    Config,
-    by_name,
-    columns,
-    distilled_method,
-    ordered,
-    pairs_of,
-    teaching_methods,
-)
-from ils.plan.grids import count_points, count_shards, shard_sizes
-from ils.plan.plugins import fingerprint, plugins
+from ils.plan.entries import DISTILLED, Config
+from ils.plan.grids import count_points, shard_sizes
+from ils.plan.plugins import fingerprint
 from ils.plan.records import (
     Architecture,
     Cell,
@@ -37,203 +24,33 @@ from ils.plan.records import (
     Targets,
     Training,
 )
+from ils.plan.study import Study
 from ils.plan.synthetic import SyntheticPlan
 
 SCHEMA = Path(__file__).parents[3] / "workflow/schemas/config.schema.yaml"
 FIRST = 100  # the priority of what others wait for; training has that of its students
 PRECISION = {"cpu": "float32", "cuda": "tf32"}  # unless a network's entry says otherwise
 
-Wildcards = dict[str, Any]
 
-
-@dataclass(frozen=True)
-class Batch:
-    """Cells that one job trains, one after another, and how they are used.
-
-    kind: "compared" cells are in Table III, those that are only "teaching" train what the distillation needs, and the
-    "distilled" ones are its students.
-    """
-
-    name: str
-    cells: tuple[Cell, ...]
-    kind: str
-
-
-class Plan:
+class Plan(Study):
     """All that rules, the forecast and the summary ask about a config."""
 
     def __init__(self, config: Config):
-        self.config = config = ordered(config)
-        self.datasets = by_name(config, "datasets")
-        self.networks = by_name(config, "networks")
-        self.recipes = by_name(config, "recipes")
-        self.methods = by_name(config, "methods")
-        self.teacher = config["teacher"]
-        self.seeds = config["seeds"]
-        self.columns = columns(config)
-        self.distillation = config["distillation"]
-        self.distilled = distilled_method(config) if self.distillation else None
-        self.synthetic = SyntheticPlan(config["synthetic"]) if config["synthetic"] else None
-        self._entries = pairs_of(config)
-        self.batches = {batch.name: batch for batch in self._batches()}
-        self._batch_of = {c: batch.name for batch in self.batches.values() for c in batch.cells}
+        super().__init__(config)
+        section = self.config["synthetic"]
+        self.synthetic = SyntheticPlan(section) if section else None
 
     @classmethod
     def checked(cls, config: Config) -> "Plan":
-        """The plan of a config that a user wrote; UserError unless the workflow can run it to its last job."""
+        """The plan of a config that a user wrote; UserError unless the workflow can run it to its
+        last job."""
         import yaml
 
         checks.check(config, yaml.safe_load(SCHEMA.read_text(encoding="utf-8")))
         return cls(config)
 
-    # ---- cells and batches ------------------------------------------------------------------------------------------
-
-    @property
-    def pairs(self) -> list[tuple[str, str]]:
-        """The (dataset, network) pairs that are compared."""
-        return [(e["dataset"], e["network"]) for e in self.config["experiments"]]
-
-    @functools.cached_property
-    def compared(self) -> list[Cell]:
-        """The cells of Table III."""
-        return [Cell(*pair, seed) for pair in self.pairs for seed in self.seeds]
-
-    @functools.cached_property
-    def taught(self) -> list[Cell]:
-        """The cells of distillation's students."""
-        pairs, seeds = (
-            (self.distillation[k] for k in ("pairs", "seeds")) if self.distillation else ((), ())
-        )
-        return [
-            Cell(p["dataset"], p["student"], seed, p["network"]) for p in pairs for seed in seeds
-        ]
-
-    def entry(self, cell: Cell) -> dict[str, Any]:
-        """The config's entry of a cell's pair; of a distilled one's teachers."""
-        return self._entries[cell.dataset, cell.teacher or cell.network]
-
-    def students_per_job(self, cell: Cell) -> float:
-        """How many students one job trains: as many as fit into `hours_per_job`; without `hours` a whole grid."""
-        entry = self.entry(cell)
-        if "hours" not in entry:
-            return math.inf
-        return math.floor(min(self.config["hours_per_job"] / entry["hours"], 1e9) + 1e-9)
-
-    def _batches(self) -> Iterator[Batch]:
-        """Cells of one seed and as many students per job share a batch, `cells_per_job` of them.
-
-        A name depends on its own cells alone, so that one more pair or seed renames, and retrains, none of the others.
-        """
-        compared, groups, names = set(self.compared), {}, set()
-        teaching = dict.fromkeys(cell.teachers for cell in self.taught)
-        for cell in (*self.compared, *(cell for cell in teaching if cell not in compared)):
-            kind = "compared" if cell in compared else "teaching"
-            groups.setdefault((cell.seed, self.students_per_job(cell), kind), []).append(cell)
-        batches = []
-        for (seed, _, kind), cells in groups.items():
-            for start in range(0, len(cells), self.config["cells_per_job"]):
-                first, *more = batch = cells[start : start + self.config["cells_per_job"]]
-                others = f"_and_{len(more)}_more" if more else ""
-                batches.append((f"{first.dataset}_{first.network}{others}_seed{seed}", batch, kind))
-        for first in dict.fromkeys((c.dataset, c.network, c.teacher) for c in self.taught):
-            batch = [c for c in self.taught if (c.dataset, c.network, c.teacher) == first]
-            batches.append((f"{first[0]}_{first[2]}_{DISTILLED}", batch, DISTILLED))
-        for name, batch, kind in batches:
-            if name in names:
-                raise UserError(
-                    f"config: two batches of cells would be called {name}; rename a network"
-                )
-            names.add(name)
-            yield Batch(name, tuple(batch), kind)
-
-    def batches_of(self, *kinds: str) -> list[Wildcards]:
-        """The wildcards of the batches of some kinds."""
-        return [{"batch": b.name} for b in self.batches.values() if b.kind in kinds]
-
-    def batch_of(self, cell: Cell) -> str:
-        """The name of the batch that holds a cell's arrays."""
-        return self._batch_of[cell]
-
-    def predicted(self, cells: list[Cell]) -> list[Wildcards]:
-        """The wildcards of the batches that hold the predictions of these cells, one each."""
-        return [{"batch": self._batch_of[cell]} for cell in cells]
-
-    @functools.cached_property
-    def cells_of_pairs(self) -> list[list[Cell]]:
-        """The compared cells of each pair, a cell a seed."""
-        return [[Cell(*pair, seed) for seed in self.seeds] for pair in self.pairs]
-
-    def cells(self, batch: str) -> list[Wildcards]:
-        """The wildcards {dataset, network, seed} of a batch's cells."""
-        return [asdict(cell) for cell in self.batches[batch].cells]
-
-    def title(self, batch: str) -> str:
-        """The cells of a batch in a few words."""
-        cells = self.batches[batch].cells
-        more = f" and {len(cells) - 1} more" if len(cells) > 1 else ""
-        return cells[0].title + more
-
-    # ---- who learns from whom ---------------------------------------------------------------------------------------
-
-    @functools.cached_property
-    def _teaching_methods(self) -> set[str]:
-        return teaching_methods(self.config)
-
-    def methods_of(self, batch: str) -> list[str]:
-        """The methods that are trained in a batch."""
-        kind = self.batches[batch].kind
-        if kind == DISTILLED:
-            return [DISTILLED]
-        return [m for m in self.methods if kind == "compared" or m in self._teaching_methods]
-
-    def method(self, name: str) -> dict[str, Any]:
-        """A method's entry."""
-        return self.distilled if name == DISTILLED and self.distilled else self.methods[name]
-
-    def grid(self, batch: str, method: str) -> dict[str, list]:
-        """The grid of a method in a batch: cells that only teach may have grids of their own."""
-        if self.batches[batch].kind == "teaching":
-            return self.distillation.get("grids", {}).get(method, self.methods[method]["grid"])
-        return self.method(method)["grid"]
-
-    def shards(self, batch: str, method: str) -> list[Wildcards]:
-        """The wildcards of the jobs that train a method's grid in a batch."""
-        if method == DISTILLED:
-            count = 1
-        else:
-            per_job = self.students_per_job(self.batches[batch].cells[0])
-            count = count_shards(self.grid(batch, method), per_job)
-        return [{"batch": batch, "method": method, "shard": shard} for shard in range(count)]
-
-    def all_shards(self, batch: str) -> list[Wildcards]:
-        """Those of all methods of a batch."""
-        return [shard for method in self.methods_of(batch) for shard in self.shards(batch, method)]
-
-    def _inputs(self, method: str) -> tuple[str, ...]:
-        return plugins("method")[self.method(method)["targets"]].inputs
-
-    def teachers(self, batch: str, method: str) -> list[Wildcards]:
-        """Whose soft targets a method's students look at: {batch, method} of each, cell by cell of a distillation."""
-        if method == DISTILLED:
-            sources = [self.batch_of(cell.teachers) for cell in self.batches[batch].cells]
-            teachers = self.distillation["teachers"]
-            return [{"batch": source, "method": t} for source in sources for t in teachers]
-        needed = any("teacher" in name for name in self._inputs(method))
-        return [{"batch": batch, "method": self.teacher}] if needed else []
-
-    def temperatures(self, batch: str, method: str) -> list[Wildcards]:
-        """Whose fitted temperatures they look at: the first teachers'."""
-        if "teacher_temperature" not in self._inputs(method):
-            return []
-        teachers = self.teachers(batch, method)
-        return [t for t in teachers if t["method"] == teachers[0]["method"]]
-
-    def inherited(self, batch: str, method: str) -> dict[str, Wildcards]:
-        """{hyperparameter: the method whose selected student sets it}."""
-        sources = self.method(method).get("inherit", {})
-        return {name: {"batch": batch, "method": source} for name, source in sources.items()}
-
-    # ---- what a job is told -----------------------------------------------------------------------------------------
+    # ---- what a job is told
+    # -----------------------------------------------------------------------------------------
 
     @functools.cache
     def dataset(self, name: str) -> dict[str, Any]:
@@ -297,17 +114,18 @@ class Plan:
     @functools.cache
     def evaluation(self, batch: str) -> Evaluation:
         """What decides a batch's predictions, beside the temperature's bounds."""
-        table = tuple(Column(**column) for column in self.columns)
+        table = tuple(Column(c["column"], c["method"], c["scaling"]) for c in self.columns)
         if self.batches[batch].kind == DISTILLED:
             teachers = enumerate(self.distillation["teachers"])
             table = tuple(Column(t, DISTILLED, "none", {"teacher": n}) for n, t in teachers)
         shards = {m: len(self.shards(batch, m)) for m in self.methods_of(batch)}
         return Evaluation(self.batches[batch].cells, table, shards)
 
-    # ---- what a job needs -------------------------------------------------------------------------------------------
+    # ---- what a job needs
+    # -------------------------------------------------------------------------------------------
 
     def device_of(self, network: str) -> str:
-        """The `device` of a network's jobs: `auto` takes a GPU only for networks that ask for one."""
+        """A network's `device`: `auto` takes a GPU only for networks that ask for one."""
         device = self.config["device"]
         return "cpu" if device == "auto" and not self.networks[network].get("gpu") else device
 
@@ -317,11 +135,13 @@ class Plan:
 
     @functools.cache
     def needs(self, batch: str, method: str | None = None) -> dict[str, int]:
-        """What a job on a batch asks a cluster for: {gpu, mem_mb, runtime in minutes}; with a method, to train it.
+        """What a job on a batch asks a cluster for: {gpu, mem_mb, runtime in minutes}; with a
+        method, to train it.
 
-        runtime: half as much again as the experiments' `hours` say of the students of a shard, and ten minutes to start;
-        without `hours`, `hours_per_job`. mem_mb: room for the process, and twice for the dataset and the soft targets
-        that it reads or makes, as far as `expect` tells their sizes.
+        runtime: half as much again as the experiments' `hours` say of the students of a shard, and
+        ten minutes to start; without `hours`, `hours_per_job`. mem_mb: room for the process, and
+        twice for the dataset and the soft targets that it reads or makes, as far as `expect` tells
+        their sizes.
         """
         cells, students, teachers = self.batches[batch].cells, 1, 1
         if method == DISTILLED:
@@ -329,8 +149,9 @@ class Plan:
         elif method:
             students = self.students(batch, method)
         gpu, megabytes = self.gpus(*(cell.network for cell in cells)), 0.0
-        each = [self.entry(cell).get("hours") for cell in cells]
-        hours = self.config["hours_per_job"] if None in each else students * sum(each)
+        hours = self.config["hours_per_job"]
+        if all("hours" in self.entry(cell) for cell in cells):
+            hours = students * sum(self.entry(cell)["hours"] for cell in cells)
         for cell in cells:
             entry = self.datasets[cell.dataset]
             if expected := entry.get("expect"):
@@ -351,7 +172,8 @@ class Plan:
 
     @functools.cached_property
     def networks_first(self) -> int:
-        """The priority of networks on GPUs over the synthetic study: none stands idle for want of a core."""
+        """The priority of networks on GPUs over the synthetic study: none stands idle for want of a
+        core."""
         return 1000 * self.gpus(*self.networks)
 
     @property
@@ -360,12 +182,14 @@ class Plan:
         return self.networks_first + FIRST
 
     def urgency(self, batch: str, method: str) -> int:
-        """The priority of training a method: the teacher first, then the larger the grid the earlier."""
+        """The priority of training a method: the teacher first, then the larger the grid the
+        earlier."""
         if method in (self.teacher, DISTILLED):
             return self.first
         return self.networks_first + self.students(batch, method)
 
-    # ---- what is measured before it ----------------------------------------------------------------
+    # ---- what is measured before it
+    # ----------------------------------------------------------------
 
     @property
     def unexpected(self) -> list[str]:
@@ -384,10 +208,12 @@ class Plan:
             "code": fingerprint("network", *families),
         }
 
-    # ---- the size of the study --------------------------------------------------------------------------------------
+    # ---- the size of the study
+    # --------------------------------------------------------------------------------------
 
     def trainings(self, *kinds: str) -> list[dict[str, Any]]:
-        """List the jobs that train batches of some kinds: {batch, method, shard, students}, so many in each cell."""
+        """List the jobs that train batches of some kinds: {batch, method, shard, students}, so many
+        in each cell."""
         jobs = []
         for batch in (name for name, batch in self.batches.items() if batch.kind in kinds):
             for method in self.methods_of(batch):
@@ -407,7 +233,8 @@ class Plan:
         text = f"{len(self.pairs)} pairs x {len(self.seeds)} seeds, {len(self.columns)} columns: "
         text += size("compared")
         if self.distillation:
-            text += f"; distillation: {size('teaching')} of further teachers, {size(DISTILLED)} of students"
+            text += f"; distillation: {size('teaching')} of further teachers, "
+            text += f"{size(DISTILLED)} of students"
         return text
 
     @functools.cached_property

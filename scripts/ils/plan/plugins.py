@@ -1,13 +1,16 @@
-"""What the config may name, read off the source without importing it: planning needs neither torch nor NumPy.
+"""What the config may name, read off the source without importing it: planning needs neither torch
+nor NumPy.
 
-Users extend a few places, files or folders of files under scripts/ils/. What they add is a function under the place's
-decorator; the config names it, `load` imports it where a job needs it, and `fingerprint` tells when its code changed.
+Users extend a few places, files or folders of files under scripts/ils/. What they add is a function
+under the place's decorator; the config names it, `load` imports it where a job needs it, and
+`fingerprint` tells when its code changed.
 """
 
 import ast
 import functools
 import hashlib
 import importlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,7 +33,8 @@ UNWATCHED = LIBRARY / "plan/plugins.py"  # it finds functions; what it finds has
 
 
 class Plugin(NamedTuple):
-    """A function that a config entry names: what it is given, its options, and the file that it is in."""
+    """A function that a config entry names: what it is given, its options, and the file that it is
+    in."""
 
     inputs: tuple
     required: frozenset
@@ -50,13 +54,15 @@ def files_of(place):
 
 
 @functools.cache
-def plugins(kind):
-    """Return {name: Plugin} of the functions under the decorator `kind`; UserError for two of one name."""
-    found = {}
+def plugins(kind: str) -> dict[str, Plugin]:
+    """Return {name: Plugin} of the functions under the decorator `kind`; UserError for two of one
+    name."""
+    found: dict[str, Plugin] = {}
     for path in files_of(PLACES[kind]):
         for node in parsed(path).body:
-            decorators = getattr(node, "decorator_list", ())
-            if not any(getattr(decorator, "id", None) == kind for decorator in decorators):
+            if not isinstance(node, ast.FunctionDef):
+                continue
+            if kind not in [getattr(decorator, "id", None) for decorator in node.decorator_list]:
                 continue
             keywords = [argument.arg for argument in node.args.kwonlyargs]
             defaults = zip(keywords, node.args.kw_defaults)
@@ -71,7 +77,7 @@ def plugins(kind):
 
 
 @functools.cache
-def load(kind, name):
+def load(kind: str, name: str) -> Callable:
     """Import the function that the config calls `name`."""
     path = plugins(kind)[name].path
     return getattr(importlib.import_module(module_of(path)), name)
@@ -83,7 +89,7 @@ def module_of(path):
 
 
 @functools.cache
-def parsed(path):
+def parsed(path: Path) -> ast.Module:
     """The syntax tree of a file."""
     try:
         return ast.parse(path.read_text(encoding="utf-8"))
@@ -98,12 +104,13 @@ def code_of(node):
         if not isinstance(body, list) or not body or not isinstance(body[0], ast.Expr):
             continue
         if isinstance(body[0].value, ast.Constant):
-            inner.body = body[1:]
+            del body[0]
     return ast.dump(node)
 
 
 class Definition(NamedTuple):
-    """What a module defines at its top: its code, the names it uses, those of its positional parameters."""
+    """What a module defines at its top: its code, the names it uses, those of its positional
+    parameters."""
 
     code: str
     used: tuple
@@ -112,8 +119,10 @@ class Definition(NamedTuple):
 
 @functools.cache
 def definitions(path):
-    """Return {name: Definition} of what a library file defines, and {name: file} of what it imports from those of users."""
-    found, imported = {}, {}
+    """Return {name: Definition} of what a library file defines, and {name: file} of what it imports
+    from those of users."""
+    found: dict[str, Definition] = {}
+    imported: dict[str, Path] = {}
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.ImportFrom):
             source = file_of(node.module)
@@ -121,22 +130,23 @@ def definitions(path):
                 alias.name: source for alias in node.names if source and is_extended(source)
             }
             continue
-        parameters = ()
+        parameters: tuple[str, ...] = ()
         if isinstance(node, ast.FunctionDef):
             parameters = tuple(argument.arg for argument in node.args.args)
         used = tuple(inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name))
         for target in getattr(node, "targets", [node]):
-            name = getattr(target, "id", getattr(target, "name", None))
+            name = getattr(target, "id", getattr(target, "name", ""))
             found[name] = Definition(code_of(node), used, parameters)
     return found, imported
 
 
 @functools.cache
-def fingerprint(kind, *names):
-    """Return a digest of the code of plugins and of all that they use in the places that users extend.
+def fingerprint(kind: str, *names: str) -> str:
+    """Return a digest of the code of plugins and of all that they use in the places that users
+    extend.
 
-    A target function also uses the inputs that its parameters name. As a rule's parameter the digest reruns what that
-    function made, and nothing else, when the function changes.
+    A target function also uses the inputs that its parameters name. As a rule's parameter the
+    digest reruns what that function made, and nothing else, when the function changes.
     """
     inputs, (file, *shared) = plugins("target_input"), USED[kind]
     used, todo = {}, [(plugins(kind)[name].path, name) for name in names]
@@ -166,7 +176,8 @@ def file_of(module):
 
 
 def is_extended(path):
-    """Whether users extend a library file: rules then take the `fingerprint` of what they use of it."""
+    """Whether users extend a library file: rules then take the `fingerprint` of what they use of
+    it."""
     places = {LIBRARY / place for place in PLACES.values()}
     return path in places or path.parent in places
 
@@ -183,12 +194,14 @@ def imports(path):
 
 
 @functools.cache
-def modules_of(script):
-    """List the library files that `script` imports, directly or not: declared as input, an edit reruns the rule.
+def modules_of(script: Path) -> list[str]:
+    """List the library files that `script` imports, directly or not: declared as input, an edit
+    reruns the rule.
 
     Those that users extend are left out, so that one more method does not retrain the others.
     """
-    found, todo = set(), {Path(script)}
+    found: set[Path] = set()
+    todo = {Path(script)}
     while todo:
         todo = set().union(*map(imports, todo)) - found - {UNWATCHED}
         found |= todo

@@ -1,7 +1,7 @@
 """What a job is told: small frozen records that the plan builds, and that hold no path.
 
-They are parameters of rules: whatever decides a result is in them, and a change of one reruns the job. As parameters
-Snakemake compares them by their text.
+They are parameters of rules: whatever decides a result is in them, and a change of one reruns the
+job. As parameters Snakemake compares them by their text.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,8 @@ from typing import Any
 class Cell:
     """What is trained once for each method: a network on a dataset, by a seed.
 
-    teacher: the network of another cell, of the same dataset and seed, that teaches this one; None: its own.
+    teacher: the network of another cell, of the same dataset and seed, that teaches this one; None:
+    its own.
     """
 
     dataset: str
@@ -41,8 +42,8 @@ class Cell:
 class Recipe:
     """How a network is trained: one entry of the config's `recipes`.
 
-    `learning_rate` is multiplied by `decay` after each epoch listed in `milestones`; a student whose validation
-    cross-entropy has not improved for `patience` epochs stops (None: never).
+    `learning_rate` is multiplied by `decay` after each epoch listed in `milestones`; a student
+    whose validation cross-entropy has not improved for `patience` epochs stops (None: never).
     """
 
     optimizer: str
@@ -65,7 +66,8 @@ class Recipe:
 class Architecture:
     """A network's entry: its family and options, and per kind of device how it is computed.
 
-    students_at_once and precision: {"cpu": ..., "cuda": ...}; cuda_graphs: 0 or 1; code: the fingerprint of its code.
+    students_at_once and precision: {"cpu": ..., "cuda": ...}; cuda_graphs: 0 or 1; code: the
+    fingerprint of its code.
     """
 
     family: str
@@ -88,7 +90,8 @@ class CellPlan:
 
 @dataclass(frozen=True)
 class Targets:
-    """What students learn: a target function, the options of what it looks at, and its code's fingerprint."""
+    """What students learn: a target function, the options of what it looks at, and its code's
+    fingerprint."""
 
     function: str
     inputs: dict[str, dict[str, Any]]
@@ -97,7 +100,8 @@ class Targets:
 
 @dataclass(frozen=True)
 class Training:
-    """What decides the students of a method in a batch of cells, beside the shard and the input files.
+    """What decides the students of a method in a batch of cells, beside the shard and the input
+    files.
 
     recipes: of each cell; grid: {hyperparameter: values}, shared out among so many `shards`.
     """
@@ -111,7 +115,8 @@ class Training:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of Table III: how a method's student is selected and scaled, among the points that match `among`."""
+    """A column of Table III: how a method's student is selected and scaled, among the points that
+    match `among`."""
 
     column: str
     method: str
@@ -121,7 +126,8 @@ class Column:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What `evaluate` is told of a batch: its cells, and of each column whose students it selects among.
+    """What `evaluate` is told of a batch: its cells, and of each column whose students it selects
+    among.
 
     shards: {method: the number of its shards}, in the order of the input files.
     """

@@ -1,4 +1,5 @@
-"""What the config makes of the synthetic study: its setups, the jobs of their replicates, and what these are told."""
+"""What the config makes of the synthetic study: its setups, the jobs of their replicates, and what
+these are told."""
 
 from typing import Any
 
@@ -59,7 +60,7 @@ class SyntheticPlan:
         return [method for method in self.section["methods"] if method["name"] in names]
 
     def options(self, setup: str) -> dict[str, Any]:
-        """What decides a replicate beside its setup and methods, the code of the targets included."""
+        """What decides a replicate beside its setup and methods, the targets' code included."""
         options = {key: self.section[key] for key in (*SIZES, "temperature_bounds", "training")}
         if self.setups[setup].get("long_grid"):
             options["long_grid"] = self.section["long_grid"]
@@ -67,7 +68,8 @@ class SyntheticPlan:
         return options | {"code": fingerprint("method", *sorted(targets))}
 
     def urgency(self, setup: str) -> float:
-        """The priority of a setup: what its students' layers add up to, on the scale of a grid's students."""
+        """The priority of a setup: what its students' layers add up to, on the scale of a grid's
+        students."""
         grids = [method["grid"] for method in self.methods(setup)]
         grids += [self.section["long_grid"]] if self.setups[setup].get("long_grid") else []
         return sum(map(count_points, grids)) * len(self.setups[setup]["hidden"]) / 100

@@ -62,7 +62,8 @@ class CellData:
         return torch.as_tensor(arrays["logits"], dtype=self.dtype, device=self.device)
 
     def class_distances(self, samples: int) -> torch.Tensor:
-        """Mean Euclidean distance (K, K) between the normalised training inputs of each two classes.
+        """Mean Euclidean distance (K, K) between the normalised training inputs of each two
+        classes.
 
         At most `samples` of a class enter, those first in the dataset's order.
         """

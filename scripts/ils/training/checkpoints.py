@@ -18,13 +18,15 @@ import time
 from pathlib import Path
 
 import torch
+
 from ils.errors import UserError
 from ils.files import load_arrays, save_arrays
 from ils.job import log, tell
 
 
 def digest(arguments, files):
-    """Return what identifies a job: its arguments (as JSON), and the content of the files that it reads and runs."""
+    """Return what identifies a job: its arguments (as JSON), and the content of the files that it
+    reads and runs."""
     found = hashlib.blake2b(json.dumps(arguments, sort_keys=True).encode(), digest_size=16)
     for path in files:
         with open(path, "rb") as file:
@@ -56,7 +58,8 @@ class Checkpoints:
         self.told_to_end = self.warned = False
 
     def listen(self):
-        """From now on SIGTERM (a time limit, a drained node, a kill) ends the job after the epoch that it is in."""
+        """From now on SIGTERM (a time limit, a drained node, a kill) ends the job after the epoch
+        that it is in."""
         signal.signal(signal.SIGTERM, lambda *_: setattr(self, "told_to_end", True))
 
     def chunk(self, start, students):
@@ -71,7 +74,8 @@ class Checkpoint:
         self.path, self.job, self.written = path, job, time.monotonic()
 
     def load(self):
-        """Return (arrays, metadata), or None where there is none to trust: a damaged file is set aside."""
+        """Return (arrays, metadata), or None where there is none to trust: a damaged file is set
+        aside."""
         if not self.path.exists():
             return None
         try:
@@ -96,7 +100,8 @@ class Checkpoint:
     def save(self, arrays, **metadata):
         """Write what `load` returns, over what was there; returns whether that was possible.
 
-        A training goes on without a checkpoint: its result may still fit on the disk, or there may be room by then.
+        A training goes on without a checkpoint: its result may still fit on the disk, or there may
+        be room by then.
         """
         self.written = time.monotonic()
         try:
@@ -142,10 +147,11 @@ class Checkpoint:
 
 
 class State:
-    """What changes while students train: live tensors, arrays and generators that are read and set in place.
+    """What changes while students train: live tensors, arrays and generators that are read and set
+    in place.
 
-    tensors: {name: tensor}; arrays: {name: array}; generators: {name: torch generator}; memory: what target inputs
-    remember, tensors or copies of `network` by name.
+    tensors: {name: tensor}; arrays: {name: array}; generators: {name: torch generator}; memory:
+    what target inputs remember, tensors or copies of `network` by name.
     """
 
     def __init__(self, title, tensors, arrays, generators, memory, network):
@@ -174,7 +180,7 @@ class State:
 
     def restore(self, arrays):
         """Take over what `arrays` returned."""
-        networks = {}
+        networks: dict[str, dict] = {}
         for key, array in arrays.items():
             kind, name = key.split("/", 1)
             if kind == "record":

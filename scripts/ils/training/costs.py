@@ -1,4 +1,4 @@
-"""What training a network costs: a few measured steps, and what follows from sizes and operations."""
+"""What training a network costs: a few measured steps, and what follows from its sizes."""
 
 import contextlib
 import math
@@ -25,7 +25,8 @@ STEPS, ENOUGH = 50, 2  # so many steps are measured at most, none after so many 
 
 
 class Sizes(NamedTuple):
-    """Samples in the splits of a dataset, the shape of an input, classes, bytes a number of an input."""
+    """Samples in the splits of a dataset, the shape of an input, classes, bytes a number of an
+    input."""
 
     train: int
     validation: int
@@ -115,7 +116,8 @@ class EnoughError(Exception):
 class TimedCell(CellData):
     """A cell that notes the time when it hands out a mini-batch, and ends the training in time.
 
-    On the CPU it is the process's own time, so that a busy machine looks no slower than an idle one.
+    On the CPU it is the process's own time, so that a busy machine looks no slower than an idle
+    one.
     """
 
     enough = ENOUGH

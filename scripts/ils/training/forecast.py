@@ -33,7 +33,7 @@ def key_of(plan: Plan, cell: Cell) -> Key:
 def pairs_of(
     plan: Plan, sizes: Mapping[str, Sizes], device: torch.device
 ) -> tuple[dict[Key, Pair], dict[Key, list]]:
-    """Return {key: its `Pair`} and {key: (job, cell) of each cell trained}, in the config's order."""
+    """Return {key: its `Pair`} and {key: the job of each cell trained}, in the config's order."""
     taught = (cell for student in plan.taught for cell in (student.teachers, student))
     pairs: dict[Key, Pair] = {}
     trained: dict[Key, list] = {}
@@ -41,8 +41,9 @@ def pairs_of(
         if (key := key_of(plan, cell)) not in pairs:
             cell_plan, recipe = plan.cell_plan(cell), plan.recipe(cell)
             on = device if cell_plan.device != "cpu" else torch.device("cpu")
-            told = cell_plan.augmentation, cell_plan.architecture, recipe, on
-            pairs[key], trained[key] = Pair(*key, sizes[cell.dataset], *told), []
+            views, network = cell_plan.augmentation, cell_plan.architecture
+            pairs[key] = Pair(*key, sizes[cell.dataset], views, network, recipe, on)
+            trained[key] = []
     for job in plan.trainings(*ALL):
         for cell in plan.batches[job["batch"]].cells:
             trained[key_of(plan, cell)].append(job)

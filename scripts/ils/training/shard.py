@@ -1,4 +1,5 @@
-"""One shard of a method's grid in one cell: from the files that it learns from to the arrays that it leaves."""
+"""One shard of a method's grid in one cell: from the files that it learns from to the arrays that
+it leaves."""
 
 import functools
 import logging

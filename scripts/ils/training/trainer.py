@@ -58,7 +58,7 @@ class Students(NamedTuple):
             for name, a in arrays.items()
             if name.startswith("weights/")
         }
-        return cls(*(arrays[name] for name in cls._fields[:-1]), weights)
+        return cls(**{name: arrays[name] for name in cls._fields[:-1]}, weights=weights)
 
 
 def train(

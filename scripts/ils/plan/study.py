@@ -1,0 +1,211 @@
+"""The cells of a study, the batches that train them, and who learns from whom.
+
+Where it answers with a list of mappings such as [{"batch": ..., "method": ..., "shard": 0}],
+these are wildcards: a rule puts each into the pattern of a path.
+"""
+
+import functools
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ils.errors import UserError
+from ils.plan.entries import (
+    DISTILLED,
+    Config,
+    by_name,
+    columns,
+    distilled_method,
+    ordered,
+    pairs_of,
+    teaching_methods,
+)
+from ils.plan.grids import count_shards
+from ils.plan.plugins import plugins
+from ils.plan.records import Cell
+
+Wildcards = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Cells that one job trains, one after another, and how they are used.
+
+    kind: "compared" cells are in Table III, those that are only "teaching" train what the
+    distillation needs, and the "distilled" ones are its students.
+    """
+
+    name: str
+    cells: tuple[Cell, ...]
+    kind: str
+
+
+class Study:
+    """The cells of a config, the batches that train them, and who learns from whom."""
+
+    def __init__(self, config: Config):
+        self.config = config = ordered(config)
+        self.datasets = by_name(config, "datasets")
+        self.networks = by_name(config, "networks")
+        self.recipes = by_name(config, "recipes")
+        self.methods = by_name(config, "methods")
+        self.teacher = config["teacher"]
+        self.seeds = config["seeds"]
+        self.columns = columns(config)
+        self.distillation = config["distillation"]
+        self.distilled = distilled_method(config) if self.distillation else None
+        self._entries = pairs_of(config)
+        self.batches = {batch.name: batch for batch in self._batches()}
+        self._batch_of = {c: batch.name for batch in self.batches.values() for c in batch.cells}
+
+    # ------------------------------------------------------------------------------------------
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """The (dataset, network) pairs that are compared."""
+        return [(e["dataset"], e["network"]) for e in self.config["experiments"]]
+
+    @functools.cached_property
+    def compared(self) -> list[Cell]:
+        """The cells of Table III."""
+        return [Cell(*pair, seed) for pair in self.pairs for seed in self.seeds]
+
+    @functools.cached_property
+    def taught(self) -> list[Cell]:
+        """The cells of distillation's students."""
+        pairs, seeds = (
+            (self.distillation[k] for k in ("pairs", "seeds")) if self.distillation else ((), ())
+        )
+        return [
+            Cell(p["dataset"], p["student"], seed, p["network"]) for p in pairs for seed in seeds
+        ]
+
+    def entry(self, cell: Cell) -> dict[str, Any]:
+        """The config's entry of a cell's pair; of a distilled one's teachers."""
+        return self._entries[cell.dataset, cell.teacher or cell.network]
+
+    def students_per_job(self, cell: Cell) -> float:
+        """How many students one job trains: as many as fit into `hours_per_job`; without `hours` a
+        whole grid."""
+        entry = self.entry(cell)
+        if "hours" not in entry:
+            return math.inf
+        return math.floor(min(self.config["hours_per_job"] / entry["hours"], 1e9) + 1e-9)
+
+    def _batches(self) -> Iterator[Batch]:
+        """Cells of one seed and as many students per job share a batch, `cells_per_job` of them.
+
+        A name depends on its own cells alone, so that one more pair or seed renames, and retrains,
+        none of the others.
+        """
+        compared, names = set(self.compared), set[str]()
+        groups: dict[tuple, list[Cell]] = {}
+        teaching = dict.fromkeys(cell.teachers for cell in self.taught)
+        for cell in (*self.compared, *(cell for cell in teaching if cell not in compared)):
+            kind = "compared" if cell in compared else "teaching"
+            groups.setdefault((cell.seed, self.students_per_job(cell), kind), []).append(cell)
+        batches = []
+        for (seed, _, kind), cells in groups.items():
+            for start in range(0, len(cells), self.config["cells_per_job"]):
+                first, *more = batch = cells[start : start + self.config["cells_per_job"]]
+                others = f"_and_{len(more)}_more" if more else ""
+                batches.append((f"{first.dataset}_{first.network}{others}_seed{seed}", batch, kind))
+        for pair in dict.fromkeys((c.dataset, c.network, c.teacher) for c in self.taught):
+            batch = [c for c in self.taught if (c.dataset, c.network, c.teacher) == pair]
+            batches.append((f"{pair[0]}_{pair[2]}_{DISTILLED}", batch, DISTILLED))
+        for name, batch, kind in batches:
+            if name in names:
+                raise UserError(
+                    f"config: two batches of cells would be called {name}; rename a network"
+                )
+            names.add(name)
+            yield Batch(name, tuple(batch), kind)
+
+    def batches_of(self, *kinds: str) -> list[Wildcards]:
+        """The wildcards of the batches of some kinds."""
+        return [{"batch": b.name} for b in self.batches.values() if b.kind in kinds]
+
+    def batch_of(self, cell: Cell) -> str:
+        """The name of the batch that holds a cell's arrays."""
+        return self._batch_of[cell]
+
+    def predicted(self, cells: list[Cell]) -> list[Wildcards]:
+        """The wildcards of the batches that hold the predictions of these cells, one each."""
+        return [{"batch": self._batch_of[cell]} for cell in cells]
+
+    @functools.cached_property
+    def cells_of_pairs(self) -> list[list[Cell]]:
+        """The compared cells of each pair, a cell a seed."""
+        return [[Cell(*pair, seed) for seed in self.seeds] for pair in self.pairs]
+
+    def cells(self, batch: str) -> list[Wildcards]:
+        """The wildcards {dataset, network, seed} of a batch's cells."""
+        return [asdict(cell) for cell in self.batches[batch].cells]
+
+    def title(self, batch: str) -> str:
+        """The cells of a batch in a few words."""
+        cells = self.batches[batch].cells
+        more = f" and {len(cells) - 1} more" if len(cells) > 1 else ""
+        return cells[0].title + more
+
+    # ---------------------------------------------------------------------------------------
+
+    @functools.cached_property
+    def _teaching_methods(self) -> set[str]:
+        return teaching_methods(self.config)
+
+    def methods_of(self, batch: str) -> list[str]:
+        """The methods that are trained in a batch."""
+        kind = self.batches[batch].kind
+        if kind == DISTILLED:
+            return [DISTILLED]
+        return [m for m in self.methods if kind == "compared" or m in self._teaching_methods]
+
+    def method(self, name: str) -> dict[str, Any]:
+        """A method's entry."""
+        return self.distilled if name == DISTILLED and self.distilled else self.methods[name]
+
+    def grid(self, batch: str, method: str) -> dict[str, list]:
+        """The grid of a method in a batch: cells that only teach may have grids of their own."""
+        if self.batches[batch].kind == "teaching":
+            return self.distillation.get("grids", {}).get(method, self.methods[method]["grid"])
+        return self.method(method)["grid"]
+
+    def shards(self, batch: str, method: str) -> list[Wildcards]:
+        """The wildcards of the jobs that train a method's grid in a batch."""
+        if method == DISTILLED:
+            count = 1
+        else:
+            per_job = self.students_per_job(self.batches[batch].cells[0])
+            count = count_shards(self.grid(batch, method), per_job)
+        return [{"batch": batch, "method": method, "shard": shard} for shard in range(count)]
+
+    def all_shards(self, batch: str) -> list[Wildcards]:
+        """Those of all methods of a batch."""
+        return [shard for method in self.methods_of(batch) for shard in self.shards(batch, method)]
+
+    def _inputs(self, method: str) -> tuple[str, ...]:
+        return plugins("method")[self.method(method)["targets"]].inputs
+
+    def teachers(self, batch: str, method: str) -> list[Wildcards]:
+        """Whose soft targets a method's students look at: {batch, method} of each, cell by cell of
+        a distillation."""
+        if method == DISTILLED:
+            sources = [self.batch_of(cell.teachers) for cell in self.batches[batch].cells]
+            teachers = self.distillation["teachers"]
+            return [{"batch": source, "method": t} for source in sources for t in teachers]
+        needed = any("teacher" in name for name in self._inputs(method))
+        return [{"batch": batch, "method": self.teacher}] if needed else []
+
+    def temperatures(self, batch: str, method: str) -> list[Wildcards]:
+        """Whose fitted temperatures they look at: the first teachers'."""
+        if "teacher_temperature" not in self._inputs(method):
+            return []
+        teachers = self.teachers(batch, method)
+        return [t for t in teachers if t["method"] == teachers[0]["method"]]
+
+    def inherited(self, batch: str, method: str) -> dict[str, Wildcards]:
+        """{hyperparameter: the method whose selected student sets it}."""
+        sources = self.method(method).get("inherit", {})
+        return {name: {"batch": batch, "method": source} for name, source in sources.items()}
