@@ -1,11 +1,12 @@
 """What a job is told: small frozen records that the plan builds, and that hold no path.
 
 They are parameters of rules: whatever decides a result is in them, and a change of one reruns the
-job. As parameters Snakemake compares them by their text.
+job. Snakemake compares tuples and lists by their text and leaves other objects out: what a rule is
+given is a tuple, and a dataclass lies in one.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 
 @dataclass(frozen=True)
@@ -98,8 +99,7 @@ class Targets:
     code: str
 
 
-@dataclass(frozen=True)
-class Training:
+class Training(NamedTuple):
     """What decides the students of a method in a batch of cells, beside the shard and the input
     files.
 
@@ -124,8 +124,7 @@ class Column:
     among: dict[str, Any] | None = None
 
 
-@dataclass(frozen=True)
-class Evaluation:
+class Evaluation(NamedTuple):
     """What `evaluate` is told of a batch: its cells, and of each column whose students it selects
     among.
 
