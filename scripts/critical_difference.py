@@ -1,4 +1,6 @@
-"""Draw the critical-difference diagrams: Fig. 12 (accuracy), 13 (cross-entropy), 14 (ECE) and 15 (cwECE)."""
+"""Draw the critical-difference diagrams, Figures 12 to 15: accuracy, cross-entropy, ECE, cwECE."""
+
+from collections.abc import Sequence
 
 from ils.errors import UserError
 from ils.figures.diagram import draw, layout
@@ -8,26 +10,31 @@ from ils.job import run
 from ils.statistics.ranks import METRICS
 
 
-def critical_difference(average_ranks, friedman_tests, diagrams, outputs):
-    """Draw average ranks and critical difference, as rank_methods.py wrote them: to each of `outputs` the (metric, pool)
-    at its place in `diagrams`."""
+def critical_difference(
+    average_ranks: str,
+    friedman_tests: str,
+    diagrams: Sequence[tuple[str, str]],
+    outputs: Sequence[str],
+) -> None:
+    """Draw average ranks and critical difference, as rank_methods.py wrote them.
+
+    To each of `outputs` goes the (metric, pool) at its place in `diagrams`.
+    """
     averages = read_csv(average_ranks, ["metric", "pool", "method", "average_rank"])
     tests = read_csv(friedman_tests, ["metric", "pool", "n", "critical_difference"])
     for (metric, pool), output in zip(diagrams, outputs, strict=True):
         chosen = tests[(tests["metric"] == metric) & (tests["pool"] == pool)]
         if chosen.empty:
+            known = ", ".join(tests["metric"].unique())
             raise UserError(
-                f"{friedman_tests}: has no metric {metric} of pool {pool}; it has {', '.join(tests['metric'].unique())}"
+                f"{friedman_tests}: has no metric {metric} of pool {pool}; it has {known}"
             )
         test = chosen.iloc[0]
-        ranks = averages[(averages["metric"] == metric) & (averages["pool"] == pool)].set_index(
-            "method"
-        )["average_rank"]
+        ranks = averages[(averages["metric"] == metric) & (averages["pool"] == pool)]
+        by_method = ranks.set_index("method")["average_rank"]
         blocks = f"{test['n']:g} dataset-network pair{'s' if test['n'] > 1 else ''}"
-        save(
-            draw(layout(ranks, test["critical_difference"], f"{METRICS[metric].name}, {blocks}")),
-            output,
-        )
+        title = f"{METRICS[metric].name}, {blocks}"
+        save(draw(layout(by_method, test["critical_difference"], title)), output)
 
 
 if __name__ == "__main__":

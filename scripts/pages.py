@@ -1,5 +1,6 @@
-"""Write tables as HTML pages for the report: with a search box, sortable, and with the csv inside."""
+"""Write tables as HTML pages for the report: searchable, sortable, and with the csv inside."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from ils.document.pages import browser, page
@@ -9,8 +10,10 @@ from ils.job import run
 COUNTED = {"claims": ("study", "verdict"), "discrepancies": ("kind", "metric")}
 
 
-def pages(tables, captions, titles, outputs):
-    """tables: csv files; captions: the files with their sentences; titles; outputs: the pages, all in one order."""
+def pages(
+    tables: Sequence[str], captions: Sequence[str], titles: Sequence[str], outputs: Sequence[str]
+) -> None:
+    """Write a page a table. tables: csv files; captions: files of a sentence; all in one order."""
     for table, caption, title, output in zip(tables, captions, titles, outputs, strict=True):
         name, sentence = Path(table).stem, Path(caption).read_text(encoding="utf-8").strip()
         write_text(output, page(title, sentence, browser(read_csv(table), name, COUNTED.get(name))))

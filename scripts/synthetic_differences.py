@@ -1,4 +1,10 @@
-"""Paired differences between methods over the replicates of the synthetic study, which carry its conclusions."""
+"""Paired differences between methods over the replicates of the synthetic study.
+
+They carry its conclusions.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from ils.document.latex import escape, wide_table
 from ils.document.tables import cell
@@ -7,47 +13,53 @@ from ils.job import run
 from ils.statistics.comparison import METRICS, paired_differences, read_models
 
 CAPTION = (
-    r"Differences within a replicate, mean $\pm$ standard error over {count} replicates; \textbf{{bold}}: further than two "
-    r"standard errors from 0. Accuracy: more is better; elsewhere less. cwECE* is what the paper prints, cwECE is Eq.~2."
+    r"Differences within a replicate, mean $\pm$ standard error over {count} replicates; "
+    r"\textbf{{bold}}: further than two standard errors from 0. Accuracy: more is better; "
+    r"elsewhere less. cwECE* is what the paper prints, cwECE is Eq.~2."
 )
 
 
-def synthetic_differences(replicates, tex, csv, methods):
-    """replicates: {setup: csv files}; methods: the config's entries, each compared with ls, and ls with no_ls."""
+def synthetic_differences(
+    replicates: Mapping[str, Iterable[str]],
+    tex: str,
+    csv: str,
+    methods: Iterable[Mapping[str, Any]],
+) -> None:
+    """Write the differences as LaTeX and as csv.
+
+    replicates: {setup: csv files}; methods: the config's entries, each compared with ls, and ls
+    with no_ls.
+    """
     models = read_models(replicates)
     labels = {method["name"]: method["label"] for method in methods}
-    pairs = [("ls", "no_ls"), *((name, "ls") for name in labels if name not in ("no_ls", "ls"))]
-    if {"sinusoidal", "ils1"} <= labels.keys():
-        pairs.append(("sinusoidal", "ils1"))
-    pairs += [(f"{a}+temps", f"{b}+temps") for a, b in pairs]
+    pairs = pairs_of(list(labels))
+    labels |= {f"{name}+temps": f"{label}+TempS" for name, label in labels.items()}
     differences = paired_differences(models, pairs, METRICS)
     write_csv(csv, differences)
     blocks = []
     for setup, part in differences.groupby("setup", sort=False):
         rows = []
         for a, b in pairs:
-            values = part[part.difference == f"{a} - {b}"].set_index("column")
-            titles = [
-                labels[name.removesuffix("+temps")] + "+TempS" * name.endswith("+temps")
-                for name in (a, b)
-            ]
+            values = part[part["difference"] == f"{a} - {b}"].set_index("column")
+            shown = values[["mean", "standard_error", "significant"]]
             cells = [
-                cell(
-                    *values.loc[c.name, ["mean", "standard_error"]],
-                    c.decimals,
-                    values.significant[c.name],
-                )
-                for c in METRICS
+                cell(mean, error, column.decimals, significant)
+                for column in METRICS
+                for mean, error, significant in [shown.loc[column.name]]
             ]
-            rows.append([escape(titles[0]) + " $-$ " + escape(titles[1]), *cells])
+            rows.append([f"{escape(labels[a])} $-$ {escape(labels[b])}", *cells])
         blocks.append((escape(setup), rows))
     header = ["", *(column.head for column in METRICS)]
-    write_text(
-        tex,
-        wide_table(
-            CAPTION.format(count=models.replicate.nunique()), "tab:differences", header, blocks
-        ),
-    )
+    caption = CAPTION.format(count=models["replicate"].nunique())
+    write_text(tex, wide_table(caption, "tab:differences", header, blocks))
+
+
+def pairs_of(names: list[str]) -> list[tuple[str, str]]:
+    """The pairs of methods that are compared, raw and with their temperatures."""
+    pairs = [("ls", "no_ls"), *((name, "ls") for name in names if name not in ("no_ls", "ls"))]
+    if {"sinusoidal", "ils1"} <= set(names):
+        pairs.append(("sinusoidal", "ils1"))
+    return pairs + [(f"{a}+temps", f"{b}+temps") for a, b in pairs]
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """Figures 1, 2, 4 to 8 and 11, from the replicates of the synthetic study."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
@@ -13,23 +15,31 @@ from ils.synthetic.curves import stacked
 from ils.synthetic.gaussians import replicate
 
 
-def synthetic_figures(arrays, models, outputs, shown, geometry, other_geometry, long_grid, sizes):
-    """arrays: {setup: safetensors files}; models: the csv files of setup `shown`; outputs: paths of the figures.
+def synthetic_figures(
+    arrays: Mapping[str, Sequence[str]],
+    models: Iterable[str],
+    outputs: Iterable[str],
+    shown: str,
+    geometry: Mapping[str, Any],
+    other_geometry: Mapping[str, Any],
+    long_grid: Mapping[str, Sequence[float]],
+    sizes: Mapping[str, int],
+) -> None:
+    """Draw the figures to `outputs`, whose names say which.
 
-    geometry is that of `shown`, other_geometry that of Figure 5; sizes: seed, training_per_class,
-    ... of replicate 0.
+    arrays: {setup: safetensors files}; models: the csv files of setup `shown`. geometry is that of
+    `shown`, other_geometry that of Figure 5; sizes: seed, training_per_class, ... of replicate 0.
     """
     setups = {setup: stacked(paths) for setup, paths in arrays.items()}
     one = setups[shown]
     table = pd.concat([read_csv(path) for path in models])
     ils1 = table[table["model"] == "ils1"]
+    training = replicate(geometry, number=0, **sizes).training
     with mpl.rc_context(RC):
-        figures = {
-            "fig01": draw.figure_1(geometry, replicate(geometry, number=0, **sizes).training),
-            **{
-                f"fig02{letter}": figure
-                for letter, figure in draw.figure_2(one["histogram"]).items()
-            },
+        panels = draw.figure_2(one["histogram"])
+        figures = {f"fig02{letter}": figure for letter, figure in panels.items()}
+        figures |= {
+            "fig01": draw.figure_1(geometry, training),
             "fig04": draw.figure_4(one, ils1["p1"].mean(), ils1["p2"].mean()),
             "fig05": draw.figure_5(other_geometry),
             "fig06": draw.curves_figure(setups, 0, r"Bayes-optimal $\hat p_t$"),

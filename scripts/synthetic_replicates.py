@@ -1,4 +1,10 @@
-"""Run some replicates of one setup of the synthetic study: a table of selected models, and arrays for the figures."""
+"""Run some replicates of one setup of the synthetic study.
+
+They leave a table of selected models, and arrays for the figures.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -7,8 +13,19 @@ from ils.job import log, run
 from ils.synthetic.study import run_replicates
 
 
-def synthetic_replicates(models, figures, setup, methods, options, first, last):
-    """Write replicates `first` to `last`, both included: `models` as csv, `figures` as safetensors."""
+def synthetic_replicates(
+    models: str,
+    figures: str,
+    setup: Mapping[str, Any],
+    methods: Sequence[Mapping[str, Any]],
+    options: Mapping[str, Any],
+    first: int,
+    last: int,
+) -> None:
+    """Write replicates `first` to `last`, both included.
+
+    `models` is a csv file, `figures` a safetensors file.
+    """
     rows, arrays = run_replicates(setup, methods, options, range(first, last + 1))
     write_csv(models, pd.DataFrame(rows))
     save_arrays(figures, arrays, first=first, last=last)

@@ -1,4 +1,6 @@
-"""Table IV: students by how their teachers were trained, beside the printed numbers, as LaTeX and as csv."""
+"""Table IV: students by how their teachers were trained, beside the printed numbers."""
+
+from collections.abc import Mapping
 
 from ils.document.tables import table4
 from ils.files import read_csv, write_csv, write_text
@@ -7,13 +9,17 @@ from ils.statistics.comparison import printed_distillation
 from ils.statistics.distillation import compared
 
 CAPTION = (
-    r"Table IV: a student distilled from teachers trained without label smoothing, with LS and with ILS. Mean $\pm$ standard "
-    r"error over {seeds} seeds; the paper prints the mean of three."
+    r"Table IV: a student distilled from teachers trained without label smoothing, with LS and "
+    r"with ILS. Mean $\pm$ standard error over {seeds} seeds; the paper prints the mean of three."
 )
 
 
-def write_table4(metrics, printed, labels, tex, csv):
-    """metrics: csv of the students, one row a pair, seed and teacher; labels: {method that trained the teacher: its head}."""
+def write_table4(metrics: str, printed: str, labels: Mapping[str, str], tex: str, csv: str) -> None:
+    """Write Table IV as LaTeX and as csv.
+
+    metrics: csv of the students, one row a pair, seed and teacher; labels: {method that trained the
+    teacher: its head}.
+    """
     table = read_csv(metrics, ["dataset", "network", "seed", "method"])
     rows = compared(table, printed_distillation(printed), list(labels))
     write_csv(csv, rows)

@@ -1,5 +1,6 @@
 """Figures 9 and 10: best-epsilon curves and distributions of p_t on real tables."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import matplotlib as mpl
@@ -10,22 +11,19 @@ from ils.files import load_arrays
 from ils.job import run
 
 
-def tabular_figures(curves, outputs):
-    """curves: the files of tabular_curves.py, one a dataset; outputs: paths of the figures."""
-    panels = {}
+def tabular_figures(curves: Iterable[str], outputs: Iterable[str]) -> None:
+    """Draw the figures to `outputs`; curves: the files of tabular_curves.py, one a dataset."""
+    panels, histograms = {}, {}
     for path in curves:
         arrays, about = load_arrays(path)
-        panels[f"{about['dataset']}: {about['samples']} instances, {about['classes']} classes"] = (
-            arrays
-        )
-    names = {title: title.partition(":")[0] for title in panels}
+        name = about["dataset"]
+        panels[f"{name}: {about['samples']} instances, {about['classes']} classes"] = arrays
+        histograms[name] = arrays["histogram"]
     teacher = r"No LS+TempS $\hat p_t$"
     with mpl.rc_context(RC):
         figures = {
             "fig09": draw.curves_figure(panels, 0, teacher, most=2),
-            "fig10": draw.figure_10(
-                {names[title]: arrays["histogram"] for title, arrays in panels.items()}, teacher
-            ),
+            "fig10": draw.figure_10(histograms, teacher),
         }
     for path in outputs:
         save(figures[Path(path).stem], path)

@@ -204,3 +204,41 @@ def cliques(average_ranks: pd.Series, cd: float) -> list[list[str]]:
             groups.append(list(ordered.index[start:stop]))
             reached = stop
     return groups
+
+
+def analysis(values: pd.DataFrame, metric: str, alpha: float) -> dict[str, list]:
+    """Return the rows of a metric's ranks and tests, {table: tuples}; values: blocks x methods.
+
+    ranks: dataset, network, method, value, rank; average_ranks: method, average rank; friedman: its
+    statistic and p, k, n, alpha, critical difference; pairwise: those of `pairwise`.
+    """
+    ranks = mid_ranks(values, METRICS[metric].higher_is_better)
+    average = ranks.mean()
+    n, k = values.shape
+    test = (*friedman(ranks), k, n, alpha, critical_difference(k, n, alpha))
+    by_block = [
+        (dataset, network, method, values.loc[block, method], ranks.loc[block, method])
+        for block, method in itertools.product(values.index, values)
+        for network, dataset in [block]
+    ]
+    return {
+        "ranks": by_block,
+        "average_ranks": list(average.items()),
+        "friedman": [test],
+        "pairwise": pairwise(values, ranks),
+    }
+
+
+def pairwise(values: pd.DataFrame, ranks: pd.DataFrame) -> list[tuple]:
+    """Return the tests of each two methods; values and their mid-ranks: blocks x methods.
+
+    A row is the two methods, the difference of their average ranks, Nemenyi's p, and Wilcoxon's as
+    it is and by Holm.
+    """
+    average, by_ranks, by_values = ranks.mean(), nemenyi(ranks), wilcoxon(values)
+    pairs = list(itertools.combinations(values, 2))
+    adjusted = holm([by_values.loc[pair] for pair in pairs])
+    return [
+        (a, b, average[b] - average[a], by_ranks.loc[a, b], by_values.loc[a, b], p_holm)
+        for (a, b), p_holm in zip(pairs, adjusted)
+    ]
