@@ -1,14 +1,17 @@
-"""How fast students of image networks train: the plain way, one after another, and as the study does it.
+"""How fast students of image networks train: the plain way, and as the study does it.
 
-    python benchmarks/images.py [--device cpu] [--networks LeNet ResNet110 ...] [--precision bfloat16] [--cuda-graphs 1]
+    python benchmarks/images.py [--device cpu] [--networks LeNet ResNet110 ...]
+        [--precision bfloat16] [--cuda-graphs 1]
 
-ILS students on made-up images of CIFAR-10's shape, with its crops and flips. The networks, their batches, and how many
-students train at once are those of config/paper.yaml; on a CPU the networks are shallower (DEPTHS). The plain way is
-that of plain.py. Both ways run in turns, each in a process of its own, which also tells its memory. The floor is the
+ILS students on made-up images of CIFAR-10's shape, with its crops and flips. The networks, their
+batches, and how many students train at once are those of config/paper.yaml; on a CPU the networks
+are shallower (DEPTHS). The plain way is that of plain.py, one student after another. Both ways run
+in turns, each in a process of its own, which also tells its memory. The floor is the
 multiplications that training cannot do without, at the speed of the device's best matrix product.
 """
 
 import argparse
+import dataclasses
 import json
 import os
 import platform
@@ -19,20 +22,20 @@ import time
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "scripts"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 
 import numpy as np
-import plain
 import torch
 import yaml
+
+import plain
 from ils.job import keep_freed_memory
 from ils.networks.build import build
-from ils.plan.checks import trained_as
-from ils.training.forecast import Sizes, forward_flops, made_up_cell, parts_of, time_steps
-from ils.training.trainer import devices
+from ils.plan.plan import Plan
+from ils.training import devices
+from ils.training.costs import Sizes, forward_flops, made_up_cell, time_steps
 
-CONFIG = yaml.safe_load((ROOT / "config/paper.yaml").read_text())
+CONFIG = Path(__file__).parent.parent / "config/paper.yaml"
 DEPTHS = {
     "ResNet110": {"depth": 20},
     "ResNet110SD": {"depth": 20},
@@ -45,20 +48,21 @@ POINT = {"p1": 0.9, "p2": 1.0, "temperature": 2.0}
 TEMPERATURE, STEPS = 1.5, 200
 
 
-def entries(name, device):
-    """The network's entry, shallower on a CPU, and its recipe."""
-    experiment = next(e for e in CONFIG["experiments"] if e["network"] == name)
-    _, network, recipe, _ = parts_of(CONFIG, experiment, torch.device(device))
+def planned(name, device):
+    """Return the `Architecture` of a network, shallower on a CPU, and its `Recipe`."""
+    plan = Plan(yaml.safe_load(CONFIG.read_text()))
+    cell = next(cell for cell in plan.compared if cell.network == name)
+    architecture = plan.cell_plan(cell).architecture
     shallower = DEPTHS.get(name, {}) if device == "cpu" else {}
-    return trained_as(network) | {"name": name, "options": network["options"] | shallower}, recipe
+    options = architecture.options | shallower
+    return dataclasses.replace(architecture, options=options), plan.recipe(cell)
 
 
-def plain_model(network):
-    """The plain network of an entry."""
-    options = {
-        key: value for key, value in network["options"].items() if key not in ("padding", "variant")
-    }
-    return plain.MODELS[network["family"]](SHAPE, CLASSES, **options)
+def plain_model(architecture):
+    """The plain network of an architecture."""
+    options = architecture.options.items()
+    options = {key: value for key, value in options if key not in ("padding", "variant")}
+    return plain.MODELS[architecture.family](SHAPE, CLASSES, **options)
 
 
 def clock(device):
@@ -68,22 +72,16 @@ def clock(device):
     return time.process_time() if device == "cpu" else time.perf_counter()
 
 
-def measure_plain(network, recipe, device, seconds, workers):
+def measure_plain(architecture, recipe, device, seconds, workers):
     """Images per second of the plain way."""
-    model, teacher = (plain_model(network).to(device) for _ in range(2))
+    model, teacher = (plain_model(architecture).to(device) for _ in range(2))
     teacher.eval()
-    optimizer = torch.optim.SGD(
-        model.parameters(),
-        recipe.learning_rate,
-        0.9,
-        weight_decay=recipe.weight_decay,
-        nesterov=True,
-    )
+    options = {"momentum": 0.9, "weight_decay": recipe.weight_decay, "nesterov": True}
+    optimizer = torch.optim.SGD(model.parameters(), recipe.learning_rate, **options)
     rng, n = np.random.default_rng(0), recipe.batch_size * STEPS
     images, labels = rng.integers(0, 256, (n, *SHAPE), np.uint8), rng.integers(0, CLASSES, n)
-    batches = plain.loader(
-        images, labels, [120] * 3, [60] * 3, recipe.batch_size, workers, AUGMENTATION
-    )
+    scale = [120] * 3, [60] * 3
+    batches = plain.loader(images, labels, *scale, recipe.batch_size, workers, AUGMENTATION)
 
     def targets(x, labels):
         with torch.no_grad():
@@ -97,20 +95,18 @@ def measure_plain(network, recipe, device, seconds, workers):
     return recipe.batch_size * (len(times) - 6) / (times[-1] - times[5])
 
 
-def measure_ours(network, recipe, device, seconds, workers):
+def measure_ours(architecture, recipe, device, seconds, workers):
     """Images x students per second of the trainer."""
     keep_freed_memory()
-    students, device = network["students_at_once"][device], torch.device(device)
+    students, device = architecture.students_at_once[device], torch.device(device)
     sizes = Sizes(recipe.batch_size * STEPS, 2, 2, SHAPE, CLASSES, 1)
     cell = made_up_cell(sizes, AUGMENTATION, sizes.train, device)
     cell.enough = seconds
-    views = (2 * AUGMENTATION["pad"] + 1) ** 2 * 2
-    cell.teacher_logits, cell.teacher_temperature = (
-        [torch.randn(sizes.train, views, CLASSES, device=device)],
-        TEMPERATURE,
-    )
+    logits = torch.randn(sizes.train, cell.train.views, CLASSES, device=device)
+    cell.teacher_logits, cell.teacher_temperature = [logits], TEMPERATURE
     grid = {name: [value] * students for name, value in POINT.items()}
-    return recipe.batch_size * students / time_steps(cell, network, "ils", grid, recipe, students)
+    step = time_steps(cell, architecture, "ils", grid, recipe, students)
+    return recipe.batch_size * students / step
 
 
 def product_speed(device, seconds=2.0):
@@ -126,25 +122,25 @@ def product_speed(device, seconds=2.0):
 
 
 def megabytes(device):
-    """The most memory that this process took: on the GPU, or on the CPU beyond what importing takes."""
+    """The most memory that this process took on the device so far."""
     if device != "cpu":
         return torch.cuda.max_memory_allocated() / 1e6
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 
 
 def apart(*arguments):
-    """What a process of its own measures, ours with the large pages that the workflow's jobs get."""
+    """What a process of its own measures, ours with the large pages that the jobs get."""
     environment = os.environ | dict([devices.LARGE_PAGES]) if "ours" in arguments else os.environ
     command = [sys.executable, __file__, *map(str, arguments)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def main():
+def arguments_of(command_line):
+    """Parse the command line; `workers` are then a number."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--device", choices=["cpu", "cuda"], default="cuda" if torch.cuda.is_available() else "cpu"
-    )
+    gpu = torch.cuda.is_available()
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cuda" if gpu else "cpu")
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=NETWORKS)
     parser.add_argument("--students", type=int, help="at once, instead of the config's")
     parser.add_argument("--precision", help="instead of the config's")
@@ -157,74 +153,82 @@ def main():
         help="of the plain DataLoader; by default 0 on a CPU, all cores beside a GPU",
     )
     parser.add_argument("--measure", choices=["plain", "ours", "product"], help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    device = arguments.device
-    workers = (
-        arguments.workers
-        if arguments.workers is not None
-        else 0
-        if device == "cpu"
-        else min(16, os.cpu_count())
-    )
-    if arguments.measure == "product":
-        return print(json.dumps(product_speed(device)))
-    given = {"students_at_once": arguments.students, "precision": arguments.precision}
-    given = {key: {device: value} for key, value in given.items() if value is not None}
-    given |= {"cuda_graphs": arguments.cuda_graphs} if arguments.cuda_graphs is not None else {}
-    if arguments.measure:
-        network, recipe = entries(arguments.networks[0], device)
-        before = megabytes(device)
-        speed = globals()[f"measure_{arguments.measure}"](
-            network | given, recipe, device, arguments.seconds, workers
-        )
-        return print(json.dumps([speed, megabytes(device) - before]))
+    arguments = parser.parse_args(command_line)
+    if arguments.workers is None:
+        arguments.workers = 0 if arguments.device == "cpu" else min(16, os.cpu_count())
+    return arguments
 
-    what = (
-        torch.cuda.get_device_name()
-        if device == "cuda"
-        else f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}"
-    )
-    ceiling = apart("--device", device, "--measure", "product")
+
+def adjusted(architecture, arguments):
+    """The architecture with what the command line says instead of the config."""
+    changes = {"students_at_once": arguments.students, "precision": arguments.precision}
+    changes = {
+        key: {arguments.device: value} for key, value in changes.items() if value is not None
+    }
+    if arguments.cuda_graphs is not None:
+        changes["cuda_graphs"] = arguments.cuda_graphs
+    return dataclasses.replace(architecture, **changes)
+
+
+def measure(arguments):
+    """What one process measures, as JSON on its last line."""
+    device = arguments.device
+    if arguments.measure == "product":
+        return product_speed(device)
+    architecture, recipe = planned(arguments.networks[0], device)
+    way = {"plain": measure_plain, "ours": measure_ours}[arguments.measure]
+    before = megabytes(device)
+    options = device, arguments.seconds, arguments.workers
+    speed = way(adjusted(architecture, arguments), recipe, *options)
+    return [speed, megabytes(device) - before]
+
+
+def compare(name, arguments, options, ceiling):
+    """Run both ways in turns; returns the row of a network, as text."""
+    architecture, recipe = planned(name, arguments.device)
+    architecture = adjusted(architecture, arguments)
+    turns = [
+        [apart(*options, "--networks", name, "--measure", way) for way in ("plain", "ours")]
+        for _ in range(arguments.rounds)
+    ]
+    (theirs, their_memory), (ours, memory) = (max(turn[way] for turn in turns) for way in (0, 1))
+    network = build(architecture.family, architecture.options, SHAPE, CLASSES, 1, 0)
+    *_, flops = forward_flops(network, SHAPE)
+    sizes = ", ".join(str(value) for value in architecture.options.values())
+    return [
+        f"{name} ({sizes})",
+        str(recipe.batch_size),
+        str(architecture.students_at_once[arguments.device]),
+        f"{theirs:,.0f}",
+        f"{ours:,.0f}",
+        f"{ours / theirs:.2f}",
+        f"{their_memory:,.0f}, {memory:,.0f}",
+        f"{3 * flops * ours / ceiling:.2f}",
+    ]
+
+
+def main():
+    arguments = arguments_of(sys.argv[1:])
+    torch.set_num_threads(1)
+    if arguments.measure:
+        print(json.dumps(measure(arguments)))
+        return
+    machine = f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}"
+    what = torch.cuda.get_device_name() if arguments.device == "cuda" else machine
+    ceiling = apart("--device", arguments.device, "--measure", "product")
     print(
-        f"{what}, torch {torch.__version__}; best float32 matrix product {ceiling / 1e9:,.0f} GFLOP/s; plain with {workers} workers"
+        f"{what}, torch {torch.__version__}; best float32 matrix product "
+        f"{ceiling / 1e9:,.0f} GFLOP/s; plain with {arguments.workers} workers"
     )
     print(
-        "| network | batch | at once | plain, images/s | ours, images x students/s | ratio | plain, ours, MB | share of the ceiling |"
+        "| network | batch | at once | plain, images/s | ours, images x students/s | ratio "
+        "| plain, ours, MB | share of the ceiling |"
     )
     print("|---|---|---|---|---|---|---|---|")
+    names = {*arguments.networks, "--networks"}
+    options = [argument for argument in sys.argv[1:] if argument not in names]
     for name in arguments.networks:
-        network, recipe = entries(name, device)
-        network |= given
-        options = [
-            argument
-            for argument in sys.argv[1:]
-            if argument not in arguments.networks and argument != "--networks"
-        ]
-        turns = [
-            [apart(*options, "--networks", name, "--measure", way) for way in ("plain", "ours")]
-            for _ in range(arguments.rounds)
-        ]
-        (theirs, their_memory), (ours, memory) = (
-            max(turn[way] for turn in turns) for way in (0, 1)
-        )
-        *_, flops = forward_flops(
-            build(network["family"], network["options"], SHAPE, CLASSES, 1, 0), SHAPE
-        )
-        sizes = ", ".join(str(value) for value in network["options"].values())
-        row = [
-            f"{name} ({sizes})",
-            recipe.batch_size,
-            network["students_at_once"][device],
-            f"{theirs:,.0f}",
-            f"{ours:,.0f}",
-        ]
-        row += [
-            f"{ours / theirs:.2f}",
-            f"{their_memory:,.0f}, {memory:,.0f}",
-            f"{3 * flops * ours / ceiling:.2f}",
-        ]
-        print(f"| {' | '.join(map(str, row))} |", flush=True)
+        print(f"| {' | '.join(compare(name, arguments, options, ceiling))} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""The plain way to train a student, as a script without this project would: what `images.py` compares with.
+"""The plain way to train a student, as a script without this project would.
 
-Ordinary modules, a DataLoader with torchvision's transforms, one student after another in float32, a forward pass of the
-teacher at every mini-batch, `torch.optim.SGD`, and `.item()` of the loss at every step.
+It is what `images.py` compares with: ordinary modules, a DataLoader with torchvision's transforms,
+one student after another in float32, a forward pass of the teacher at every mini-batch,
+`torch.optim.SGD`, and `.item()` of the loss at every step.
 """
 
 import random
@@ -19,18 +20,15 @@ class Block(nn.Module):
 
     def __init__(self, before, after, stride, survival):
         super().__init__()
-        self.conv1, self.bn1 = (
-            nn.Conv2d(before, after, 3, stride, 1, bias=False),
-            nn.BatchNorm2d(after),
-        )
-        self.conv2, self.bn2 = nn.Conv2d(after, after, 3, 1, 1, bias=False), nn.BatchNorm2d(after)
+        self.conv1 = nn.Conv2d(before, after, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(after)
+        self.conv2 = nn.Conv2d(after, after, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(after)
         self.stride, self.grown, self.survival = stride, after - before, survival
 
     def forward(self, x):
-        shortcut = F.pad(
-            x[:, :, :: self.stride, :: self.stride],
-            (0, 0, 0, 0, self.grown // 2, self.grown - self.grown // 2),
-        )
+        padding = (0, 0, 0, 0, self.grown // 2, self.grown - self.grown // 2)
+        shortcut = F.pad(x[:, :, :: self.stride, :: self.stride], padding)
         if self.training and random.random() >= self.survival:
             return F.relu(shortcut)
         branch = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
@@ -42,23 +40,22 @@ class WideBlock(nn.Module):
 
     def __init__(self, before, after, stride):
         super().__init__()
-        self.bn1, self.conv1 = (
-            nn.BatchNorm2d(before),
-            nn.Conv2d(before, after, 3, stride, 1, bias=False),
-        )
-        self.bn2, self.conv2 = nn.BatchNorm2d(after), nn.Conv2d(after, after, 3, 1, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(before)
+        self.conv1 = nn.Conv2d(before, after, 3, stride, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(after)
+        self.conv2 = nn.Conv2d(after, after, 3, 1, 1, bias=False)
         self.shortcut = nn.Conv2d(before, after, 1, stride, bias=False) if before != after else None
 
     def forward(self, x):
         y = F.relu(self.bn1(x))
-        return (x if self.shortcut is None else self.shortcut(y)) + self.conv2(
-            F.relu(self.bn2(self.conv1(y)))
-        )
+        shortcut = x if self.shortcut is None else self.shortcut(y)
+        return shortcut + self.conv2(F.relu(self.bn2(self.conv1(y))))
 
 
 def lenet(shape, classes):
+    """LeNet."""
     side = ((shape[1] - 4) // 2 - 4) // 2
-    features = [
+    return nn.Sequential(
         nn.Conv2d(shape[0], 6, 5),
         nn.ReLU(),
         nn.MaxPool2d(2),
@@ -66,9 +63,6 @@ def lenet(shape, classes):
         nn.ReLU(),
         nn.MaxPool2d(2),
         nn.Flatten(),
-    ]
-    return nn.Sequential(
-        *features,
         nn.Linear(16 * side**2, 120),
         nn.ReLU(),
         nn.Linear(120, 84),
@@ -78,38 +72,31 @@ def lenet(shape, classes):
 
 
 def resnet(shape, classes, depth, width=16, survival=1.0):
+    """ResNet, with `survival` below 1 of stochastic depth."""
     blocks, before, total = [], width, (depth - 2) // 2
     for number in range(total):
-        after = width << number // (total // 3)
-        blocks.append(
-            Block(before, after, 1 + (after > before), 1 - (number + 1) / total * (1 - survival))
-        )
+        after, survives = width << number // (total // 3), 1 - (number + 1) / total * (1 - survival)
+        blocks.append(Block(before, after, 1 + (after > before), survives))
         before = after
     stem = [nn.Conv2d(shape[0], width, 3, 1, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
-    return nn.Sequential(
-        *stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(before, classes)
-    )
+    head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(before, classes)]
+    return nn.Sequential(*stem, *blocks, *head)
 
 
 def wide_resnet(shape, classes, depth, widen):
+    """Wide ResNet."""
     blocks, before, each = [], 16, (depth - 4) // 6
     for number in range(3 * each):
         after = 16 * widen << number // each
         blocks.append(WideBlock(before, after, 2 if number and number % each == 0 else 1))
         before = after
     stem = nn.Conv2d(shape[0], 16, 3, 1, 1, bias=False)
-    return nn.Sequential(
-        stem,
-        *blocks,
-        nn.BatchNorm2d(before),
-        nn.ReLU(),
-        nn.AdaptiveAvgPool2d(1),
-        nn.Flatten(),
-        nn.Linear(before, classes),
-    )
+    head = [nn.BatchNorm2d(before), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+    return nn.Sequential(stem, *blocks, *head, nn.Linear(before, classes))
 
 
 def densenet(shape, classes, depth, growth):
+    """torchvision's DenseNet with bottlenecks and compression, for small images."""
     layers = (depth - 4) // 6
     model = torchvision.models.DenseNet(growth, (layers,) * 3, 2 * growth, num_classes=classes)
     model.features.conv0 = nn.Conv2d(shape[0], 2 * growth, 3, 1, 1, bias=False)
@@ -126,11 +113,8 @@ class Images(torch.utils.data.Dataset):
 
     def __init__(self, images, labels, transform):
         pictures = images.transpose(0, 2, 3, 1)
-        self.pictures, self.labels, self.transform = (
-            pictures.squeeze(-1) if pictures.shape[-1] == 1 else pictures,
-            labels,
-            transform,
-        )
+        self.pictures = pictures.squeeze(-1) if pictures.shape[-1] == 1 else pictures
+        self.labels, self.transform = labels, transform
 
     def __len__(self):
         return len(self.labels)
@@ -155,9 +139,8 @@ def loader(images, labels, mean, std, batch_size, workers, augmentation=None):
         "pin_memory": torch.cuda.is_available(),
         "persistent_workers": workers > 0,
     }
-    return torch.utils.data.DataLoader(
-        data, batch_size, shuffle=augmentation is not None, **options
-    )
+    shuffle = augmentation is not None
+    return torch.utils.data.DataLoader(data, batch_size, shuffle=shuffle, **options)
 
 
 def ils(labels, logits, temperature, p1, p2, split_temperature):
@@ -170,7 +153,10 @@ def ils(labels, logits, temperature, p1, p2, split_temperature):
 
 
 def train_epoch(model, batches, optimizer, device, targets):
-    """One epoch; `targets(x, labels)` returns the soft targets. Yields the number of images of each step when it is done."""
+    """One epoch; `targets(x, labels)` returns the soft targets.
+
+    Yields the number of images of each step when it is done.
+    """
     model.train()
     running = 0.0
     for x, labels in batches:

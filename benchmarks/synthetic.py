@@ -1,13 +1,16 @@
-"""How fast the small networks of the synthetic study train: one after another, side by side, and at the floor.
+"""How fast the small networks of the synthetic study train.
 
     python benchmarks/synthetic.py [--setup as_written] [--rounds 3]
 
-All students of one replicate (teacher, LS, ILS1, ILS2, ILS, sinusoidal) are trained the plain way (one nn.Module after
-another, autograd, torch.optim.Adam, one thread) and as the study does it, in turns, so that both meet the same machine.
-The floor is the multiplications that training cannot do without, at the speed of the same batched products alone.
+One after another, side by side, and at the floor. All students of one replicate (teacher, LS, ILS1,
+ILS2, ILS, sinusoidal) are trained the plain way (one nn.Module after another, autograd,
+torch.optim.Adam, one thread) and as the study does it, in turns, so that both meet the same
+machine. The floor is the multiplications that training cannot do without, at the speed of the same
+batched products alone.
 """
 
 import argparse
+import itertools
 import os
 import platform
 import sys
@@ -15,14 +18,17 @@ import time
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "scripts"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 
 import torch
 import yaml
+
+from ils.plan.synthetic import SyntheticPlan
 from ils.synthetic.gaussians import replicate
 from ils.synthetic.perceptrons import train
-from ils.synthetic.study import Task, needs_teacher
+from ils.synthetic.study import SIZES, Task, needs_teacher
+
+CONFIG = Path(__file__).parent.parent / "config/config.yaml"
 
 
 def plain(task, targets, learning_rate, max_epochs, patience):
@@ -30,7 +36,7 @@ def plain(task, targets, learning_rate, max_epochs, patience):
     widths = task.network.widths
     layers = [
         layer
-        for sizes in zip(widths, widths[1:])
+        for sizes in itertools.pairwise(widths)
         for layer in (torch.nn.Linear(*sizes), torch.nn.ReLU())
     ]
     model = torch.nn.Sequential(*layers[:-1])
@@ -57,18 +63,18 @@ def plain(task, targets, learning_rate, max_epochs, patience):
 
 
 def flops_per_epoch(widths, training, validation):
-    """Multiplications and additions of the matrix products: forward on all samples, backward on the training ones."""
-    products = [2 * a * b for a, b in zip(widths, widths[1:])]
+    """Multiplications and additions of the matrix products.
+
+    They go forward on all samples, backward on the training ones.
+    """
+    products = [2 * a * b for a, b in itertools.pairwise(widths)]
     return sum(products) * (training + validation) + training * (2 * sum(products) - products[0])
 
 
 def product_speed(students, samples, width, seconds=1.0):
     """FLOP/s of the batched product of a hidden layer, the best of many."""
-    a, w, out = (
-        torch.randn(students, samples, width),
-        torch.randn(students, width, width),
-        torch.empty(students, samples, width),
-    )
+    a, w = torch.randn(students, samples, width), torch.randn(students, width, width)
+    out = torch.empty(students, samples, width)
     best, stop = float("inf"), time.perf_counter() + seconds
     while time.perf_counter() < stop:
         start = time.perf_counter()
@@ -77,78 +83,65 @@ def product_speed(students, samples, width, seconds=1.0):
     return 2 * students * samples * width * width / best
 
 
+def all_students(name):
+    """Return a `Task` of one replicate of a setup, and the targets (G, N, K) of its students."""
+    plan = SyntheticPlan(yaml.safe_load(CONFIG.read_text())["synthetic"])
+    setup, methods, section = plan.setup(name), plan.methods(name), plan.section
+    sizes = {key: setup.get(key, section[key]) for key in SIZES}
+    data = replicate(setup["geometry"], section["seed"], 0, **sizes)
+    classes, bounds = len(setup["geometry"]["classes"]), section["temperature_bounds"]
+    task = Task(data, setup["hidden"], classes, bounds, section["training"])
+    grids = task.train(task.grids([method for method in methods if not needs_teacher(method)]))
+    wanted = task.grids(methods, **task.teacher_inputs(grids["no_ls"]))
+    return task, torch.cat([targets for _, targets in wanted.values()]).float()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--setup", default="as_written")
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())["synthetic"]
-    setup = next(s for s in config["setups"] if s["name"] == arguments.setup)
-    geometry = next(g for g in config["geometries"] if g["name"] == setup["geometry"])
-    sizes = {
-        key: setup.get(key, config[key])
-        for key in ("training_per_class", "validation_per_class", "test_per_class")
-    }
-    data = replicate(geometry, config["seed"], 0, **sizes)
-    task = Task(
-        data,
-        setup["hidden"],
-        len(geometry["classes"]),
-        config["temperature_bounds"],
-        config["training"],
-    )
-    methods = [method for method in config["methods"] if method["name"] in setup["methods"]]
-    grids = task.train(task.grids([method for method in methods if not needs_teacher(method)]))
-    wanted = task.grids(methods, **task.teacher_inputs(grids["no_ls"]))
-    targets = torch.cat([targets for _, targets in wanted.values()]).float()
-    options = {key: value for key, value in config["training"].items() if key != "students_at_once"}
+    task, targets = all_students(arguments.setup)
+    network, training = task.network, task.training
+    options = {key: value for key, value in training.items() if key != "students_at_once"}
     plain(task, targets[0], **options)  # the first optimizer costs a second of imports
 
-    labels = torch.from_numpy(data.validation.y)
-    one_by_one, side_by_side, epochs, plain_epochs = [], [], [], []
+    labels = torch.from_numpy(task.data.validation.y)
+    one_by_one, side_by_side, plain_epochs = [], [], []
     for part in targets.chunk(arguments.rounds):
         start = time.perf_counter()
         trained = train(
-            task.network,
-            task.initial,
-            task.x,
-            targets,
-            task.x_validation,
-            labels,
-            **config["training"],
+            network, task.initial, task.x, targets, task.x_validation, labels, **training
         )
         side_by_side.append(time.perf_counter() - start)
         start = time.perf_counter()
         plain_epochs += [plain(task, student, **options) for student in part]
         one_by_one.append(time.perf_counter() - start)
     count, ours, theirs = len(targets), min(side_by_side), sum(one_by_one)
-    ran = [
-        min(int(epoch) + options["patience"], options["max_epochs"]) for epoch in trained.best_epoch
-    ]
-    speed = product_speed(
-        config["training"]["students_at_once"],
-        len(task.x) + len(task.x_validation),
-        setup["hidden"][0],
-    )
-    floor = (
-        sum(ran) * flops_per_epoch(task.network.widths, len(task.x), len(task.x_validation)) / speed
-    )
+    patience, most = options["patience"], options["max_epochs"]
+    epochs = sum(min(int(epoch) + patience, most) for epoch in trained.best_epoch)
+    samples = len(task.x), len(task.x_validation)
+    speed = product_speed(training["students_at_once"], sum(samples), network.widths[1])
+    floor = epochs * flops_per_epoch(network.widths, *samples) / speed
     same = sum(a == b for a, (b, _) in zip(trained.best_epoch.tolist(), plain_epochs))
+    capability = torch.backends.cpu.get_cpu_capability()
+    print(f"{platform.machine()}, {capability}, torch {torch.__version__}, 1 thread")
     print(
-        f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}, torch {torch.__version__}, 1 thread"
+        f"{arguments.setup}: {count} students, {epochs / count:.1f} epochs each; "
+        f"the same best epoch {same}/{count} (float32)"
     )
     print(
-        f"{arguments.setup}: {count} students, {sum(ran) / count:.1f} epochs each; the same best epoch {same}/{count} (float32)"
+        f"one after another {count / theirs:7.1f} students/s  "
+        f"{1e6 * theirs / sum(e for _, e in plain_epochs):6.0f} us a student's epoch"
     )
     print(
-        f"one after another {count / theirs:7.1f} students/s  {1e6 * theirs / sum(e for _, e in plain_epochs):6.0f} us a student's epoch"
+        f"side by side      {count / ours:7.1f} students/s  {1e6 * ours / epochs:6.0f} us   "
+        f"{theirs / ours:.2f} times as fast"
     )
     print(
-        f"side by side      {count / ours:7.1f} students/s  {1e6 * ours / sum(ran):6.0f} us   {theirs / ours:.2f} times as fast"
-    )
-    print(
-        f"floor             {count / floor:7.1f} students/s  {1e6 * floor / sum(ran):6.0f} us   at {speed / 1e9:.0f} GFLOP/s; side by side takes {ours / floor:.2f} of it"
+        f"floor             {count / floor:7.1f} students/s  {1e6 * floor / epochs:6.0f} us   "
+        f"at {speed / 1e9:.0f} GFLOP/s; side by side takes {ours / floor:.2f} of it"
     )
 
 

@@ -1,4 +1,7 @@
-"""What the benchmarks compare with is the same work: the plain networks are ours, and so are the plain targets."""
+"""What the benchmarks compare with is the same work.
+
+The plain networks are ours, and so are the plain targets.
+"""
 
 import sys
 from pathlib import Path
@@ -9,22 +12,23 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 
+from torch.utils.flop_counter import FlopCounterMode
+
 import analysis
 import images
 import plain
 from ils.networks.build import build
-from ils.plan import checks as study
-from ils.plan.plugins import load
-from ils.training.forecast import forward_flops
-from torch.utils.flop_counter import FlopCounterMode
+from ils.plan.checks import check
+from ils.targets.methods import ils
+from ils.training.costs import forward_flops
 
 
 @pytest.mark.parametrize("name", images.NETWORKS)
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_the_plain_networks_have_our_weights_and_operations(name, device):
-    network, _ = images.entries(name, device)
+    network, _ = images.planned(name, device)
     with torch.device("meta"):  # where nothing is computed
-        ours = build(network["family"], network["options"], images.SHAPE, images.CLASSES, 1, 0)
+        ours = build(network.family, network.options, images.SHAPE, images.CLASSES, 1, 0)
         theirs, x = images.plain_model(network).eval(), torch.empty(1, *images.SHAPE)
     assert sum(p.numel() for p in theirs.parameters()) == sum(p.numel() for p in ours.parameters())
     with FlopCounterMode(display=False) as counter, torch.no_grad():
@@ -36,35 +40,28 @@ def test_the_plain_networks_have_our_weights_and_operations(name, device):
 def test_the_analysis_is_measured_on_a_study_that_the_workflow_takes(size):
     schema = yaml.safe_load((analysis.ROOT / "workflow/schemas/config.schema.yaml").read_text())
     config, sizes, _ = analysis.study(size)
-    study.check(config, schema)
+    check(config, schema)
     assert {experiment["dataset"] for experiment in config["experiments"]} == set(sizes)
 
 
 def test_the_plain_targets_are_ours():
-    labels, logits = (
-        torch.tensor([0, 2, 1, 1]),
-        torch.randn(4, 3, generator=torch.Generator().manual_seed(0)),
-    )
-    grid = {"p1": 0.9, "p2": 2.0, "temperature": 3.0}
-    ours = load("method", "ils")(
-        torch.nn.functional.one_hot(labels, 3).float(), logits, 1.5, **grid
-    )
-    torch.testing.assert_close(plain.ils(labels, logits, 1.5, *grid.values()), ours)
+    labels = torch.tensor([0, 2, 1, 1])
+    logits = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
+    onehot = torch.nn.functional.one_hot(labels, 3).float()
+    ours = ils(onehot, logits, 1.5, p1=0.9, p2=2.0, temperature=3.0)
+    torch.testing.assert_close(plain.ils(labels, logits, 1.5, 0.9, 2.0, 3.0), ours)
 
 
 def test_the_plain_batches_are_crops_and_flips_of_normalised_images():
     rng = torch.Generator().manual_seed(0)
     pictures = torch.randint(0, 256, (6, 3, 8, 8), generator=rng, dtype=torch.uint8).numpy()
-    loader = plain.loader(pictures, range(6), [100, 120, 140], [50, 60, 70], 6, 0)
-    ((x, labels),) = loader
-    mean, std = (
-        torch.tensor(values).view(3, 1, 1) for values in ([100.0, 120, 140], [50.0, 60, 70])
-    )
+    scale = [100.0, 120.0, 140.0], [50.0, 60.0, 70.0]
+    ((x, labels),) = plain.loader(pictures, range(6), *scale, 6, 0)
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in scale)
     torch.testing.assert_close(x, (torch.from_numpy(pictures) - mean) / std, rtol=1e-4, atol=1e-4)
     assert labels.tolist() == list(range(6))
-    ((augmented, order),) = plain.loader(
-        pictures, range(6), [100, 120, 140], [50, 60, 70], 6, 0, {"pad": 2, "flip": True}
-    )
+    augmentation = {"pad": 2, "flip": True}
+    ((augmented, order),) = plain.loader(pictures, range(6), *scale, 6, 0, augmentation)
     padded = torch.nn.functional.pad(torch.from_numpy(pictures).float(), (2,) * 4)
     for image, label in zip(augmented, order):
         windows = [padded[label, :, dy : dy + 8, dx : dx + 8] for dy in range(5) for dx in range(5)]
