@@ -6,6 +6,7 @@ TORCH ?= default
 ARGS ?=
 TESTS ?=
 VENV := .venv
+PYTHON_FILES := scripts tests benchmarks workflow
 STAMP := $(VENV)/installed-$(TORCH)
 
 UV = PATH="$(CURDIR)/$(VENV)/bin:$$PATH" VIRTUAL_ENV="$(CURDIR)/$(VENV)" uv pip
@@ -28,10 +29,15 @@ test: $(STAMP)
 	$(VENV)/bin/python -m pytest $(TESTS)
 
 lint: $(STAMP)
+	$(VENV)/bin/ruff check $(PYTHON_FILES)
+	$(VENV)/bin/ruff format --check $(PYTHON_FILES)
+	$(VENV)/bin/mypy
 	$(VENV)/bin/snakefmt --check workflow
 	$(VENV)/bin/snakemake --lint
 
 format: $(STAMP)
+	$(VENV)/bin/ruff check --fix $(PYTHON_FILES)
+	$(VENV)/bin/ruff format $(PYTHON_FILES)
 	$(VENV)/bin/snakefmt workflow
 
 # Any uv will do; where there is none, the virtual environment gets its own from PyPI.
