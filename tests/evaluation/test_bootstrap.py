@@ -1,4 +1,4 @@
-"""The bootstrap: its metrics are those of the samples drawn, its standard errors those of theory."""
+"""The bootstrap: its metrics are of the samples drawn, its standard errors those of theory."""
 
 import numpy as np
 import pytest
@@ -12,20 +12,20 @@ LOGITS, LABELS = 2 * RNG.normal(size=(300, 4)), RNG.integers(0, 4, 300)
 
 
 def test_every_sample_once_gives_the_metrics_themselves():
-    found = bootstrap.metrics(LOGITS, LABELS, np.ones((1, 300)))
+    drawn = bootstrap.metrics(LOGITS, LABELS, np.ones((1, 300)))
     expected = all_metrics(LOGITS, LABELS)
-    assert found.keys() == expected.keys()
-    for name, values in found.items():
+    assert drawn.keys() == expected.keys()
+    for name, values in drawn.items():
         assert values == pytest.approx([expected[name]])
 
 
 def test_a_draw_gives_the_metrics_of_the_samples_drawn():
     weights = bootstrap.weights(300, 3, seed=1)
-    found = bootstrap.metrics(LOGITS, LABELS, weights)
+    drawn = bootstrap.metrics(LOGITS, LABELS, weights)
     for draw, row in enumerate(weights.astype(int)):
         rows = np.repeat(np.arange(300), row)
         expected = all_metrics(LOGITS[rows], LABELS[rows])
-        for name, values in found.items():
+        for name, values in drawn.items():
             assert values[draw] == pytest.approx(expected[name])
 
 

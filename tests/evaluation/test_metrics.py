@@ -1,4 +1,4 @@
-"""Every metric on an example worked by hand, on data with a known answer, and ECE against torchmetrics."""
+"""Every metric on an example worked by hand and on data with a known answer; torchmetrics' ECE."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The bins that a reliability diagram shows add up to Eq. 1 and Eq. 2, and are right on examples done by hand."""
+"""The bins of a reliability diagram add up to Eq. 1 and Eq. 2; examples done by hand."""
 
 import numpy as np
 import pytest
@@ -19,10 +19,8 @@ def test_confidence_bins_of_a_small_example():
     probabilities = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.0, 1.0]])
     bins = confidence_bins(probabilities, np.array([0, 1, 1, 1]), bins=5)
     assert bins.count.tolist() == [[0, 0, 0, 2, 2]]  # 0.8 closes the fourth bin
-    assert (
-        bins.predicted[0, 3:] == pytest.approx([0.75, 0.95])
-        and np.isnan(bins.predicted[0, :3]).all()
-    )
+    assert bins.predicted[0, 3:] == pytest.approx([0.75, 0.95])
+    assert np.isnan(bins.predicted[0, :3]).all()
     assert bins.actual[0, 3:].tolist() == [0.5, 1.0] and np.isnan(bins.actual[0, :3]).all()
     assert bins.error == pytest.approx((2 * 0.25 + 2 * 0.05) / 4)
 
@@ -38,26 +36,21 @@ def test_classwise_bins_of_a_small_example():
     assert pooled.count.tolist() == [3, 3] and pooled.actual == pytest.approx([1 / 3, 2 / 3])
     assert pooled.predicted == pytest.approx([0.7 / 3, 2.3 / 3])
     # single classes miss by 0.2 / 1 and 0.25 in the first bin, which cancels in part in the pool
-    assert (
-        bins.mean_gap()[0] == pytest.approx((0.2 + 0.5) / 3)
-        and abs(pooled.actual - pooled.predicted)[0] < 0.2
-    )
+    assert bins.mean_gap()[0] == pytest.approx((0.2 + 0.5) / 3)
+    assert abs(pooled.actual - pooled.predicted)[0] < 0.2
 
 
 @pytest.mark.parametrize("classes", [2, 3, 7, 100])
 def test_weighted_gaps_add_up_to_the_metrics(classes):
     probabilities, labels = predictions(classes=classes)
-    confidence, classwise = (
-        confidence_bins(probabilities, labels),
-        classwise_bins(probabilities, labels),
-    )
+    confidence = confidence_bins(probabilities, labels)
+    classwise = classwise_bins(probabilities, labels)
     assert confidence.error == pytest.approx(ece(probabilities, labels), rel=1e-12)
     assert classwise.error == pytest.approx(cwece(probabilities, labels), rel=1e-12)
     filled = confidence.count > 0
     shares = confidence.count[filled] / len(labels)
-    assert (
-        shares * np.abs(confidence.actual - confidence.predicted)[filled]
-    ).sum() == pytest.approx(confidence.error)
+    gaps = np.abs(confidence.actual - confidence.predicted)[filled]
+    assert (shares * gaps).sum() == pytest.approx(confidence.error)
     weights = classwise.pooled().count / classwise.count.sum()
     assert np.nansum(weights * classwise.mean_gap()) == pytest.approx(classwise.error)
     assert confidence.count.sum() == len(labels) and (classwise.count.sum(1) == len(labels)).all()

@@ -1,4 +1,7 @@
-"""The ledger: on the printed numbers its verdicts are known, on made-up ones they follow from the sizes of the differences."""
+"""The ledger: verdicts on the printed numbers are known.
+
+On made-up ones they follow from the sizes of the differences.
+"""
 
 import numpy as np
 import pandas as pd
@@ -44,63 +47,46 @@ def paper(ranked):
 def test_the_printed_numbers_bear_out_these_claims_and_not_those(ranked):
     printed = PrintedMeans("paper", {"": printed_synthetic(TABLES)})
     table4 = PrintedMeans("paper", printed_distillation(PUBLISHED / "table4.csv"))
-    found = ledger(
-        {RANKS: [paper(ranked)], REPLICATES: [printed], DISTILLATION: [table4]}
-    ).set_index("claim")
-    assert len(found) == len(CLAIMS) == len({claim.name for claim in CLAIMS})
-    verdicts = found["verdict"].to_dict()
+    studies = {RANKS: [paper(ranked)], REPLICATES: [printed], DISTILLATION: [table4]}
+    rows = ledger(studies).set_index("claim")
+    assert len(rows) == len(CLAIMS) == len({claim.name for claim in CLAIMS})
+    verdicts = rows["verdict"].to_dict()
     assert {name for name, verdict in verdicts.items() if verdict == "fails"} == FAILS
     not_significant = {name for name, verdict in verdicts.items() if verdict == "not significant"}
     assert not_significant == {"significant_ce", "significant_accuracy"}
     drawn_only = {name for name, verdict in verdicts.items() if verdict == "not measured"}
     assert drawn_only == {"sinusoidal_between", "ls_distorts", "best_parabola"}
-    assert (
-        "No LS+TempS 5.32" in found.loc["outrank_ce", "numbers"]
-        and "31 have" in found.loc["outrank_ce", "test"]
-    )
-    assert (
-        found.loc["best_accuracy", "numbers"]
-        == "not the best in 2 of 11: DenseNet40 CIFAR10, ResNet32W CIFAR100"
-    )
-    assert "CD 5.02: 5 of 8 differences exceed it" in found.loc["significant_ce", "test"]
+    assert "No LS+TempS 5.32" in rows.loc["outrank_ce", "numbers"]
+    assert "31 have" in rows.loc["outrank_ce", "test"]
+    best = "not the best in 2 of 11: DenseNet40 CIFAR10, ResNet32W CIFAR100"
+    assert rows.loc["best_accuracy", "numbers"] == best
+    assert "CD 5.02: 5 of 8 differences exceed it" in rows.loc["significant_ce", "test"]
 
 
 def test_a_run_is_not_said_to_fail_by_a_difference_within_the_critical_one(ranked):
     claim = next(claim for claim in CLAIMS if claim.name == "real_ls_temps")
-    assert paper(ranked).check(claim)[0] == "fails"
-    assert (
-        Ranking("this run", *map(read_csv, ranked), "cwece_printed", False).check(claim)[0]
-        == "not significant"
-    )
+    assert paper(ranked).check(claim).verdict == "fails"
+    study = Ranking("this run", *map(read_csv, ranked), "cwece_printed", False)
+    assert study.check(claim).verdict == "not significant"
     significant = next(claim for claim in CLAIMS if claim.name == "significant_ce")
     swapped = significant._replace(comparisons=[("cross_entropy", "LS+TempS", "No LS+TempS")])
-    assert (
-        Ranking("this run", *map(read_csv, ranked), "cwece_printed", False).check(swapped)[0]
-        == "not significant"
-    )
+    assert study.check(swapped).verdict == "not significant"
     reverse = claim._replace(comparisons=[("cross_entropy", "Beta", "ILS+TempS")])
-    assert (
-        Ranking("this run", *map(read_csv, ranked), "cwece_printed", False).check(reverse)[0]
-        == "fails"
-    )
+    assert study.check(reverse).verdict == "fails"
 
 
 def test_too_few_pairs_are_undecidable(tmp_path):
     rows = [
         ("n", d, m, 0, v + 0.1 * (d == "b")) for d in "ab" for m, v in (("LS", 0.5), ("ILS", 0.4))
     ]
-    write_csv(
-        tmp_path / "metrics.csv",
-        pd.DataFrame(rows, columns=["network", "dataset", "method", "seed", "cross_entropy"]),
-    )
+    names = ["network", "dataset", "method", "seed", "cross_entropy"]
+    write_csv(tmp_path / "metrics.csv", pd.DataFrame(rows, columns=names))
     paths = [tmp_path / f"{name}.csv" for name in NAMES]
     rank_methods(tmp_path / "metrics.csv", 0.05, *paths)
     study = Ranking("this run", *map(read_csv, paths), "cwece", False)
-    assert (
-        study.check(Claim("", "", "", RANKS, [("cross_entropy", "ILS", "LS")], True))[0]
-        == "undecidable"
-    )
-    assert study.check(Claim("", "", "", RANKS, [("cross_entropy", "ILS", "LS")]))[0] == "holds"
+    claim = Claim("", "", "", RANKS, [("cross_entropy", "ILS", "LS")])
+    assert study.check(claim._replace(significant=True)).verdict == "undecidable"
+    assert study.check(claim).verdict == "holds"
     assert not study.measured("accuracy", "LS") and not study.measured("cross_entropy", "Dis")
 
 
@@ -124,18 +110,17 @@ def replicates(difference, noise, count=40):
 )
 def test_replicates_are_compared_in_pairs(difference, noise, count, verdict):
     study = Replicates("this run", replicates(difference, noise, count), "cwece")
-    found = study.check(Claim("", "", "", REPLICATES, [("cross_entropy", "a", "b")]))
-    assert found[0] == verdict and "CE a - b" in found[1] and f"{count} replicates" in found[2]
+    check = study.check(Claim("", "", "", REPLICATES, [("cross_entropy", "a", "b")]))
+    assert check.verdict == verdict
+    assert "CE a - b" in check.numbers and f"{count} replicates" in check.test
 
 
 def test_one_part_that_fails_fails_a_claim_and_one_that_is_open_leaves_it_open():
     study = Replicates("this run", replicates(0.1, 0.1), "cwece")
     both = [("cross_entropy", "a", "b"), ("cross_entropy", "b", "a")]
-    assert study.check(Claim("", "", "", REPLICATES, both))[0] == "fails"
-    assert (
-        study.check(Claim("", "", "", REPLICATES, [both[0], ("accuracy", "a", "b")]))[0]
-        == "not significant"
-    )
+    assert study.check(Claim("", "", "", REPLICATES, both)).verdict == "fails"
+    one_open = [both[0], ("accuracy", "a", "b")]
+    assert study.check(Claim("", "", "", REPLICATES, one_open)).verdict == "not significant"
 
 
 LONG = {"p1": LONG_GRID[0], "p2": LONG_GRID[1]}
@@ -143,51 +128,43 @@ BOTH = {claim.name: claim for claim in CLAIMS if claim.name in ("ls_distorts", "
 
 
 def figures(tmp_path, far, best):
-    """40 replicates of the models of Figures 2 and 11: LS+TempS's bins lie `far` off, ILS1 is best at the point `best`."""
+    """40 replicates of the models of Figures 2 and 11.
+
+    LS+TempS's bins lie `far` off, ILS1 is best at the point `best`.
+    """
     histogram = np.zeros((40, len(HISTOGRAM_MODELS), len(HISTOGRAM_KINDS), 2))
     histogram[..., 0] = 4
-    histogram[:, HISTOGRAM_MODELS.index("no_ls"), :, 1] = np.random.default_rng(0).uniform(
-        0.9, 1.1, (40, 1)
-    )
+    near = np.random.default_rng(0).uniform(0.9, 1.1, (40, 1))
+    histogram[:, HISTOGRAM_MODELS.index("no_ls"), :, 1] = near
     histogram[:, HISTOGRAM_MODELS.index("ls+temps"), :, 1] = far
-    losses = (
-        0.5
-        + np.random.default_rng(1).normal(size=(40, 1, 1))
-        + np.random.default_rng(2).normal(0, 0.01, (40, 12, 10))
-    )
+    shared = np.random.default_rng(1).normal(size=(40, 1, 1))
+    losses = 0.5 + shared + np.random.default_rng(2).normal(0, 0.01, (40, 12, 10))
     losses[:, best[0], best[1]] -= 0.1
     save_arrays(tmp_path / "arrays", {"histogram": histogram, "long_grid": losses})
-    models = pd.DataFrame(
-        [(i, m, 0.5) for m in HISTOGRAM_MODELS for i in range(40)],
-        columns=["replicate", "model", "cross_entropy"],
-    )
+    rows = [(i, model, 0.5) for model in HISTOGRAM_MODELS for i in range(40)]
+    models = pd.DataFrame(rows, columns=["replicate", "model", "cross_entropy"])
     return Replicates("this run", with_figures(models, [tmp_path / "arrays"], LONG), "cwece")
 
 
 def test_claims_read_off_figures(tmp_path):
     study = figures(tmp_path, 4, (4, 1))  # at P1 = 0.8, P2 = 2
-    verdict, numbers, test = study.check(BOTH["ls_distorts"])
-    assert (
-        verdict == "holds" and "distance highest no_ls - ls+temps -0.29" in numbers
-    )  # 0.2 against 0.5
-    verdict, numbers, test = study.check(BOTH["best_parabola"])
-    assert (
-        verdict == "holds"
-        and test.endswith("20 as claimed, 0 opposite, of 20")
-        and "ILS1 at 0.8, 2 - ILS1 at 0.7, 2" in numbers
-    )
+    check = study.check(BOTH["ls_distorts"])
+    assert check.verdict == "holds"
+    assert "distance highest no_ls - ls+temps -0.29" in check.numbers  # 0.2 against 0.5
+    check = study.check(BOTH["best_parabola"])
+    assert check.verdict == "holds"
+    assert check.test.endswith("20 as claimed, 0 opposite, of 20")
+    assert "ILS1 at 0.8, 2 - ILS1 at 0.7, 2" in check.numbers
     study = figures(tmp_path, 0.1, (5, 1))
-    assert {study.check(claim)[0] for claim in BOTH.values()} == {"fails"}
+    assert {study.check(claim).verdict for claim in BOTH.values()} == {"fails"}
     apart = study.models.loc["ls+temps", "distance_true"].to_numpy()
     assert np.allclose(apart, 0.1 / 4.1)
 
 
 def test_the_ledger_as_files(ranked, tmp_path):
     write_csv(tmp_path / "replicates.csv", replicates(0.1, 0.1).replace({"a": "ls", "b": "no_ls"}))
-    save_arrays(
-        tmp_path / "arrays",
-        {"histogram": np.ones((40, len(HISTOGRAM_MODELS), len(HISTOGRAM_KINDS), 2))},
-    )
+    histogram = np.ones((40, len(HISTOGRAM_MODELS), len(HISTOGRAM_KINDS), 2))
+    save_arrays(tmp_path / "arrays", {"histogram": histogram})
     of_setup = {"best_fit": [tmp_path / "replicates.csv"]}, {"best_fit": [tmp_path / "arrays"]}
     claims(
         ranked,
@@ -208,9 +185,8 @@ def test_the_ledger_as_files(ranked, tmp_path):
         "this run, best_fit",
         "this run, best_fit, Eq. 2",
     }
-    assert (
-        table[table["study"] == "this run, Eq. 2"]["verdict"].eq("not measured").all()
-    )  # the printed table has no Eq. 2
+    # the printed table has no Eq. 2
+    assert table[table["study"] == "this run, Eq. 2"]["verdict"].eq("not measured").all()
     assert all(claim.kind in (RANKS, BEST, REPLICATES, DISTILLATION) for claim in CLAIMS)
     assert "& holds & not measured" in text  # this run has no distillation
     assert r"best\_fit: not measured" in text and text.count(r"\\") >= len(CLAIMS)

@@ -1,4 +1,4 @@
-"""Distillation: students reach a perfect teacher, each has its own, the best of each is kept; Table IV's numbers."""
+"""Distillation: students reach a perfect teacher, each a teacher of its own; Table IV's numbers."""
 
 import math
 
@@ -8,30 +8,46 @@ import pytest
 import torch
 from scipy import stats
 
-from conftest import RECIPE
-from ils.document.document import findings
+from evaluate import choose
+from ils.document import findings
 from ils.document.tables import decimals_of, table4
 from ils.errors import UserError
+from ils.files import save_arrays
 from ils.networks.build import build
 from ils.plan.plugins import load
+from ils.plan.records import Cell, Column, Recipe
 from ils.statistics.claims import DISTILLATION, Claim
 from ils.statistics.distillation import compared, difference
 from ils.statistics.ledger import Distilled
 from ils.training.cell import CellData
-from ils.training.students import Shards, save_shard
+from ils.training.students import Grid, best_student, shard_arrays
 from ils.training.trainer import train
 
 N = 90
+CELL = Cell("separable", "MLP", 0)
+RECIPE = {
+    "optimizer": "adam",
+    "learning_rate": 0.01,
+    "momentum": 0.9,
+    "nesterov": True,
+    "weight_decay": 0.0,
+    "milestones": [],
+    "decay": 0.1,
+    "batch_size": 20,
+    "patience": None,
+}
 
 
 def separable(teachers):
-    """A cell of three separable classes, (4, 0), (0, 4) and (-4, -4) with a little noise; teachers: logits (N, K) each."""
+    """A cell of three separable classes, (4, 0), (0, 4) and (-4, -4) with a little noise.
+
+    teachers: logits (N, K) of each.
+    """
     labels = np.arange(N) % 3
-    inputs = np.array([[4, 0], [0, 4], [-4, -4]], np.float32)[labels] + np.random.default_rng(
-        0
-    ).normal(0, 0.3, (N, 2)).astype(np.float32)
+    centres = np.array([[4, 0], [0, 4], [-4, -4]], np.float32)[labels]
+    noise = np.random.default_rng(0).normal(0, 0.3, (N, 2)).astype(np.float32)
     data = {
-        "inputs": inputs,
+        "inputs": centres + noise,
         "labels": labels,
         "ids": np.arange(N),
         "official_test": np.zeros(N, bool),
@@ -43,13 +59,9 @@ def separable(teachers):
         "mean": np.zeros(2),
         "std": np.ones(2),
     }
-    soft = [
-        ({"logits": logits[:60, None], "ids": np.arange(60)}, {"temperature": 1.0})
-        for logits in teachers
-    ]
-    return CellData(
-        data, parts, {"pad": 0, "flip": False}, torch.device("cpu"), soft, torch.float64
-    )
+    soft = [{"logits": logits[:60, None], "ids": np.arange(60)} for logits in teachers]
+    augmentation = {"pad": 0, "flip": False}
+    return CellData(data, parts, augmentation, torch.device("cpu"), soft, 1.0, torch.float64)
 
 
 def distilled(cell, epochs=150, **changed):
@@ -65,14 +77,7 @@ def distilled(cell, epochs=150, **changed):
         name: list(v) * (teachers if len(v) == 1 else 1) for name, v in hyperparameters.items()
     }
     network = build("mlp", {"hidden": [16]}, (2,), 3, teachers, 0)
-    recipe = RECIPE._replace(
-        optimizer="adam",
-        learning_rate=0.01,
-        weight_decay=0.0,
-        epochs=epochs,
-        batch_size=20,
-        milestones=[],
-    )
+    recipe = Recipe(epochs=epochs, **RECIPE)
     return train(network, cell, load("method", "distil"), values, recipe, 0, "distil")
 
 
@@ -87,9 +92,8 @@ def test_a_student_of_a_perfect_teacher_on_separable_data_reaches_it():
     # at temperature 20 this teacher gives e^3 / (e^3 + 2) to the class; with a tenth of the labels
     # the target is
     target = 0.9 * math.exp(3) / (math.exp(3) + 2) + 0.1
-    entropy = -target * math.log(target) - (1 - target) * math.log(
-        (1 - target) / 2
-    )  # the lowest loss that there is
+    # the lowest loss that there is
+    entropy = -target * math.log(target) - (1 - target) * math.log((1 - target) / 2)
     assert students.train_loss[0, -1] == pytest.approx(entropy, abs=0.002)
     p = torch.tensor(students.validation_logits[0]).softmax(-1).max(-1).values
     assert p.mean().item() == pytest.approx(target, abs=0.03)
@@ -107,12 +111,11 @@ def test_students_trained_together_each_follow_their_own_teacher_as_if_alone():
             together.validation_logits[student], single.validation_logits[0], atol=1e-9
         )
     assert (together.validation_logits[0].argmax(-1) == np.arange(60, 75) % 3).all()
-    assert (
-        together.train_loss[1, -1] < 0.5 < together.validation_ce[1, 39]
-    )  # it learns what its teacher says, not the labels
+    # it learns what its teacher says, not the labels
+    assert together.train_loss[1, -1] < 0.5 < together.validation_ce[1, 39]
 
 
-def test_the_best_student_of_each_teacher_is_kept(tmp_path):
+def test_the_best_student_of_each_teacher_is_chosen(tmp_path):
     students = distilled(
         separable([perfect(60.0), perfect(20.0)] * 2),
         epochs=5,
@@ -121,29 +124,27 @@ def test_the_best_student_of_each_teacher_is_kept(tmp_path):
     )
     points = [{"teacher": t, "weight": w} for t, w in ((0, 0.9), (1, 0.9), (0, 0.1), (1, 0.1))]
     labels = np.arange(60, 75) % 3
-    save_shard(
-        tmp_path / "s",
-        [students],
-        points,
-        labels,
-        "none",
-        (0.5, 5),
-        {"device": "cpu"},
-        apart="teacher",
-    )
-    shards = Shards([tmp_path / "s"], "job")
-    ce = students.validation_ce.min(1)
-    for teacher in (0, 1):
-        chosen = shards.select(labels, "none", (0.5, 5), {"teacher": teacher})
+    arrays = shard_arrays([students], labels).items()
+    named = {f"{CELL.name}/{name}": array for name, array in arrays}
+    save_arrays(tmp_path / "s", named, cells={CELL.name: {"points": points}})
+    grid, ce = Grid([tmp_path / "s"], CELL.name), students.validation_ce.min(1)
+    columns = [Column("", "distil", "none", {"teacher": teacher}) for teacher in (0, 1)]
+    for teacher, column in enumerate(columns):
+        chosen, _ = choose(grid, column, (0.5, 5), "job")
         assert chosen.index == min((teacher, teacher + 2), key=lambda i: ce[i])
-        assert all(len(array) == 1 for array in shards.weights(chosen.index).values())
-    with pytest.raises(UserError, match="job: every student of the grid diverged"):
-        shards.failed[[0, 2]] = True
-        shards.select(labels, "none", (0.5, 5), {"teacher": 0})
+    best = best_student([tmp_path / "s"], CELL)  # of all: it teaches on
+    assert best.point == points[ce.argmin()]
+    assert all(len(array) == 1 for array in best.weights.values())
+    grid.failed[[0, 2]] = True
+    with pytest.raises(UserError, match="job distil: every student of the grid diverged"):
+        choose(grid, columns[0], (0.5, 5), "job")
 
 
 def students(gain, noise=0.01, seeds=3):
-    """Metrics of students of two pairs: from ils `gain` lower in cross-entropy than from ls; pairs differ much more."""
+    """Metrics of students of two pairs: from ils `gain` lower in cross-entropy than from ls.
+
+    Pairs differ much more.
+    """
     rng, rows = np.random.default_rng(0), []
     for network, dataset, level in (("ResNet8", "digits", 0.3), ("MLP", "wine", 0.9)):
         for seed in range(seeds):
@@ -151,10 +152,8 @@ def students(gain, noise=0.01, seeds=3):
             for method, below in (("no_ls", 0.0), ("ls", 0.0), ("ils", gain)):
                 ce = shared - below + noise * rng.normal()
                 rows.append((dataset, network, seed, "AlexNet", method, ce, 1 - ce / 3))
-    return pd.DataFrame(
-        rows,
-        columns=["dataset", "network", "seed", "student", "method", "cross_entropy", "accuracy"],
-    )
+    names = ["dataset", "network", "seed", "student", "method", "cross_entropy", "accuracy"]
+    return pd.DataFrame(rows, columns=names)
 
 
 def test_a_difference_is_paired_within_seeds_and_pairs_count_alike():
@@ -169,13 +168,11 @@ def test_a_difference_is_paired_within_seeds_and_pairs_count_alike():
         [(n, d, s, m, v) for n, d, s, x, y in rows for m, v in (("x", x), ("y", y))]
     )
     table.columns = ["network", "dataset", "seed", "method", "ece"]
-    found = difference(table, "ece", "x", "y")
-    assert found.pairs == {
-        "n a": pytest.approx(0.7),
-        "m b": pytest.approx(0.2),
-    } and found.mean == pytest.approx(0.45)
+    gap = difference(table, "ece", "x", "y")
+    assert gap.pairs == {"n a": pytest.approx(0.7), "m b": pytest.approx(0.2)}
+    assert gap.mean == pytest.approx(0.45)
     # variances of the differences 0.08 over 2 seeds and 0.01 over 3
-    assert found.error == pytest.approx(math.sqrt(0.08 / 2 + 0.01 / 3) / 2) and found.freedom == 3
+    assert gap.error == pytest.approx(math.sqrt(0.08 / 2 + 0.01 / 3) / 2) and gap.freedom == 3
     one = table.query("dataset == 'b'")
     test = stats.ttest_rel(one.query("method == 'x'")["ece"], one.query("method == 'y'")["ece"])
     assert difference(one, "ece", "x", "y").p == pytest.approx(test.pvalue)
@@ -190,13 +187,10 @@ def test_claims_on_distilled_students(gain, seeds, verdict):
     claim = Claim(
         "", "", "", DISTILLATION, [("cross_entropy", "ils", "ls"), ("accuracy", "ils", "ls")]
     )
-    found = study.check(claim)
-    assert found[0] == verdict and "ResNet8 digits" in found[1]
-    assert (
-        study.measured("cross_entropy", "ils")
-        and not study.measured("ece", "ils")
-        and not study.measured("accuracy", "beta")
-    )
+    check = study.check(claim)
+    assert check.verdict == verdict and "ResNet8 digits" in check.numbers
+    assert study.measured("cross_entropy", "ils")
+    assert not study.measured("ece", "ils") and not study.measured("accuracy", "beta")
 
 
 def test_a_claim_holds_only_if_every_pair_bears_it_out():
@@ -218,40 +212,36 @@ PRINTED["Big far"] = PRINTED["ResNet8 digits"]
 
 def test_table_iv_has_the_printed_rows_and_ours():
     rows = compared(students(0.1), PRINTED, ["no_ls", "ls"])
-    own = rows.set_index(["network", "dataset", "teacher", "column"])
+    cells = rows.set_index(["network", "dataset", "teacher", "column"])
     values = 100 * students(0.1).query("network == 'ResNet8' and method == 'ls'")["accuracy"]
-    cell = own.loc["ResNet8", "digits", "ls", "accuracy"]
-    assert cell["mean"] == pytest.approx(values.mean()) and cell["standard_error"] == pytest.approx(
-        values.sem()
-    )
+    cell = cells.loc["ResNet8", "digits", "ls", "accuracy"]
+    assert cell["mean"] == pytest.approx(values.mean())
+    assert cell["standard_error"] == pytest.approx(values.sem())
     assert cell["printed"] == 84.0 and cell["seeds"] == 3 and cell["student"] == "AlexNet"
-    assert np.isnan(own.loc["Big", "far", "ls", "accuracy"]["mean"]) and np.isnan(
-        own.loc["MLP", "wine", "ls", "accuracy"]["printed"]
-    )
-    text = table4(rows, {"no_ls": "No LS", "ls": "LS"}, "Caption.")
+    assert np.isnan(cells.loc["Big", "far", "ls", "accuracy"]["mean"])
+    assert np.isnan(cells.loc["MLP", "wine", "ls", "accuracy"]["printed"])
+    labels = {"no_ls": "No LS", "ls": "LS"}
+    text = table4(rows, labels, "Caption.")
     assert "cross-entropy, No LS & cross-entropy, LS & accuracy" in text
-    assert (
-        text.count("printed & 0.900 & 0.800 & 85.10 & 84.00") == 2 and text.count("this run") == 2
-    )
+    assert text.count("printed & 0.900 & 0.800 & 85.10 & 84.00") == 2
+    assert text.count("this run") == 2
     assert r"{\tiny$\pm$" in text
-    alone = table4(
-        compared(students(0.1, seeds=1), PRINTED, ["no_ls", "ls"]),
-        {"no_ls": "No LS", "ls": "LS"},
-        "Caption.",
-    )
+    one_seed = compared(students(0.1, seeds=1), PRINTED, ["no_ls", "ls"])
+    alone = table4(one_seed, labels, "Caption.")
     assert "pm" not in alone.split(r"\midrule", 1)[1]
 
 
 def test_decimals_end_with_the_second_digit_of_the_error():
-    assert [
-        decimals_of(pd.Series([e]), 4) for e in (0.0123, 0.00123, 0.123, 1.23, 12.3, math.nan)
-    ] == [3, 4, 2, 1, 0, 4]
+    errors = (0.0123, 0.00123, 0.123, 1.23, 12.3, math.nan)
+    decimals = [decimals_of(pd.Series([error]), 4) for error in errors]
+    assert decimals == [3, 4, 2, 1, 0, 4]
 
 
 def test_the_sentence_on_table_iv():
     sentence = findings.distilled(students(0.1))
     assert sentence.startswith(
-        "Students by their teachers, paired within a seed, mean over 2 pairs: cross-entropy, ILS less No LS: -0.0967 ± 0.0039"
+        "Students by their teachers, paired within a seed, mean over 2 pairs: cross-entropy, ILS "
+        "less No LS: -0.0967 ± 0.0039"
     )
     assert "accuracy in %, ILS less LS: +3." in sentence and sentence.count("p = ") == 4
     assert findings.distilled(students(0.1).query("method != 'ils'")).endswith(

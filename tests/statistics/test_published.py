@@ -1,4 +1,4 @@
-"""The printed Table III goes through the analysis of a run, which must find the known contradictions."""
+"""The printed Table III goes through a run's analysis, which finds the known contradictions."""
 
 from pathlib import Path
 
@@ -28,57 +28,45 @@ def analysed(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def found(analysed):
-    return discrepancies(
-        *(analysed[name] for name in ("printed", "averages", "ranks", "average_ranks"))
-    )
+def contradictions(analysed):
+    names = ("printed", "averages", "ranks", "average_ranks")
+    return discrepancies(*(analysed[name] for name in names))
 
 
 def test_the_printed_table_is_complete(analysed):
-    assert len(analysed["printed"]) == 528 and as_metrics(analysed["printed"]).shape == (
-        132,
-        3 + 4 + 1,
-    )
-    first = as_metrics(analysed["printed"]).iloc[0]
+    table = as_metrics(analysed["printed"])
+    assert len(analysed["printed"]) == 528 and table.shape == (132, 3 + 4 + 1)
+    first = table.iloc[0]
     assert first[["network", "dataset", "method"]].tolist() == ["LeNet", "CIFAR10", "No LS"]
-    assert first[["cross_entropy", "accuracy", "ece", "cwece_printed"]].tolist() == [
-        0.858,
-        0.7,
-        0.014,
-        0.049,
-    ]
+    numbers = first[["cross_entropy", "accuracy", "ece", "cwece_printed"]].tolist()
+    assert numbers == [0.858, 0.7, 0.014, 0.049]
 
 
-def test_twenty_five_subscripts_fit_no_rule_for_ties(found):
-    counts = found[found["kind"] == "subscript"].groupby("metric").size()
-    assert counts.to_dict() == {
-        "accuracy": 3,
-        "ece": 9,
-        "cwece_printed": 13,
-    }  # and none of cross-entropy
+def test_twenty_five_subscripts_fit_no_rule_for_ties(contradictions):
+    counts = contradictions[contradictions["kind"] == "subscript"].groupby("metric").size()
+    # and none of cross-entropy
+    assert counts.to_dict() == {"accuracy": 3, "ece": 9, "cwece_printed": 13}
 
 
-def test_betas_cwece_ranks_are_counted_from_the_worst(found):
-    reversed_ = found[found["kind"] == "reversed"]
+def test_betas_cwece_ranks_are_counted_from_the_worst(contradictions):
+    reversed_ = contradictions[contradictions["kind"] == "reversed"]
     assert reversed_[["metric", "method", "printed", "recomputed"]].values.tolist() == [
         ["cwece_printed", "Beta", "4.18", "8.68"]
     ]
     assert "11 of 11" in reversed_["note"].iloc[0]
 
 
-def test_averages_that_need_another_rule_for_ties_or_none(found):
-    both = found[found["kind"].isin(["average", "tie rule"])].set_index(["metric", "method"])
-    assert both.loc["cross_entropy", "ILS+TempS"][["printed", "recomputed"]].tolist() == [
-        "1.36",
-        "1.41",
-    ]
+def test_averages_that_need_another_rule_for_ties_or_none(contradictions):
+    both = contradictions[contradictions["kind"].isin(["average", "tie rule"])].set_index(
+        ["metric", "method"]
+    )
+    texts = both.loc["cross_entropy", "ILS+TempS"][["printed", "recomputed"]].tolist()
+    assert texts == ["1.36", "1.41"]
     assert both.loc["cwece_printed", "Beta"]["kind"] == "average"
-    assert (
-        both.loc["ece", "ILS+TempS"]["kind"] == "average"
-    )  # printed rank 1 of 0.035, where it is seventh
-    assert (
-        both.loc["accuracy", "ILS"]["kind"] == "tie rule"
-    )  # equal accuracies, both given the better rank
+    # printed rank 1 of 0.035, where it is seventh
+    assert both.loc["ece", "ILS+TempS"]["kind"] == "average"
+    # equal accuracies, both given the better rank
+    assert both.loc["accuracy", "ILS"]["kind"] == "tie rule"
 
 
 def test_critical_difference_and_who_is_within_it(analysed):

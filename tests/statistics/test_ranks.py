@@ -155,7 +155,10 @@ def test_nemenyi_p_values_agree_with_the_critical_difference():
 
 
 def test_demsar_wilcoxon_example():
-    """Demsar 2006, Table 2: C4.5 against C4.5+m, R+ = 93 and R- = 12; for 14 sets 21 or less rejects at 0.05."""
+    """Demsar 2006, Table 2: C4.5 against C4.5+m, R+ = 93 and R- = 12.
+
+    For 14 sets 21 or less rejects at 0.05.
+    """
     differences = DEMSAR["C4.5+m"] - DEMSAR["C4.5"]
     assert stats.wilcoxon(differences.round(12), zero_method="zsplit").statistic == pytest.approx(
         12
@@ -240,7 +243,7 @@ def test_an_incomplete_table_names_what_is_missing(bad):
     else:
         values[cell] = bad
     with pytest.raises(
-        UserError, match="no cross_entropy for network=lenet, dataset=iris, method=ILS, seed=2$"
+        UserError, match=r"no cross_entropy for network=lenet, dataset=iris, method=ILS, seed=2$"
     ):
         scores(table(values), "cross_entropy")
 
@@ -257,5 +260,5 @@ def test_repeated_rows_and_absent_columns_are_errors():
     frame = table(dict.fromkeys(GRID, 1.0))
     with pytest.raises(UserError, match="repeats network=lenet, dataset=wine, method=LS, seed=1"):
         scores(pd.concat([frame, frame.head(1)]), "cross_entropy")
-    with pytest.raises(UserError, match="lacks the column.* ece"):
+    with pytest.raises(UserError, match=r"lacks the column.* ece"):
         scores(frame, "ece")
