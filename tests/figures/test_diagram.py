@@ -1,4 +1,4 @@
-"""The layout keeps everything apart and on the page; the drawing does what the layout says, in equal bytes."""
+"""The layout keeps everything apart and on the page; the drawing follows it, in equal bytes."""
 
 import itertools
 import subprocess
@@ -77,15 +77,11 @@ def test_positions_of_a_small_example():
     assert plan.ruler_text == "CD = 1.50" and plan.ruler.y > axis.y
     by_name = {label.method: label for label in plan.labels}
     assert by_name["No LS"].text == "No LS  1.00" and by_name["cLS"].text == "4.00  cLS"
-    assert (
-        by_name["No LS+TempS"].x_rank
-        == by_name["Dis"].x_rank
-        == pytest.approx(axis.x0 + 1.5 * third)
-    )
+    tied = by_name["No LS+TempS"].x_rank, by_name["Dis"].x_rank
+    assert tied[0] == tied[1] == pytest.approx(axis.x0 + 1.5 * third)
     assert by_name["No LS"].align == "right" and by_name["cLS"].align == "left"
-    assert (
-        by_name["No LS"].y > by_name["No LS+TempS"].y and by_name["cLS"].y > by_name["Dis"].y
-    )  # outermost highest
+    # outermost highest
+    assert by_name["No LS"].y > by_name["No LS+TempS"].y and by_name["cLS"].y > by_name["Dis"].y
     # two cliques, 1 to 2.5 and 2.5 to 4, share their middle methods and so lie on two levels
     assert [(bar.x0 + 2, bar.x1 - 2) for bar in plan.bars] == [
         (pytest.approx(axis.x0), pytest.approx(axis.x0 + 1.5 * third)),

@@ -15,6 +15,7 @@ from ils.figures import heat_maps, style, training_curves
 from ils.figures.grids import arrange
 from ils.figures.sheet import rows_of
 from ils.plan.grids import grid_points
+from ils.training.students import Grid
 from training_figures import training_figures
 
 COLUMNS = [
@@ -60,10 +61,8 @@ def test_one_hyperparameter_is_a_strip_in_ascending_order():
 def test_two_hyperparameters_are_x_and_y_in_the_configs_order():
     (panel,) = panels_of({"p2": [2, 1], "epsilon": [0.1, 0.3]})
     assert (panel.x[0], panel.y[0]) == ("P2", "ε")
-    assert panel.values(np.arange(4.0)).tolist() == [
-        [2, 0],
-        [3, 1],
-    ]  # rows: epsilon, from low to high
+    # rows: epsilon, from low to high
+    assert panel.values(np.arange(4.0)).tolist() == [[2, 0], [3, 1]]
 
 
 def test_a_third_hyperparameter_makes_one_panel_a_value():
@@ -71,10 +70,8 @@ def test_a_third_hyperparameter_makes_one_panel_a_value():
     assert [panel.title for panel in panels] == ["ILS, T = 1", "ILS, T = 4"]
     assert [panel.students.shape for panel in panels] == [(3, 2, 1)] * 2
     points = grid_points({"p1": [0.8, 0.9], "p2": [1, 2, 3], "temperature": [4, 1]})
-    row, column = panels[0].find(points.index({"p1": 0.9, "p2": 3, "temperature": 1}))
-    assert (row, column) == (2, 1) and panels[1].find(
-        points.index({"p1": 0.9, "p2": 3, "temperature": 1})
-    ) is None
+    student = points.index({"p1": 0.9, "p2": 3, "temperature": 1})
+    assert panels[0].find(student) == (2, 1) and panels[1].find(student) is None
 
 
 def test_of_more_hyperparameters_the_best_over_the_others_is_shown():
@@ -98,9 +95,8 @@ def test_the_best_epoch_counts_and_a_diverged_student_is_not_a_number():
 
 
 def test_the_mean_over_seeds_goes_on_with_those_that_train():
-    mean = training_curves.mean_over_seeds(
-        np.array([[1.0, 2.0, np.nan, np.nan], [3.0, 4.0, 5.0, np.nan]])
-    )
+    seeds = np.array([[1.0, 2.0, np.nan, np.nan], [3.0, 4.0, 5.0, np.nan]])
+    mean = training_curves.mean_over_seeds(seeds)
     assert mean[:3].tolist() == [2, 3, 5] and np.isnan(mean[3])
 
 
@@ -134,9 +130,8 @@ def check_page(figure):
     """All texts are on the page and none overlaps another."""
     boxes, page = texts_of(figure), figure.bbox
     for text, box in boxes.items():
-        assert (
-            page.x0 <= box.x0 and box.x1 <= page.x1 and page.y0 <= box.y0 and box.y1 <= page.y1
-        ), text
+        assert page.x0 <= box.x0 and box.x1 <= page.x1, text
+        assert page.y0 <= box.y0 and box.y1 <= page.y1, text
     for (a, box_a), (b, box_b) in itertools.combinations(boxes.items(), 2):
         assert not box_a.overlaps(box_b), f"{a} overlaps {b}"
 
@@ -146,22 +141,18 @@ def check_page(figure):
 @pytest.mark.parametrize("samples", [3, 20_000])
 def test_reliability_diagrams_fit_the_page(names, kind, samples):
     rng = np.random.default_rng(0)
-    labels, bins = (
-        rng.integers(10, size=samples),
-        {"reliability": confidence_bins, "classwise": classwise_bins}[kind],
-    )
+    labels = rng.integers(10, size=samples)
+    bins = {"reliability": confidence_bins, "classwise": classwise_bins}[kind]
     columns = {name: bins(rng.dirichlet(np.full(10, 0.3), samples), labels) for name in names}
-    figure = diagrams.draw(
-        columns, kind, "breast_cancer, ResNet152SD: 20000 test samples, pooled over 2 seeds"
-    )
+    title = "breast_cancer, ResNet152SD: 20000 test samples, pooled over 2 seeds"
+    figure = diagrams.draw(columns, kind, title)
     check_page(figure)
     assert figure.get_figwidth() * 72 <= style.PAGE
     shown = [text for _, text in texts_of(figure)]
     assert [text for text in shown if text in names] == names
     metric = {"reliability": "ECE", "classwise": "cwECE"}[kind]
-    assert [text for text in shown if text.startswith(f"{metric} ")] == [
-        f"{metric} {found.error:.4f}" for found in columns.values()
-    ]
+    errors = [f"{metric} {panel.error:.4f}" for panel in columns.values()]
+    assert [text for text in shown if text.startswith(f"{metric} ")] == errors
 
 
 GRIDS = {
@@ -234,12 +225,8 @@ def test_training_curves_fit_the_page(names, low):
 
 
 def test_no_two_lines_look_alike():
-    names = [name for name in COLUMNS if not name.endswith("+TempS")] + [
-        "PS-KD",
-        "Online LS",
-        "Gini LS",
-        "mine",
-    ]
+    names = [name for name in COLUMNS if not name.endswith("+TempS")]
+    names += ["PS-KD", "Online LS", "Gini LS", "mine"]
     looks = [tuple(look.values()) for look in style.line_looks(names).values()]
     assert len({look[1:] for look in looks}) == len(looks)  # also without colours
 
@@ -258,33 +245,23 @@ def test_the_scripts_write_every_figure_in_both_formats(tmp_path, seeds):
         kind: [tmp_path / kind / f"pair.{ending}" for ending in MAGIC]
         for kind in ("reliability", "classwise", "grids", "training")
     }
-    first, second = (
-        {kind: outputs[kind] for kind in kinds}
-        for kinds in (("reliability", "classwise"), ("grids", "training"))
-    )
-    calibration_figures(
-        "iris, MLP", predictions, first, [column["column"] for column in SMALL_COLUMNS]
-    )
-    names = {method: list(grid) for method, grid in SMALL_GRID.items()}
-    training_figures("iris, MLP", predictions, second, SMALL_COLUMNS, names)
+    calibration = {kind: outputs[kind] for kind in ("reliability", "classwise")}
+    columns = [column["column"] for column in SMALL_COLUMNS]
+    calibration_figures("iris, MLP", predictions, calibration, columns)
+    training = {kind: outputs[kind] for kind in ("grids", "training")}
+    hyperparameters = {method: list(grid) for method, grid in SMALL_GRID.items()}
+    training_figures("iris, MLP", predictions, training, SMALL_COLUMNS, hyperparameters)
     for path in itertools.chain(*outputs.values()):
         assert path.read_bytes().startswith(MAGIC[path.suffix[1:]])
 
 
 def test_evaluate_hands_on_the_curves_of_every_student():
-    """The predictions file's names are those that the drawing reads."""
-    from ils.training.students import Grid
-
+    """The arrays of a predictions file have the names under which the drawing reads them."""
     grid = object.__new__(Grid)
-    grid.failed_epoch, grid.train_loss, grid.validation_ce = (
-        np.array([0, 2]),
-        np.eye(2),
-        np.ones((2, 2)),
-    )
-    found = grid.curves("ls")
-    assert set(found) == {
-        f"curves/ls/{name}" for name in ("train_loss", "validation_ce", "failed_epoch")
-    }
-    assert found["curves/ls/train_loss"].dtype == np.float32 and found[
-        "curves/ls/failed_epoch"
-    ].tolist() == [0, 2]
+    grid.failed_epoch = np.array([0, 2])
+    grid.train_loss, grid.validation_ce = np.eye(2), np.ones((2, 2))
+    arrays = grid.curves("ls")
+    names = ("train_loss", "validation_ce", "failed_epoch")
+    assert set(arrays) == {f"curves/ls/{name}" for name in names}
+    assert arrays["curves/ls/train_loss"].dtype == np.float32
+    assert arrays["curves/ls/failed_epoch"].tolist() == [0, 2]

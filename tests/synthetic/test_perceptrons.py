@@ -13,7 +13,10 @@ WIDTHS = (2, 16, 16, 3)
 
 @pytest.fixture(scope="module")
 def task():
-    """A small task in float64: samples, labels, validation samples and labels, and targets of 7 students."""
+    """A small task in float64: samples, labels, validation samples and labels, and targets.
+
+    The targets are those of 7 students.
+    """
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(60) % 3
     centres = torch.tensor([[-1.0, 0.0], [1.0, 0.0], [0.0, 1.0]], dtype=torch.float64)
@@ -53,7 +56,10 @@ def one_by_one(
     patience,
     fused=True,
 ):
-    """Autograd and torch.optim.Adam; returns the best epoch, its loss, and the logits on the validation samples."""
+    """Train by autograd and torch.optim.Adam.
+
+    Returns the best epoch, its loss, and the logits on the validation samples.
+    """
     model = module(network, initial)
     optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate, fused=fused)
     best = (0, np.inf, None)
@@ -95,21 +101,22 @@ def test_side_by_side_equals_one_by_one(task, students_at_once):
         assert trained.validation_ce[student].item() == pytest.approx(ce, abs=1e-11)
         torch.testing.assert_close(logits[student], expected, rtol=0, atol=1e-9)
         stopped.add(epoch)
-    assert len(stopped) > 2  # they stop at different epochs, so places were given up and taken over
+    # they stop at different epochs, so places were given up and taken over
+    assert len(stopped) > 2
 
 
 def test_the_fused_adam_is_adam(task):
-    """torch's fused Adam rounds its coefficients to single precision; the steps are the same to that precision."""
+    """torch's fused Adam rounds its coefficients to single precision.
+
+    The steps are the same to that precision.
+    """
     x, _, x_validation, labels, targets = task
     network = Network(WIDTHS, torch.float64)
     options = OPTIONS | {"max_epochs": 5}
-    found = [
-        one_by_one(
-            network, network.initial(1), x, targets[3], x_validation, labels, **options, fused=fused
-        )[2]
-        for fused in (True, False)
-    ]
-    torch.testing.assert_close(*found, rtol=0, atol=1e-5)
+    arguments = network, network.initial(1), x, targets[3], x_validation, labels
+    _, _, fused = one_by_one(*arguments, **options, fused=True)
+    _, _, plain = one_by_one(*arguments, **options, fused=False)
+    torch.testing.assert_close(fused, plain, rtol=0, atol=1e-5)
 
 
 def test_the_gradient_is_autograds(task):
@@ -132,20 +139,16 @@ def test_initial_weights_are_spread_as_torch_spreads_them():
     network = Network((4, 500, 3))
     (first, bias), (second, _) = network.layers(network.initial(0)[None])
     for block, inputs in ((first, 4), (bias, 4), (second, 500)):
-        assert block.abs().max() <= inputs**-0.5 and block.std().item() == pytest.approx(
-            (3 * inputs) ** -0.5, rel=0.1
-        )
-    assert torch.equal(network.initial(5), network.initial(5)) and not torch.equal(
-        network.initial(5), network.initial(6)
-    )
+        assert block.abs().max() <= inputs**-0.5
+        assert block.std().item() == pytest.approx((3 * inputs) ** -0.5, rel=0.1)
+    assert torch.equal(network.initial(5), network.initial(5))
+    assert not torch.equal(network.initial(5), network.initial(6))
 
 
 def test_every_block_of_every_student_is_aligned():
     network = Network((2, 64, 7, 3))
-    assert (
-        all(offset * 4 % 64 == 0 for w, b, *_ in network.blocks for offset in (w, b))
-        and network.size * 4 % 64 == 0
-    )
+    assert all(offset * 4 % 64 == 0 for w, b, *_ in network.blocks for offset in (w, b))
+    assert network.size * 4 % 64 == 0
 
 
 def test_logits_are_the_modules_whatever_the_block_of_samples(task):
@@ -169,10 +172,8 @@ def test_a_student_that_diverges_is_marked_and_disturbs_no_other(task):
         train(network, network.initial(1), x, t, x_validation, labels, **options)
         for t in (targets, spoilt)
     )
-    assert (
-        bad.failed.tolist() == [False, False, True, False, False, False, False]
-        and not good.failed.any()
-    )
+    assert bad.failed.tolist() == [False, False, True, False, False, False, False]
+    assert not good.failed.any()
     others = [0, 1, 3, 4, 5, 6]
     assert torch.equal(good.best_epoch[others], bad.best_epoch[others])
     torch.testing.assert_close(good.weights[others], bad.weights[others], rtol=0, atol=1e-9)

@@ -1,4 +1,4 @@
-"""The synthetic study: generator, Bayes-optimal model, curves, one small study, and comparison with printed numbers."""
+"""The synthetic study: generator, Bayes-optimal model, curves, one small study, comparison."""
 
 import copy
 from pathlib import Path
@@ -14,8 +14,7 @@ from ils.document.tables import comparison_table
 from ils.evaluation.metrics import ece
 from ils.probabilities import softmax
 from ils.statistics.comparison import COLUMNS, compare, paired_differences, read_printed
-from ils.synthetic import perceptrons as mlps
-from ils.synthetic import study as synthetic_study
+from ils.synthetic import perceptrons, study
 from ils.synthetic.curves import best_epsilon, group_sums, histograms
 from ils.synthetic.gaussians import density, log_joint, replicate, sample
 from ils.synthetic.study import Task, run_replicates
@@ -69,14 +68,16 @@ def test_bayes_probabilities_are_ratios_of_densities():
         softmax(log_joint(PAPER, x)), joint / joint.sum(1, keepdims=True), rtol=1e-10
     )
     np.testing.assert_allclose(density(PAPER, x), joint.sum(1) / 3, rtol=1e-10)
-    grid = np.stack(np.meshgrid(np.linspace(-12, 12, 481), np.linspace(-9, 9, 361)), -1).reshape(
-        -1, 2
-    )
+    axes = np.linspace(-12, 12, 481), np.linspace(-9, 9, 361)
+    grid = np.stack(np.meshgrid(*axes), -1).reshape(-1, 2)
     assert density(PAPER, grid).sum() * 0.05**2 == pytest.approx(1, abs=1e-6)
 
 
 def test_bayes_probabilities_agree_with_counted_labels():
-    """Among the samples in a small square the classes are as frequent as the closed form says; and it is calibrated."""
+    """Among the samples in a small square the classes are as frequent as the closed form says.
+
+    And it is calibrated.
+    """
     drawn = sample(PAPER, 200000, np.random.default_rng(2))
     inside = (np.abs(drawn.x - [-2.5, 0.3]) < 0.1).all(1)
     counted = np.bincount(drawn.y[inside], minlength=3) / inside.sum()
@@ -86,20 +87,20 @@ def test_bayes_probabilities_agree_with_counted_labels():
 
 
 def test_the_bayes_optimal_model_scores_its_exact_values():
-    """Accuracy and cross-entropy by integration over a fine grid, and by sampling, agree: 82.05 % and 0.4429."""
-    grid = np.stack(np.meshgrid(np.arange(-12, 13, 0.05), np.arange(-8, 8, 0.05)), -1).reshape(
-        -1, 2
-    )
+    """Accuracy and cross-entropy agree by integration over a fine grid and by sampling.
+
+    They are 82.05 % and 0.4429.
+    """
+    axes = np.arange(-12, 13, 0.05), np.arange(-8, 8, 0.05)
+    grid = np.stack(np.meshgrid(*axes), -1).reshape(-1, 2)
     joint = log_joint(PAPER, grid)
     mass = np.exp(joint) / 3 * 0.05**2
     exact = mass.max(1).sum(), -(mass * np.log(softmax(joint))).sum()
     assert exact == pytest.approx((0.82049, 0.44289), abs=1e-4)
     drawn = sample(PAPER, 100000, np.random.default_rng(3))
     probabilities = softmax(log_joint(PAPER, drawn.x))
-    hit, loss = (
-        probabilities.argmax(1) == drawn.y,
-        -np.log(probabilities[np.arange(300000), drawn.y]),
-    )
+    hit = probabilities.argmax(1) == drawn.y
+    loss = -np.log(probabilities[np.arange(300000), drawn.y])
     for values, expected in ((hit, exact[0]), (loss, exact[1])):
         assert abs(values.mean() - expected) < 4 * values.std() / 300000**0.5
 
@@ -130,10 +131,8 @@ def test_groups_add_up_p_of_teacher_and_students():
     assert teacher_sum == pytest.approx([0.45, 2.5])
     np.testing.assert_allclose(student_sum, [[0.4, 2.1], [0.4, 2.5]])
     student_sum[1, 0] = 0.44
-    assert best_epsilon(count, teacher_sum, student_sum, np.array([0.05, 0.1])).tolist() == [
-        0.1,
-        0.1,
-    ]
+    best = best_epsilon(count, teacher_sum, student_sum, np.array([0.05, 0.1]))
+    assert best.tolist() == [0.1, 0.1]
     empty = best_epsilon(np.array([0]), np.array([0.0]), np.zeros((2, 1)), np.array([0.05, 0.1]))
     assert np.isnan(empty).all()
 
@@ -188,27 +187,22 @@ def test_replicates_are_the_same_whatever_job_runs_them(small):
 
 
 def test_equal_targets_are_trained_once_and_every_grid_gets_its_students_in_order(monkeypatch):
-    task = Task(
-        replicate(PAPER, 1, 0, 50, 50, 300),
-        [16, 16],
-        3,
-        CONFIG["temperature_bounds"],
-        CONFIG["training"],
-    )
+    data = replicate(PAPER, 1, 0, 50, 50, 300)
+    task = Task(data, [16, 16], 3, CONFIG["temperature_bounds"], CONFIG["training"])
     grids = {"some": [0.1, 0.05], "others": [0.2, 0.1, 0.05]}
-    wanted = task.grids(
-        [
-            {"name": name, "targets": "ls", "grid": {"epsilon": values}}
-            for name, values in grids.items()
-        ]
-    )
-    alone = {name: task.train({name: given}) for name, given in wanted.items()}
+    methods = [
+        {"name": name, "targets": "ls", "grid": {"epsilon": values}}
+        for name, values in grids.items()
+    ]
+    wanted = task.grids(methods)
+    alone = {name: task.train({name: wanted[name]}) for name in wanted}
     counts = []
-    monkeypatch.setattr(
-        synthetic_study,
-        "train",
-        lambda *given, **options: counts.append(len(given[3])) or mlps.train(*given, **options),
-    )
+
+    def counting(network, initial, x, targets, *arguments, **options):
+        counts.append(len(targets))
+        return perceptrons.train(network, initial, x, targets, *arguments, **options)
+
+    monkeypatch.setattr(study, "train", counting)
     together = task.train(wanted)
     assert counts == [3]
     for name, grid in together.items():
@@ -223,57 +217,36 @@ def test_every_model_is_there_and_finite(small):
     expected = {"bayes", "ls dense", "ls sparse", "from bayes", "from no_ls", "from ls", "from ils"}
     expected |= {name + tail for name in small[0]["methods"] for tail in ("", "+temps")}
     assert set(models.index) == expected
-    metrics = [
-        "accuracy",
-        "accuracy_dense",
-        "accuracy_sparse",
-        "cross_entropy",
-        "ece",
-        "cwece",
-        "cwece_printed",
-        "validation_ce",
-        "temperature",
-    ]
+    metrics = ["accuracy", "accuracy_dense", "accuracy_sparse", "cross_entropy", "ece", "cwece"]
+    metrics += ["cwece_printed", "validation_ce", "temperature"]
     assert np.isfinite(models[metrics].to_numpy(float)).all()
     assert all(np.isfinite(values).all() for values in arrays.values())
     assert models.cross_entropy["bayes"] == models.cross_entropy.min()
     scaled = models[models.temperature_scaling.astype(bool)]
-    assert (
-        scaled.validation_ce
-        <= models.validation_ce[scaled.index.str.removesuffix("+temps")].to_numpy()
-    ).all()
+    raw = models.validation_ce[scaled.index.str.removesuffix("+temps")]
+    assert (scaled.validation_ce <= raw.to_numpy()).all()
     assert ((scaled.temperature >= 0.8) & (scaled.temperature <= 3)).all()
     assert models.accuracy["no_ls"] == models.accuracy["no_ls+temps"]
-    assert models.validation_ce["ls"] <= min(models.validation_ce["no_ls"], 1) and arrays[
-        "long_grid"
-    ].shape == (1, 3, 2)
+    assert models.validation_ce["ls"] <= min(models.validation_ce["no_ls"], 1)
+    assert arrays["long_grid"].shape == (1, 3, 2)
     assert arrays["histogram"].sum((0, 3)).tolist() == [[900, 1800, 900]] * 4
     assert arrays["curve_epsilon"].tolist() == [[0.05, 0.1, 0.2]]
 
 
+def printed_rows(table):
+    return read_printed(ROOT / f"config/published/table{table}.csv", CONFIG["methods"])
+
+
 def test_the_printed_tables_are_read_with_their_known_twists():
-    rows = {
-        title: (model, printed)
-        for title, model, printed in read_printed(
-            ROOT / "config/published/table5.csv", CONFIG["methods"]
-        )
-    }
+    rows = {title: (model, printed) for title, model, printed in printed_rows(5)}
     model, printed = rows["ILS"]
-    assert (
-        model == "ils"
-        and printed["p1"] == 0.80
-        and printed["p2"] == 1.63
-        and printed["cwece_printed"] == 0.0449
-    )
+    assert model == "ils" and printed["p1"] == 0.80 and printed["p2"] == 1.63
+    assert printed["cwece_printed"] == 0.0449
     assert rows["Standard LS-0.2+TempS"][0] == "ls_0.2+temps" and "cwece" not in printed
-    models = [
-        model
-        for _, model, _ in read_printed(ROOT / "config/published/table1.csv", CONFIG["methods"])
-    ]
+    models = [model for _, model, _ in printed_rows(1)]
     assert models[-2:] == ["ls dense", "ls sparse"] and models[0] == "bayes"
-    assert [
-        m for _, m, _ in read_printed(ROOT / "config/published/table6.csv", CONFIG["methods"])
-    ] == [*("from bayes", "from no_ls", "from ls", "from ils")]
+    models = [model for _, model, _ in printed_rows(6)]
+    assert models == ["from bayes", "from no_ls", "from ls", "from ils"]
 
 
 def test_a_comparison_is_mean_error_and_mark():
@@ -284,16 +257,12 @@ def test_a_comparison_is_mean_error_and_mark():
     columns = [column for column in COLUMNS["1"] if column.name == "accuracy"]
     for printed, differs in ((85.5, False), (85.6, True)):
         row = compare(models, [("LS", "ls", {"accuracy": printed})], columns).iloc[0]
-        assert (
-            row["mean"] == pytest.approx(83)
-            and row.standard_error == pytest.approx(1.290994)
-            and row.differs == differs
-        )
+        assert row["mean"] == pytest.approx(83)
+        assert row.standard_error == pytest.approx(1.290994) and row.differs == differs
     other = models.assign(model="no_ls", accuracy=[0.79, 0.80, 0.81, 0.86])
     difference = paired_differences(pd.concat([models, other]), [("ls", "no_ls")], columns).iloc[0]
-    assert difference["mean"] == pytest.approx(1.5) and difference.standard_error == pytest.approx(
-        0.6454972
-    )
+    assert difference["mean"] == pytest.approx(1.5)
+    assert difference.standard_error == pytest.approx(0.6454972)
     assert difference.significant
 
 
@@ -314,11 +283,8 @@ def test_a_comparison_table_marks_what_differs():
         )
         mark = r"$^\dagger$" if printed == 87.0 else ""
         assert rf"as\_written & {text}\,{{\tiny$\pm$1.29}}{mark} \\" in table
-        assert (
-            f"printed & {printed:.2f}" in table
-            and table.count("as") >= 1
-            and "over 4 replicates" in table
-        )
+        assert f"printed & {printed:.2f}" in table and "over 4 replicates" in table
+        assert table.count("as") >= 1
 
 
 def test_a_comparison_table_too_long_for_a_page_becomes_two():
@@ -331,11 +297,7 @@ def test_a_comparison_table_too_long_for_a_page_becomes_two():
         compare(models, rows, columns), rows, columns, "Table IX: long.", "tab:x", 2
     )
     first, second = table.split(r"\end{table*}")[:2]
-    assert (
-        "row 8}" in first and "row 9}" not in first and "row 9}" in second and "row 18}" in second
-    )
-    assert (
-        r"\caption{Table IX: long. Mean" in first
-        and r"\caption{Table IX, continued.}" in second
-        and r"\label{tab:xb}" in second
-    )
+    assert "row 8}" in first and "row 9}" not in first
+    assert "row 9}" in second and "row 18}" in second
+    assert r"\caption{Table IX: long. Mean" in first
+    assert r"\caption{Table IX, continued.}" in second and r"\label{tab:xb}" in second
