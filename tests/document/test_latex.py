@@ -55,20 +55,11 @@ CELLS = {
 def stage(tmp_path):
     """Return the folder in which rank_methods has ranked CELLS."""
     rows = [
-        dict(
-            network=network,
-            dataset=dataset,
-            method=method,
-            seed=seed,
-            cross_entropy=loss,
-            accuracy=hits,
-        )
-        for (network, dataset, method), runs in CELLS.items()
-        for seed, (loss, hits) in enumerate(runs)
+        (*cell, seed, *values) for cell, runs in CELLS.items() for seed, values in enumerate(runs)
     ]
-    write_csv(
-        tmp_path / "metrics.csv", pd.DataFrame(rows).assign(ece=0.01, cwece=0.02, best_epoch=7)
-    )
+    names = ["network", "dataset", "method", "seed", "cross_entropy", "accuracy"]
+    table = pd.DataFrame(rows, columns=names).assign(ece=0.01, cwece=0.02, best_epoch=7)
+    write_csv(tmp_path / "metrics.csv", table)
     rank(tmp_path)
     return tmp_path
 
@@ -101,35 +92,24 @@ def test_ranks_and_tests_as_csv(stage):
     ranks = read_csv(stage / "ranks.csv")
     assert list(ranks) == ["pool", "metric", "dataset", "network", "method", "value", "rank"]
     wine = ranks.query("pool == 'all' and metric == 'accuracy' and dataset == 'wine'")
-    assert wine["value"].tolist() == pytest.approx([0.8, 0.8, 0.9]) and wine["rank"].tolist() == [
-        2.5,
-        2.5,
-        1,
-    ]
+    assert wine["value"].tolist() == pytest.approx([0.8, 0.8, 0.9])
+    assert wine["rank"].tolist() == [2.5, 2.5, 1]
     alone = ranks.query("pool == 'alone' and metric == 'accuracy' and dataset == 'wine'")
     assert alone["method"].tolist() == ["No LS", "BS_Soft"] and alone["rank"].tolist() == [1.5, 1.5]
-    averages = read_csv(stage / "average_ranks.csv").query(
-        "pool == 'all' and metric == 'cross_entropy'"
-    )
+    by_ce = "pool == 'all' and metric == 'cross_entropy'"
+    averages = read_csv(stage / "average_ranks.csv").query(by_ce)
     assert averages["average_rank"].tolist() == [2, 2.25, 1.75]
     tests = read_csv(stage / "friedman.csv").query("pool == 'all'").set_index("metric")
     assert list(tests.index) == ["accuracy", "cross_entropy", "ece", "cwece"]
     assert tests.loc["ece", ["statistic", "p"]].tolist() == [0, 1]  # everything ties
     assert (tests[["k", "n"]] == (3, 2)).all(axis=None)
-    assert tests["critical_difference"].tolist() == pytest.approx(
-        [2.343 * 1**0.5] * 4, abs=1e-3
-    )  # Demsar's q_0.05
-    pairs = read_csv(stage / "pairwise.csv").query("pool == 'all' and metric == 'cross_entropy'")
+    # Demsar's q_0.05
+    assert tests["critical_difference"].tolist() == pytest.approx([2.343 * 1**0.5] * 4, abs=1e-3)
+    pairs = read_csv(stage / "pairwise.csv").query(by_ce)
     assert pairs["method_2"].tolist() == ["BS_Soft", "ILS+TempS", "ILS+TempS"]
-    assert (
-        pairs["rank_difference"].tolist() == [0.25, -0.25, -0.5]
-        and pairs["nemenyi_p"].between(0.5, 1).all()
-    )
-    assert pairs["wilcoxon_p"].tolist() == [1, 1, 1] and pairs["wilcoxon_holm_p"].tolist() == [
-        1,
-        1,
-        1,
-    ]
+    assert pairs["rank_difference"].tolist() == [0.25, -0.25, -0.5]
+    assert pairs["nemenyi_p"].between(0.5, 1).all()
+    assert pairs["wilcoxon_p"].tolist() == pairs["wilcoxon_holm_p"].tolist() == [1, 1, 1]
 
 
 def test_table3_text(stage):
@@ -153,40 +133,26 @@ def test_table3_as_csv_loses_no_digit(stage):
     row = table.loc["cross_entropy", "LeNet", "wine"]
     assert row[["No LS", "BS_Soft", "ILS+TempS"]].tolist() == pytest.approx([0.5, 0.4, 0.3004])
     assert row[["No LS rank", "BS_Soft rank", "ILS+TempS rank"]].tolist() == [3, 2, 1]
-    assert table.index.get_level_values("metric").unique().tolist() == [
-        "accuracy",
-        "cross_entropy",
-        "cwece",
-        "ece",
-    ]
+    metrics = table.index.get_level_values("metric").unique().tolist()
+    assert metrics == ["accuracy", "cross_entropy", "cwece", "ece"]
 
 
 def test_digits_end_where_standard_errors_begin(stage):
     errors = {"cross_entropy": 0.03, "accuracy": 0.004, "ece": 0.2, "cwece": 0.0}
-    frame = pd.DataFrame(
-        [(metric, error) for metric, error in errors.items()], columns=["metric", "standard_error"]
-    )
+    frame = pd.DataFrame(list(errors.items()), columns=["metric", "standard_error"])
     write_csv(stage / "intervals.csv", frame)
     lines = typeset(stage, stage / "intervals.csv").splitlines()
     assert r"LeNet & wine & 0.50$_{3}$ & 0.40$_{2}$ & \textbf{0.30}$_{1}$ \\" in lines
     assert r"LeNet & wine & 80.0$_{2.5}$ & 80.0$_{2.5}$ & \textbf{90.0}$_{1}$ \\" in lines
-    assert (
-        r"LeNet & wine & \textbf{0.0}$_{2}$ & \textbf{0.0}$_{2}$ & \textbf{0.0}$_{2}$ \\" in lines
-    )  # ECE 0.01 ± 0.2
-    assert (
-        r"LeNet & wine & \textbf{0.020}$_{2}$ & \textbf{0.020}$_{2}$ & \textbf{0.020}$_{2}$ \\"
-        in lines
-    )
+    for text in ("0.0", "0.020"):  # ECE 0.01 ± 0.2; cwECE 0.02 without an error
+        cells = " & ".join([rf"\textbf{{{text}}}$_{{2}}$"] * 3)
+        assert rf"LeNet & wine & {cells} \\" in lines
 
 
 def test_blocks_of_the_table_come_in_the_papers_order(stage):
     text = typeset(stage)
-    titles = [
-        r"\textit{Cross-Entropy}",
-        r"\textit{Accuracy \%}",
-        r"\textit{ECE}",
-        r"\textit{cwECE}",
-    ]
+    names = ["Cross-Entropy", r"Accuracy \%", "ECE", "cwECE"]
+    titles = [rf"\textit{{{name}}}" for name in names]
     assert sorted(titles, key=text.index) == titles
 
 
@@ -195,7 +161,7 @@ def test_a_metric_that_was_not_ranked_is_named(stage):
     rank(stage)
     with pytest.raises(UserError, match="needs ranks by cwece"):
         typeset(stage)
-    with pytest.raises(UserError, match="friedman.csv: has no metric cwece"):
+    with pytest.raises(UserError, match=r"friedman.csv: has no metric cwece"):
         critical_difference(
             stage / "average_ranks.csv",
             stage / "friedman.csv",
@@ -215,9 +181,8 @@ def test_the_diagram_of_one_metric_in_both_formats(stage):
     critical_difference(
         stage / "average_ranks.csv", stage / "friedman.csv", [("cross_entropy", "all")] * 2, figures
     )
-    assert figures[0].read_bytes().startswith(b"%PDF") and figures[1].read_bytes().startswith(
-        b"\x89PNG"
-    )
+    assert figures[0].read_bytes().startswith(b"%PDF")
+    assert figures[1].read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.skipif(not shutil.which("pdflatex"), reason="pdflatex is not installed")

@@ -1,4 +1,7 @@
-"""The report's pages, what ran, and the document: sentences computed from made-up numbers, LaTeX compiled once."""
+"""The report's pages, what ran, and the document.
+
+Sentences are computed from made-up numbers, LaTeX is compiled once.
+"""
 
 import json
 import re
@@ -13,7 +16,8 @@ from matplotlib.figure import Figure
 
 from compile_document import compile_document
 from conftest import ROOT
-from ils.document.document import block, counts_table, document, drawings, findings, prose
+from ils.document import findings
+from ils.document.document import block, counts_table, document, drawings, prose
 from ils.document.latex import wide_table
 from ils.document.pages import browser, counts, table
 from ils.document.provenance import PACKAGES, commit, gpus, processor
@@ -26,19 +30,8 @@ from provenance import provenance
 
 
 def compared(*rows):
-    return pd.DataFrame(
-        rows,
-        columns=[
-            "setup",
-            "row",
-            "column",
-            "mean",
-            "standard_error",
-            "printed",
-            "differs",
-            "differs_clearly",
-        ],
-    )
+    names = ["setup", "row", "column", "mean", "standard_error", "printed"]
+    return pd.DataFrame(rows, columns=[*names, "differs", "differs_clearly"])
 
 
 def test_cells_that_differ_are_counted_where_the_paper_has_a_number():
@@ -48,9 +41,9 @@ def test_cells_that_differ_are_counted_where_the_paper_has_a_number():
         ("a", "x", "t", 1, 0.1, np.nan, False, False),
     ]
     sentence = findings.differing(compared(*rows, ("b", "x", "ece", 1, 0.1, 1, False, False)))
-    assert (
-        sentence
-        == "Further than two standard errors from the print: 2 of 2 cells, 1 clearly, under a; 0 of 1 cells, 0 clearly, under b."
+    assert sentence == (
+        "Further than two standard errors from the print: 2 of 2 cells, 1 clearly, under a; "
+        "0 of 1 cells, 0 clearly, under b."
     )
     bayes = compared(("a", "Bayes-Optimal", "accuracy", 82.1, 0.03, 81.98, True, True))
     assert findings.bayes_optimal(bayes).endswith(
@@ -67,7 +60,8 @@ def test_verdicts_of_every_study_but_those_by_eq_2():
     ]
     claims = pd.DataFrame(rows, columns=["study", "verdict"])
     assert findings.verdicts(claims) == (
-        "Claims of the paper: on the printed numbers 1 of 2 hold, 1 fail; on this run 0 of 1 hold, 0 fail, 1 undecidable."
+        "Claims of the paper: on the printed numbers 1 of 2 hold, 1 fail; "
+        "on this run 0 of 1 hold, 0 fail, 1 undecidable."
     )
     assert counts(claims, "study", "verdict").values.tolist() == [
         ["paper", 1, 1, 0],
@@ -77,45 +71,44 @@ def test_verdicts_of_every_study_but_those_by_eq_2():
 
 
 def ranks(values, cd=2.0, metric="ece"):
-    averages = pd.DataFrame(
-        {"pool": "all", "metric": metric, "method": values.keys(), "average_rank": values.values()}
-    )
-    return averages, pd.DataFrame(
-        {"pool": ["all"], "metric": metric, "p": 0.03, "k": len(values), "critical_difference": cd}
-    )
+    about = {"pool": ["all"], "metric": metric}
+    averages = {"method": values.keys(), "average_rank": values.values()}
+    test = {"p": 0.03, "k": len(values), "critical_difference": cd}
+    return pd.DataFrame(averages).assign(pool="all", metric=metric), pd.DataFrame(about | test)
 
 
 def test_the_top_clique_is_who_is_within_the_critical_difference_of_the_best():
-    ours, printed = (
-        ranks({"LS": 3.9, "ILS": 1.5, "Dis": 2.0}),
-        ranks({"LS": 1.0, "ILS": 2.0}, cd=0.5),
-    )
+    ours = ranks({"LS": 3.9, "ILS": 1.5, "Dis": 2.0})
+    printed = ranks({"LS": 1.0, "ILS": 2.0}, cd=0.5)
     assert findings.clique(("this run", *ours, "ece"), ("print", *printed, "ece")) == (
-        "This run: the top clique is ILS and Dis, 2 of 3 methods (Friedman p = 0.03, critical difference 2.00); "
+        "This run: the top clique is ILS and Dis, 2 of 3 methods (Friedman p = 0.03, critical "
+        "difference 2.00); "
         "print: the top clique is LS, 1 of 2 methods (Friedman p = 0.03, critical difference 0.50)."
     )
-    assert "all 3 methods share" in findings.clique(
-        ("this run", ours[0], ours[1].assign(critical_difference=9), "ece")
-    )
+    test = ours[1].assign(critical_difference=9)
+    assert "all 3 methods share" in findings.clique(("this run", ours[0], test, "ece"))
+    # by the methods of both, LS and ILS
     sentence = findings.ranking(ours[0], printed[0], ["ece"])
-    assert (
-        "ECE ILS 1.50 (print: LS 1.00; correlation -1.00)" in sentence
-    )  # by the methods of both, LS and ILS
+    assert "ECE ILS 1.50 (print: LS 1.00; correlation -1.00)" in sentence
 
 
 def test_distances_from_the_bayes_optimal_distribution():
     histogram = np.zeros((2, len(HISTOGRAM_MODELS), 3, 4), int)
     histogram[..., 0] = 6
     histogram[:, 1, :, 3] = 2  # a quarter of No LS lies elsewhere
-    assert (
-        "highest probabilities No LS 0.250, No LS+TempS 0.000, LS+TempS 0.000; the others No LS 0.250"
-        in findings.distributions(histogram)
+    text = (
+        "highest probabilities No LS 0.250, No LS+TempS 0.000, LS+TempS 0.000; "
+        "the others No LS 0.250"
     )
+    assert text in findings.distributions(histogram)
     assert findings.true_class_distance(histogram).endswith(": 0.000.")
 
 
 def curve(low, high):
-    """One replicate's sums, 8 groups of 10 instances, whose best epsilon is `low` below p_t = 0.6 and `high` above."""
+    """One replicate's sums, 8 groups of 10 instances.
+
+    Their best epsilon is `low` below p_t = 0.6 and `high` above.
+    """
     epsilon, teacher = np.array([0.0, 0.1, 0.2]), np.full(8, 5.0)
     best = np.where(np.arange(8) < 4, low, high)
     student = teacher + (epsilon[:, None] != best) * 3
@@ -130,21 +123,18 @@ def curve(low, high):
 
 def test_curves_that_fall():
     sentence = findings.falling({"one": curve(0.2, 0.0), "two": curve(0.1, 0.1)}, 0)
-    assert (
-        sentence
-        == "In 1 of 2 panels the best epsilon averages more below p_t = 0.6 than above: one 0.200 and 0.000; two 0.100 and 0.100."
+    assert sentence == (
+        "In 1 of 2 panels the best epsilon averages more below p_t = 0.6 than above: "
+        "one 0.200 and 0.000; two 0.100 and 0.100."
     )
     sentence = findings.best_curve(curve(0.2, 0.0), 0.79, 1.5)
-    assert (
-        "averages 0.200, above 0.000, the paper's parabola 0.181 and 0.025" in sentence
-        and "P1 = 0.790 and P2 = 1.50" in sentence
-    )
+    assert "averages 0.200, above 0.000, the paper's parabola 0.181 and 0.025" in sentence
+    assert "P1 = 0.790 and P2 = 1.50" in sentence
 
 
 def test_the_lowest_loss_and_the_papers_choice():
-    grid = np.array(
-        [[[0.5, 0.4], [0.6, 0.3]], [[0.7, 0.6], [0.8, 0.5]]]
-    )  # 2 replicates, P1 0.8 and 0.9, P2 2 and 4
+    # 2 replicates, P1 0.8 and 0.9, P2 2 and 4
+    grid = np.array([[[0.5, 0.4], [0.6, 0.3]], [[0.7, 0.6], [0.8, 0.5]]])
     assert findings.lowest(grid, [0.8, 0.9], [2, 4]).endswith(
         "0.4000, is at P1 = 0.9, P2 = 4; the paper's 0.8 and 2 lies 0.2000 ± 0.0000 above it."
     )
@@ -155,17 +145,16 @@ def test_the_lowest_loss_and_the_papers_choice():
 
 
 def test_contradictions_by_kind():
-    found = pd.DataFrame({"kind": ["tie rule", "subscript", "subscript"]})
-    assert findings.contradictions(found) == (
-        "In the printed table, subscripts that fit no rule for ties: 2; average ranks by another rule for ties than mid-ranks: 1."
+    contradictions = pd.DataFrame({"kind": ["tie rule", "subscript", "subscript"]})
+    assert findings.contradictions(contradictions) == (
+        "In the printed table, subscripts that fit no rule for ties: 2; "
+        "average ranks by another rule for ties than mid-ranks: 1."
     )
 
 
 def test_prose_is_latex():
-    assert (
-        prose("as_written: p_t < 0.6, 1 ± 2 %")
-        == r"as\_written: $p_t$ \textless{} 0.6, 1 $\pm$ 2 \%"
-    )
+    latex = prose("as_written: p_t < 0.6, 1 ± 2 %")
+    assert latex == r"as\_written: $p_t$ \textless{} 0.6, 1 $\pm$ 2 \%"
 
 
 def small_document():
@@ -174,12 +163,8 @@ def small_document():
         "fig12": ("Sentence 12.", drawings(["a", "a"], "A caption.")),
     }
     artefacts["fig01"] = "Sentence 1.", drawings(["a"], "The first.")
-    return document(
-        "Heading",
-        r"\contents",
-        artefacts,
-        counts_table(pd.DataFrame({"kind": ["a_b"], "ece": [3]})),
-    )
+    appendix = counts_table(pd.DataFrame({"kind": ["a_b"], "ece": [3]}))
+    return document("Heading", r"\contents", artefacts, appendix)
 
 
 def test_the_document_has_what_there_is_in_the_papers_order():
@@ -195,9 +180,8 @@ def test_the_document_has_what_there_is_in_the_papers_order():
     ]
     assert sorted(marks, key=text.index) == marks
     assert "Appendix A" not in text and "Table V" not in text  # no empty sections
-    assert block("table3", "", "").startswith(r"\begin{landscape}") and block(
-        "table6", "", ""
-    ).startswith(r"\begin{block}{Table VI}")
+    assert block("table3", "", "").startswith(r"\begin{landscape}")
+    assert block("table6", "", "").startswith(r"\begin{block}{Table VI}")
     assert text.count(r"\drawing[.49\linewidth]{a}") == 2 and r"\drawing[\linewidth]{a}" in text
 
 
@@ -206,31 +190,19 @@ def test_the_document_compiles_to_the_same_bytes(tmp_path):
     figure = Figure(figsize=(9, 1))
     figure.subplots().plot([0, 1])
     save(figure, tmp_path / "a.pdf")
-    tall = wide_table(
-        "A caption.", "tab:x", ["Model", "LS"], [("ECE", [["LeNet", "0.1"]] * 90)]
-    )  # more than a page
+    rows = [["LeNet", "0.1"]] * 90  # more than a page
+    tall = wide_table("A caption.", "tab:x", ["Model", "LS"], [("ECE", rows)])
     (tmp_path / "table3.tex").write_text(tall)
     (tmp_path / "reproduction.tex").write_text(small_document())
     outputs = [tmp_path / "one.pdf", tmp_path / "two.pdf"]
     for output in outputs:
         compile_document(tmp_path / "reproduction.tex", output)
-    assert outputs[0].read_bytes() == outputs[1].read_bytes() and outputs[
-        0
-    ].read_bytes().startswith(b"%PDF")
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "a.pdf",
-        "one.pdf",
-        "reproduction.tex",
-        "table3.tex",
-        "two.pdf",
-    ]
-    command = [
-        "pdflatex",
-        "-interaction=nonstopmode",
-        "-output-directory",
-        str(tmp_path),
-        "reproduction.tex",
-    ]
+    assert outputs[0].read_bytes() == outputs[1].read_bytes()
+    assert outputs[0].read_bytes().startswith(b"%PDF")
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["a.pdf", "one.pdf", "reproduction.tex", "table3.tex", "two.pdf"]
+    command = ["pdflatex", "-interaction=nonstopmode", f"-output-directory={tmp_path}"]
+    command.append("reproduction.tex")
     log = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True).stdout
     assert "Overfull" not in log and "Missing character" not in log and "multiply" not in log
     (tmp_path / "reproduction.tex").write_text(small_document().replace("table3}", "absent}"))
@@ -251,21 +223,12 @@ def test_tables_as_html():
     )
     text = table(frame)
     assert "A&lt;B" in text and "<th>LS</th><th>ILS</th>" in text
-    assert (
-        '<td class="number" data-value="0.123456"><b>0.1235</b><sub>1</sub></td>' in text
-        and "1</td>" not in text
-    )
-    text = table(
-        pd.DataFrame(
-            {"verdict": ["holds", "undecidable"], "differs": [True, False], "n": [3, None]}
-        )
-    )
-    assert (
-        '<td class="holds">' in text
-        and '<td class="open">' in text
-        and '<td class="true">True' in text
-        and "<td></td>" in text
-    )
+    assert '<td class="number" data-value="0.123456"><b>0.1235</b><sub>1</sub></td>' in text
+    assert "1</td>" not in text
+    verdicts = {"verdict": ["holds", "undecidable"], "differs": [True, False], "n": [3, None]}
+    text = table(pd.DataFrame(verdicts))
+    assert '<td class="holds">' in text and '<td class="open">' in text
+    assert '<td class="true">True' in text and "<td></td>" in text
     assert re.search(r'download="a.csv" href="data:text/csv;base64,\w+', browser(frame, "a"))
 
 
@@ -287,24 +250,19 @@ def test_what_ran_is_the_same_twice_and_has_no_date(tmp_path):
     for paths in outputs:
         provenance(config, "device: cpu\n", "mine.yaml", tmp_path, tmp_path / "caption.rst", *paths)
     assert [path.read_bytes() for path in outputs[0]] == [path.read_bytes() for path in outputs[1]]
-    found = json.loads(outputs[0][0].read_text())
-    assert (
-        found["config"] == config
-        and found["config_file"] == "mine.yaml"
-        and found["commit"] is None
-    )
-    assert found["packages"]["numpy"] == np.__version__ and found["packages"].keys() == set(
-        PACKAGES
-    )
-    assert "mine.yaml" in outputs[0][1].read_text() and "device: cpu" in outputs[0][1].read_text()
-    assert str(tmp_path) not in outputs[0][0].read_text() + outputs[0][1].read_text()
+    written, page = (path.read_text() for path in outputs[0])
+    facts = json.loads(written)
+    assert facts["config"] == config and facts["config_file"] == "mine.yaml"
+    assert facts["commit"] is None and facts["packages"]["numpy"] == np.__version__
+    assert facts["packages"].keys() == set(PACKAGES)
+    assert "mine.yaml" in page and "device: cpu" in page
+    assert str(tmp_path) not in written + page
 
 
 def test_the_packages_are_those_of_the_project():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert sorted(PACKAGES) == sorted(
-        re.match(r"[\w-]+", dependency)[0] for dependency in project["dependencies"]
-    )
+    names = [re.match(r"[\w-]+", dependency)[0] for dependency in project["dependencies"]]
+    assert sorted(PACKAGES) == sorted(names)
 
 
 def test_the_commit_of_the_repository_itself(tmp_path):
@@ -322,9 +280,8 @@ def test_the_commit_of_the_repository_itself(tmp_path):
 
 def test_the_machine(tmp_path):
     (tmp_path / "cpuinfo").write_text("processor\t: 0\nmodel name\t: A B (R)\n")
-    assert processor(tmp_path / "cpuinfo") == "A B (R)" and isinstance(
-        processor(tmp_path / "none"), str
-    )
+    assert processor(tmp_path / "cpuinfo") == "A B (R)"
+    assert isinstance(processor(tmp_path / "none"), str)
     (tmp_path / "0000:01").mkdir()
     (tmp_path / "0000:01/information").write_text("Model: \t\t H100\nIRQ: 1\n")
     assert gpus(tmp_path) == ["H100"] and gpus(tmp_path / "none") == []
@@ -332,8 +289,5 @@ def test_the_machine(tmp_path):
 
 def test_a_long_table_stands_after_its_title_and_may_take_two_pages():
     text = block("table5", "Sentence.", r"\artefact{table5}")
-    assert (
-        text.index(r"\end{block}")
-        < text.index(r"\artefact{table5}")
-        < text.index(r"\end{landscape}")
-    )
+    marks = [r"\end{block}", r"\artefact{table5}", r"\end{landscape}"]
+    assert sorted(marks, key=text.index) == marks
