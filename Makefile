@@ -22,8 +22,10 @@ export OMP_NUM_THREADS ?= 1
 # Only a whole study has a report: none of a dry run, of a part, or beside a target of one's own.
 PARTIAL := -n% -pn% --dry% -t --touch --unlock --until -U --omit-from -O --list% --summary --dag --rulegraph --delete-% --conda-create% results/%
 
+# One line a job, and the time left; a plain `snakemake` speaks for itself. --logger needs an option after it.
+results: export PYTHONPATH := $(CURDIR)/workflow/terminal$(if $(PYTHONPATH),:$(PYTHONPATH))
 results: $(STAMP)
-	$(VENV)/bin/snakemake all --cores $(CORES) $(if $(filter $(PARTIAL),$(ARGS)),,--report results/report.html --report-after-run) $(ARGS)
+	$(VENV)/bin/snakemake all --logger progress --cores $(CORES) $(if $(filter $(PARTIAL),$(ARGS)),,--report results/report.html --report-after-run) $(ARGS)
 
 test: $(STAMP)
 	$(VENV)/bin/python -m pytest $(TESTS)

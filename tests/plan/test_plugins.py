@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 
 from ils.errors import UserError
+from ils.plan import fingerprints
 from ils.plan import plugins as reader
-from ils.plan.plugins import LIBRARY, PLACES, fingerprint, load, modules_of, plugins
+from ils.plan.fingerprints import fingerprint, modules_of
+from ils.plan.plugins import LIBRARY, PLACES, load, plugins
 
 ROOT = Path(__file__).parents[2]
-CACHES = [function for function in vars(reader).values() if hasattr(function, "cache_clear")]
+MODULES = reader, fingerprints
+CACHES = [f for module in MODULES for f in vars(module).values() if hasattr(f, "cache_clear")]
 
 
 def forget():
@@ -45,7 +48,8 @@ class Copy:
 
 @pytest.fixture
 def library(tmp_path, monkeypatch):
-    monkeypatch.setattr(reader, "LIBRARY", tmp_path / "ils")
+    for module in MODULES:
+        monkeypatch.setattr(module, "LIBRARY", tmp_path / "ils")
     yield Copy(tmp_path / "ils")
     forget()
 

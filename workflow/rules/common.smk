@@ -12,7 +12,7 @@ from ils.errors import UserError
 from ils.plan.artefacts import DIAGRAMS, RANKINGS, Artefacts, caption, metric_of
 from ils.plan.entries import DISTILLED
 from ils.plan.plan import Plan
-from ils.plan.plugins import modules_of
+from ils.plan.fingerprints import modules_of
 from ils.training import devices
 
 try:

@@ -22,16 +22,13 @@ RANGES = {
 }
 
 
-def check_options(key, given, plugin, what):
-    """Raise UserError unless the mapping `given` has all required options of a plugin and no
+def check_options(key, options, plugin, what):
+    """Raise UserError unless the mapping `options` has all required options of a plugin and no
     unknown ones."""
-    for name in given:
-        one_of(
-            f"{key}.{name}",
-            name,
-            plugin.required | plugin.optional or {f"(this {what} takes none)"},
-        )
-    if missing := plugin.required - set(given):
+    for name in options:
+        known = plugin.required | plugin.optional or {f"(this {what} takes none)"}
+        one_of(f"{key}.{name}", name, known)
+    if missing := plugin.required - set(options):
         raise UserError(f"config: {key}: {what} lacks {', '.join(sorted(missing))}")
 
 
@@ -40,9 +37,9 @@ def check_grids(entries, known):
     their ranges."""
     for key, entry in entries.items():
         one_of(f"{key}.targets", entry["targets"], set(known))
-        given = entry["grid"] | entry.get("inherit", {})
+        options = entry["grid"] | entry.get("inherit", {})
         check_options(
-            f"{key}.grid", given, known[entry["targets"]], f"targets {entry['targets']!r}"
+            f"{key}.grid", options, known[entry["targets"]], f"targets {entry['targets']!r}"
         )
         check_ranges(entry["grid"], f"{key}.grid")
 
@@ -64,9 +61,9 @@ def listed(entries, section):
 def check_inputs(options, looked_at, key):
     """Check the options of what a target function looks at."""
     inputs = plugins("target_input")
-    for name, given in options.items():
+    for name, of_input in options.items():
         one_of(f"{key}.{name}", name, set(looked_at))
-        check_options(f"{key}.{name}", given, inputs[name], f"input {name!r}")
+        check_options(f"{key}.{name}", of_input, inputs[name], f"input {name!r}")
 
 
 def check_inheritance(methods, key):
@@ -80,16 +77,15 @@ def check_inheritance(methods, key):
                 raise UserError(
                     f"config: {place}: {name} is in the grid, too; remove one of the two"
                 )
-        todo, found = set(entry.get("inherit", {}).values()), set()
+        todo, ancestors = set(entry.get("inherit", {}).values()), set()
         while todo:
-            found |= todo
+            ancestors |= todo
             sources = {
                 source for name in todo for source in methods[name].get("inherit", {}).values()
             }
-            todo = (
-                sources & set(methods) - found
-            )  # a source that is unknown is reported at its own method
-        if (name := entry["name"]) in found:
+            # A source that is unknown is reported at its own method.
+            todo = sources & set(methods) - ancestors
+        if (name := entry["name"]) in ancestors:
             raise UserError(
                 f"config: {key}[{i}].inherit: {name!r} inherits from itself, "
                 "by way of other methods; break the ring"

@@ -12,8 +12,8 @@ from typing import Any
 
 from ils.plan import checks
 from ils.plan.entries import DISTILLED, Config
+from ils.plan.fingerprints import fingerprint
 from ils.plan.grids import count_points, shard_sizes
-from ils.plan.plugins import fingerprint
 from ils.plan.records import (
     Architecture,
     Cell,

@@ -2,15 +2,12 @@
 nor NumPy.
 
 Users extend a few places, files or folders of files under scripts/ils/. What they add is a function
-under the place's decorator; the config names it, `load` imports it where a job needs it, and
-`fingerprint` tells when its code changed.
+under the place's decorator; the config names it, and `load` imports it where a job needs it.
 """
 
 import ast
 import functools
-import hashlib
 import importlib
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -24,13 +21,6 @@ PLACES = {  # of the functions under each decorator
     "target_input": "targets",
     "network": "networks",
 }
-USED = {  # beside the functions themselves, by all jobs that run some of a kind
-    "source": ("data/sources.py", "check"),
-    "method": ("targets/inputs.py", "Batch", "inputs_of"),
-    "target_input": ("targets/inputs.py", "Batch"),
-    "network": ("networks/build.py", "build", "restore"),
-}
-UNWATCHED = LIBRARY / "plan/plugins.py"  # it finds functions; what it finds has a fingerprint
 
 
 class Plugin(NamedTuple):
@@ -58,7 +48,7 @@ def files_of(place):
 def plugins(kind: str) -> dict[str, Plugin]:
     """Return {name: Plugin} of the functions under the decorator `kind`; UserError for two of one
     name."""
-    found: dict[str, Plugin] = {}
+    functions: dict[str, Plugin] = {}
     for path in files_of(PLACES[kind]):
         for node in parsed(path).body:
             if not isinstance(node, ast.FunctionDef):
@@ -69,12 +59,12 @@ def plugins(kind: str) -> dict[str, Plugin]:
             defaults = zip(keywords, node.args.kw_defaults)
             optional = {name for name, default in defaults if default is not None}
             inputs = tuple(argument.arg for argument in node.args.args)
-            if node.name in found:
-                other = found[node.name].path
+            if node.name in functions:
+                other = functions[node.name].path
                 raise UserError(f"{path}: {kind} {node.name!r} is in {other.name}, too; rename one")
             required = frozenset(keywords) - optional
-            found[node.name] = Plugin(inputs, required, frozenset(optional), path)
-    return found
+            functions[node.name] = Plugin(inputs, required, frozenset(optional), path)
+    return functions
 
 
 @functools.cache
@@ -98,125 +88,6 @@ def parsed(path: Path) -> ast.Module:
         raise UserError(f"{path}: line {error.lineno}: {error.msg}; correct it") from None
 
 
-def code_of(node):
-    """The code of a definition as text, without comments and docstrings."""
-    for inner in ast.walk(node):
-        body = getattr(inner, "body", None)
-        if not isinstance(body, list) or not body or not isinstance(body[0], ast.Expr):
-            continue
-        if isinstance(body[0].value, ast.Constant):
-            del body[0]
-    return ast.dump(node)
-
-
-class Definition(NamedTuple):
-    """What a module defines at its top: its code, the names it uses, those of its positional
-    parameters."""
-
-    code: str
-    used: frozenset
-    parameters: tuple
-
-
-FUNCTIONS = ast.FunctionDef, ast.AsyncFunctionDef
-
-
-def names_of(node: ast.stmt) -> set[str]:
-    """The names that a statement at a module's top gives a value."""
-    if isinstance(node, (*FUNCTIONS, ast.ClassDef)):
-        return {node.name}
-    targets: list = getattr(node, "targets", [node])
-    if isinstance(node, (ast.AnnAssign, ast.AugAssign)):
-        targets = [node.target]
-    inner = [part for target in targets for part in ast.walk(target)]
-    named = {part.name for part in inner if isinstance(part, (*FUNCTIONS, ast.ClassDef))}
-    variables = (part for part in inner if isinstance(part, ast.Name))
-    return named | {part.id for part in variables if isinstance(part.ctx, ast.Store)}
-
-
-def names_used(node: ast.AST) -> frozenset[str]:
-    """The names in a piece of code, but for a function's parameters within its body."""
-    if isinstance(node, ast.Name):
-        return frozenset({node.id})
-    children = list(ast.iter_child_nodes(node))
-    if not isinstance(node, (*FUNCTIONS, ast.Lambda)):
-        return frozenset().union(*map(names_used, children))
-    body = node.body if isinstance(node.body, list) else [node.body]
-    around = frozenset().union(*(names_used(child) for child in children if child not in body))
-    own = {part.arg for part in ast.walk(node.args) if isinstance(part, ast.arg)}
-    return around | frozenset().union(*map(names_used, body)) - own
-
-
-def imports_of(node: ast.AST, path: Path) -> list[tuple[str, Path, str]]:
-    """List what an import in the file `path` takes from the library: the name that it gets, its
-    file, and the name that it has there, "*" for the whole file."""
-    if isinstance(node, ast.Import):
-        named = [(alias.asname or "ils", alias.name, "") for alias in node.names]
-    elif isinstance(node, ast.ImportFrom):
-        package = module_of(path).split(".")[: -node.level] if node.level else []
-        module = ".".join([*package, *filter(None, [node.module])])
-        named = [(alias.asname or alias.name, module, alias.name) for alias in node.names]
-    else:
-        return []
-    found = []
-    for name, module, inner in named:
-        if whole := file_of(f"{module}.{inner}".rstrip(".")):
-            found.append((name, whole, "*"))
-        elif file := file_of(module):
-            found.append((name, file, inner))
-    return found
-
-
-@functools.cache
-def definitions(path: Path) -> tuple[dict[str, Definition], dict[str, tuple[Path, str]]]:
-    """Return {name: Definition} of what a library file defines, and {name: (file, its name there)}
-    of what it imports from those of users."""
-    found: dict[str, Definition] = {}
-    imported: dict[str, tuple[Path, str]] = {}
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(node, (ast.Import, ast.ImportFrom)):
-            sources = imports_of(node, path)
-            imported |= {name: (file, own) for name, file, own in sources if is_extended(file)}
-            continue
-        parameters: tuple[str, ...] = ()
-        if isinstance(node, ast.FunctionDef):
-            parameters = tuple(argument.arg for argument in node.args.args)
-        used, code = names_used(node), code_of(node)
-        for name in names_of(node):
-            before = found.get(name, Definition("", frozenset(), ()))
-            found[name] = Definition(before.code + code, before.used | used, parameters)
-    return found, imported
-
-
-@functools.cache
-def fingerprint(kind: str, *names: str) -> str:
-    """Return a digest of the code of plugins and of all that they use in the places that users
-    extend.
-
-    A target function also uses the inputs that its parameters name. As a rule's parameter the
-    digest reruns what that function made, and nothing else, when the function changes.
-    """
-    inputs, (file, *shared) = plugins("target_input"), USED[kind]
-    used, todo = {}, [(plugins(kind)[name].path, name) for name in names]
-    todo += [(LIBRARY / file, name) for name in shared]
-    while todo:
-        path, name = todo.pop()
-        defined, imported = definitions(path)
-        if name in imported:
-            todo.append(imported[name])
-        if name == "*":
-            todo += [(path, other) for other in defined]
-        if name not in defined or (str(path), name) in used:
-            continue
-        used[str(path), name] = defined[name].code
-        todo += [(path, other) for other in defined[name].used]
-        if kind == "method":
-            todo += [
-                (inputs[other].path, other) for other in defined[name].parameters if other in inputs
-            ]
-    return hashlib.sha256("\n".join(used[key] for key in sorted(used)).encode()).hexdigest()[:16]
-
-
 @functools.cache
 def file_of(module: str) -> Path | None:
     """The library file of a module's name, if it is one of ours."""
@@ -231,31 +102,3 @@ def is_extended(path):
     it."""
     places = {LIBRARY / place for place in PLACES.values()}
     return path in places or path.parent in places
-
-
-IMPORT = re.compile(r"^ *from (ils[.\w]*) import (\([^)]*\)|.*)", re.M)
-
-
-@functools.cache
-def imports(path: Path) -> set[Path]:
-    """The library files that a file imports itself. Faster than a tree."""
-    files: set[Path | None] = set()
-    for module, names in IMPORT.findall(path.read_text(encoding="utf-8")):
-        aliases = re.findall(r"\w+", re.sub(r" as \w+|#.*", "", names))
-        files |= {file_of(module), *(file_of(f"{module}.{name}") for name in aliases)}
-    return {file for file in files if file}
-
-
-@functools.cache
-def modules_of(script: Path) -> list[str]:
-    """List the library files that `script` imports, directly or not: declared as input, an edit
-    reruns the rule.
-
-    Those that users extend are left out, so that one more method does not retrain the others.
-    """
-    found: set[Path] = set()
-    todo = {Path(script)}
-    while todo:
-        todo = set().union(*map(imports, todo)) - found - {UNWATCHED}
-        found |= todo
-    return sorted(str(path) for path in found if not is_extended(path))

@@ -4,8 +4,8 @@ these are told."""
 from typing import Any
 
 from ils.plan.entries import Config, by_name
+from ils.plan.fingerprints import fingerprint
 from ils.plan.grids import count_points
-from ils.plan.plugins import fingerprint
 
 SIZES = ("seed", "training_per_class", "validation_per_class", "test_per_class")
 

@@ -27,11 +27,11 @@ from ils.job import log, tell
 def digest(arguments, files):
     """Return what identifies a job: its arguments (as JSON), and the content of the files that it
     reads and runs."""
-    found = hashlib.blake2b(json.dumps(arguments, sort_keys=True).encode(), digest_size=16)
+    content = hashlib.blake2b(json.dumps(arguments, sort_keys=True).encode(), digest_size=16)
     for path in files:
         with open(path, "rb") as file:
-            found.update(hashlib.file_digest(file, "blake2b").digest())
-    return found.hexdigest()
+            content.update(hashlib.file_digest(file, "blake2b").digest())
+    return content.hexdigest()
 
 
 def folder_of(output):
@@ -118,17 +118,17 @@ class Checkpoint:
 
     def finished(self):
         """Return the arrays of a chunk that is finished, else None."""
-        found = self.load()
-        return found[0] if found and found[1]["finished"] else None
+        saved = self.load()
+        return saved[0] if saved and saved[1]["finished"] else None
 
     def resume(self, training):
         """Put `training` into the state that was kept; returns how many of its epochs are done."""
-        found = self.load()
-        if not found or found[1]["finished"]:
+        saved = self.load()
+        if not saved or saved[1]["finished"]:
             return 0
-        training.restore(found[0])
-        log.info("%s: goes on after epoch %d", training.title, found[1]["epoch"])
-        return found[1]["epoch"]
+        training.restore(saved[0])
+        log.info("%s: goes on after epoch %d", training.title, saved[1]["epoch"])
+        return saved[1]["epoch"]
 
     def keep(self, training, epoch):
         """Write the state after `epoch` epochs if it is time; end the job if it was told to."""
@@ -160,23 +160,23 @@ class State:
 
     def arrays(self):
         """All of it as arrays, {"kind/name": array}."""
-        found = {
+        arrays = {
             f"tensor/{name}": tensor.detach().cpu().numpy() for name, tensor in self.tensors.items()
         }
-        found |= {f"record/{name}": array for name, array in self.records.items()}
-        found |= {
+        arrays |= {f"record/{name}": array for name, array in self.records.items()}
+        arrays |= {
             f"generator/{name}": generator.get_state().numpy()
             for name, generator in self.generators.items()
         }
         for name, value in self.memory.items():
             if isinstance(value, torch.nn.Module):
-                found |= {
+                arrays |= {
                     f"network/{name}/{key}": tensor.cpu().numpy()
                     for key, tensor in value.state_dict().items()
                 }
             else:
-                found[f"memory/{name}"] = value.detach().cpu().numpy()
-        return found
+                arrays[f"memory/{name}"] = value.detach().cpu().numpy()
+        return arrays
 
     def restore(self, arrays):
         """Take over what `arrays` returned."""
