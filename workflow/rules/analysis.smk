@@ -84,23 +84,15 @@ rule critical_difference:
         friedman="results/{study}friedman.csv",
         code=code("critical_difference.py"),
     output:
-        [f"results/{{study}}figures/{diagram.name}.pdf" for diagram in DIAGRAMS],
-        [
-            in_report(
-                f"results/{{study}}figures/{diagram.name}.png",
-                diagram.shown("")._replace(
-                    category=lambda w, diagram=diagram: diagram.shown(w.study).category
-                ),
-            )
-            for diagram in DIAGRAMS
-        ],
+        [in_report(*output) for output in artefacts.diagrams().items()],
     log:
         "results/logs/{study}critical_difference.log",
     localrule: True
     conda:
         "../../envs/stats.yaml"
     params:
-        diagrams=lambda w: 2 * [(metric_of(w.study, d.metric), d.pool) for d in DIAGRAMS],
+        diagrams=lambda w: 2
+        * [(metric_of(w.study, d.metric), d.pool) for d in DIAGRAMS],
     message:
         "Drawing the critical-difference diagrams {wildcards.study}"
     script:
@@ -130,17 +122,9 @@ rule table3:
         "../../scripts/table3.py"
 
 
-TABLES = plan.synthetic.tables if plan.synthetic else []
-DISTILLATION = {"distillation": "results/distillation.csv"} if plan.distillation else {}
-
-
 rule claims:
     input:
-        unpack(
-            lambda w: replicates(MODELS, TABLES)
-            | replicates(SUMS, TABLES, "arrays_{}")
-            | DISTILLATION
-        ),
+        unpack(lambda w: artefacts.files_of_claims()),
         published=[f"results/published/{table}.csv" for table in RANKINGS],
         ranks=[f"results/{table}.csv" for table in RANKINGS],
         printed=[own(f"config/published/table{n}.csv") for n in (1, 2, 5, 6)],
@@ -155,7 +139,7 @@ rule claims:
     conda:
         "../../envs/stats.yaml"
     params:
-        setups=TABLES,
+        setups=plan.synthetic.tables if plan.synthetic else [],
         long_grid=plan.synthetic.section["long_grid"] if plan.synthetic else None,
     message:
         "Checking the paper's claims"

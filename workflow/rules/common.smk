@@ -1,5 +1,4 @@
-# The plan that the config makes, where files lie, and what rules share. All else is in scripts/ils/plan/.
-import functools
+# The plan that the config makes, and what rules share. All else is in scripts/ils/plan/.
 import os
 import sys
 
@@ -11,8 +10,9 @@ from ils import paper
 from ils.errors import UserError
 from ils.plan.artefacts import DIAGRAMS, RANKINGS, Artefacts, caption, metric_of
 from ils.plan.entries import DISTILLED
-from ils.plan.plan import Plan
 from ils.plan.fingerprints import modules_of
+from ils.plan.paths import *
+from ils.plan.plan import Plan
 from ils.training import devices
 
 try:
@@ -20,39 +20,23 @@ try:
 except UserError as error:
     raise WorkflowError(str(error))
 
+# The user's config, before the one that the Snakefile names; a module may be given none.
+CONFIG_FILES = [
+    "another workflow's config",
+    *workflow.configfiles,
+    *workflow.overwrite_configfiles,
+]
+CONFIG_FILE = os.path.basename(CONFIG_FILES[-1])
+artefacts = Artefacts(plan, CONFIG_FILE)
+
 os.environ.setdefault(*devices.LARGE_PAGES)  # jobs inherit it
 if workflow.is_main_process:
     logger.info(plan.summary())
     devices.limit_gpus(workflow)
 
-DATA = "results/data/{dataset}.safetensors"
-SPLIT = "results/splits/{dataset}/seed{seed}.safetensors"
-STUDENTS = "results/students/{batch}/{method}/shard{shard}.safetensors"
-TEST_LOGITS = "results/test_logits/{batch}/{method}/shard{shard}.safetensors"
-TEMPERATURE = "results/temperatures/{batch}/{method}.json"
-SOFT_TARGETS = "results/soft_targets/{batch}/{method}.safetensors"
-PREDICTIONS = "results/predictions/{batch}.safetensors"
-MODELS = "results/synthetic/{setup}/replicates{first}-{last}.csv"
-SUMS = "results/synthetic/{setup}/replicates{first}-{last}.safetensors"
-CURVES = "results/curves/{dataset}.safetensors"
-# The user's, before the one that the Snakefile names; a module may be given none.
-CONFIG_FILES = [*workflow.configfiles, *workflow.overwrite_configfiles]
-CONFIG_FILE = Path(CONFIG_FILES[-1]).name if CONFIG_FILES else "another workflow's config"
-artefacts = Artefacts(plan, CONFIG_FILE)
-
 
 wildcard_constraints:
     **plan.wildcards,
-
-
-def files(pattern, wildcards):
-    """The file of each mapping of wildcards."""
-    return [pattern.format(**values) for values in wildcards]
-
-
-def replicates(pattern, setups, name="{}"):
-    """The files of all replicates of some setups of the synthetic study, by setup."""
-    return {name.format(s): files(pattern, plan.synthetic.replicates(s)) for s in setups}
 
 
 def own(path):
@@ -60,28 +44,14 @@ def own(path):
     return local(os.path.relpath(ROOT / path))
 
 
-@functools.cache
 def code(script):
     """The library files that a script uses: an edit to one of them reruns the rule."""
     return [own(path) for path in modules_of(ROOT / "scripts" / script)]
 
 
-def resources_of(needs):
-    """Resources by a function of the wildcards to {gpu, mem_mb, runtime}; a retry asks for more."""
-    return {
-        "gpu": lambda w: needs(w)["gpu"],
-        "mem_mb": lambda w, attempt: attempt * needs(w)["mem_mb"],
-        "runtime": lambda w, attempt: attempt * needs(w)["runtime"],
-    }
-
-
 def in_report(path, shown):
-    """A file for results/report.html; `shown` says where."""
-    place = {"category": shown.category, "subcategory": shown.part, "labels": shown.labels}
-    return report(path, caption=f"../report/{shown.caption}.rst", **place)
-
-
-def figures(shown):
-    """The PDF and PNG of {path: where it is shown}; the report shows the PNG."""
-    pdfs = [f"results/{path}.pdf" for path in shown]
-    return pdfs + [in_report(f"results/{path}.png", place) for path, place in shown.items()]
+    """A file, and where results/report.html shows it; None: not there."""
+    if not shown:
+        return path
+    place = shown._asdict() | {"caption": f"../report/{shown.caption}.rst"}
+    return report(path, **place)

@@ -4,7 +4,10 @@ rule calibration_figures:
         predictions=files(PREDICTIONS, plan.predicted(sum(plan.cells_of_pairs, []))),
         code=code("calibration_figures.py"),
     output:
-        figures(artefacts.pair_figures("reliability", "classwise")),
+        [
+            in_report(*output)
+            for output in artefacts.pair_figures("reliability", "classwise").items()
+        ],
     log:
         "results/logs/calibration_figures.log",
     conda:
@@ -23,7 +26,10 @@ rule training_figures:
         predictions=files(PREDICTIONS, plan.predicted(sum(plan.cells_of_pairs, []))),
         code=code("training_figures.py"),
     output:
-        figures(artefacts.pair_figures("grids", "training")),
+        [
+            in_report(*output)
+            for output in artefacts.pair_figures("grids", "training").items()
+        ],
     log:
         "results/logs/training_figures.log",
     conda:

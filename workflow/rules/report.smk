@@ -4,7 +4,9 @@ import shutil
 import yaml
 
 REPORT_OUTPUTS = ["results/provenance.json", "results/reproduction.tex"]
-REPORT_OUTPUTS += expand("results/pages/{name}.html", name=[*artefacts.pages, "provenance"])
+REPORT_OUTPUTS += expand(
+    "results/pages/{name}.html", name=[*artefacts.pages, "provenance"]
+)
 if shutil.which("pdflatex"):
     REPORT_OUTPUTS.append("results/reproduction.pdf")
 else:
@@ -19,10 +21,16 @@ else:
 rule pages:
     input:
         tables=expand("results/{name}.csv", name=artefacts.pages),
-        captions=[own(f"workflow/report/{page.caption}.rst") for page in artefacts.pages.values()],
+        captions=[
+            own(f"workflow/report/{page.caption}.rst")
+            for page in artefacts.pages.values()
+        ],
         code=code("pages.py"),
     output:
-        [in_report(f"results/pages/{name}.html", page) for name, page in artefacts.pages.items()],
+        [
+            in_report(f"results/pages/{name}.html", page)
+            for name, page in artefacts.pages.items()
+        ],
     log:
         "results/logs/pages.log",
     localrule: True
@@ -44,7 +52,10 @@ rule provenance:
         code=code("provenance.py"),
     output:
         json="results/provenance.json",
-        html=in_report("results/pages/provenance.html", artefacts.summary("Config and versions", "provenance")),
+        html=in_report(
+            "results/pages/provenance.html",
+            artefacts.summary("Config and versions", "provenance"),
+        ),
     log:
         "results/logs/provenance.log",
     conda:
@@ -62,30 +73,27 @@ rule provenance:
         "../../scripts/provenance.py"
 
 
-def synthetic_inputs(wildcards):
-    """What the sentences on the synthetic study are computed from."""
-    if not plan.synthetic:
-        return {}
-    return replicates(SUMS, plan.synthetic.setups, "arrays_{}") | {
-        "tables": expand("results/table{n}.csv", n=plan.synthetic.numbers),
-        "differences": "results/synthetic_differences.csv",
-        "models": files(MODELS, plan.synthetic.replicates(plan.synthetic.shown)),
-        "curves": expand(CURVES, dataset=plan.synthetic.datasets),
-    }
-
-
 rule reproduction:
     input:
-        unpack(synthetic_inputs),
+        unpack(lambda w: artefacts.files_of_sentences()),
         typeset=expand("results/{name}.tex", name=artefacts.typeset),
-        drawn=[f"results/{name}.pdf" for names in artefacts.drawings.values() for name in names],
+        drawn=[
+            f"results/{name}.pdf"
+            for names in artefacts.drawings.values()
+            for name in names
+        ],
         claims="results/claims.csv",
         ours=["results/average_ranks.csv", "results/friedman.csv"],
-        printed=["results/published/average_ranks.csv", "results/published/friedman.csv"],
+        printed=[
+            "results/published/average_ranks.csv",
+            "results/published/friedman.csv",
+        ],
         discrepancies="results/published/discrepancies.csv",
         distillation=["results/distillation.csv"] if plan.distillation else [],
         provenance="results/provenance.json",
-        captions=[own(f"workflow/report/{caption(name)}.rst") for name in artefacts.drawings],
+        captions=[
+            own(f"workflow/report/{caption(name)}.rst") for name in artefacts.drawings
+        ],
         code=code("reproduction.py"),
     output:
         "results/reproduction.tex",
@@ -110,7 +118,10 @@ rule reproduction_pdf:
         document="results/reproduction.tex",
         code=code("compile_document.py"),
     output:
-        in_report("results/reproduction.pdf", artefacts.summary("All tables and figures", "reproduction")),
+        in_report(
+            "results/reproduction.pdf",
+            artefacts.summary("All tables and figures", "reproduction"),
+        ),
     log:
         "results/logs/reproduction_pdf.log",
     localrule: True

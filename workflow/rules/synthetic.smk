@@ -22,7 +22,7 @@ rule synthetic_replicates:
 
 rule synthetic_table:
     input:
-        unpack(lambda w: replicates(MODELS, plan.synthetic.tables)),
+        unpack(lambda w: plan.synthetic.files(MODELS, plan.synthetic.tables)),
         printed=lambda w: own(f"config/published/table{w.table}.csv"),
         code=code("synthetic_table.py"),
     output:
@@ -44,7 +44,7 @@ rule synthetic_table:
 
 rule synthetic_differences:
     input:
-        unpack(lambda w: replicates(MODELS, plan.synthetic.tables)),
+        unpack(lambda w: plan.synthetic.files(MODELS, plan.synthetic.tables)),
         code=code("synthetic_differences.py"),
     output:
         tex="results/synthetic_differences.tex",
@@ -65,19 +65,22 @@ rule synthetic_differences:
 
 rule synthetic_figures:
     input:
-        unpack(lambda w: replicates(SUMS, plan.synthetic.setups)),
+        unpack(lambda w: plan.synthetic.files(SUMS, plan.synthetic.setups)),
         models=files(MODELS, plan.synthetic.replicates(plan.synthetic.shown)),
         code=code("synthetic_figures.py"),
     output:
-        figures(artefacts.synthetic_figures(tabular=False)),
+        [
+            in_report(*output)
+            for output in artefacts.synthetic_figures(tabular=False).items()
+        ],
     log:
         "results/logs/synthetic/figures.log",
     localrule: True
     conda:
         "../../envs/stats.yaml"
     params:
-        setups=list(plan.synthetic.setups),
         **plan.synthetic.figures(),
+        setups=list(plan.synthetic.setups),
     message:
         "Drawing the figures of the synthetic study"
     script:
@@ -95,8 +98,8 @@ rule tabular_curves:
     conda:
         "../../envs/torch.yaml"
     params:
-        dataset=lambda w: plan.split(w.dataset),
         **plan.synthetic.curves(),
+        dataset=lambda w: plan.split(w.dataset),
     message:
         "Training No LS and LS networks on splits of {wildcards.dataset} for the best-epsilon curves"
     script:
@@ -108,7 +111,10 @@ rule tabular_figures:
         curves=expand(CURVES, dataset=plan.synthetic.datasets),
         code=code("tabular_figures.py"),
     output:
-        figures(artefacts.synthetic_figures(tabular=True)),
+        [
+            in_report(*output)
+            for output in artefacts.synthetic_figures(tabular=True).items()
+        ],
     log:
         "results/logs/tabular_curves/figures.log",
     localrule: True

@@ -1,9 +1,10 @@
 """What readers get: the tables and figures of a study by name, and where report and document show
 them."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ils import paper
+from ils.plan.paths import CURVES, MODELS, SUMS, files
 from ils.plan.plan import Plan
 
 SUMMARY, TABLE_III = "1. Summary", "2. Table III"
@@ -47,10 +48,19 @@ PAIR_FIGURES = {
 class Shown(NamedTuple):
     """Where results/report.html shows a file: its place, the name of its caption, its columns."""
 
-    category: str
-    part: str | None
+    category: Any
+    subcategory: str | None
     caption: str
     labels: dict[str, str]
+
+
+Outputs = dict[str, Shown | None]  # {path: where it is shown}
+
+
+def drawn(figures: dict[str, Shown]) -> Outputs:
+    """The PDFs and then the PNGs of figures under results/; the report shows the PNGs."""
+    pdfs: Outputs = {f"results/{name}.pdf": None for name in figures}
+    return pdfs | {f"results/{name}.png": shown for name, shown in figures.items()}
 
 
 class Diagram(NamedTuple):
@@ -60,13 +70,14 @@ class Diagram(NamedTuple):
     pool: str
     name: str
 
-    def shown(self, study: str) -> Shown:
+    @property
+    def shown(self) -> Shown:
         """Its place in the report, in this run's part or that of the printed numbers."""
         metric = self.metric.replace("_", "-").replace("ece", "ECE")
         columns = {"all": "with TempS", "alone": "without TempS"}[self.pool]
         labels = {"Figure": self.name[3:5], "Metric": metric, "Columns": columns}
-        category = PUBLISHED if study else TABLE_III
-        return Shown(category, "Critical-difference diagrams", "critical_difference", labels)
+        part, caption = "Critical-difference diagrams", "critical_difference"
+        return Shown(lambda w: PUBLISHED if w.study else TABLE_III, part, caption, labels)
 
 
 DIAGRAMS = [
@@ -98,25 +109,29 @@ class Artefacts:
             "published/": "the values that the paper prints, ranked again",
         }
 
-    def pair_figures(self, *kinds: str) -> dict[str, Shown]:
-        """{path under results/, without its ending: where it is shown} of figures of all pairs."""
+    def diagrams(self) -> Outputs:
+        """The critical-difference diagrams of a study."""
+        return drawn({f"{{study}}figures/{d.name}": d.shown for d in DIAGRAMS})
+
+    def pair_figures(self, *kinds: str) -> Outputs:
+        """The figures of all pairs, of some kinds."""
         figures = {}
         for kind in kinds:
             for dataset, network in self.plan.pairs:
                 labels = {"Dataset": dataset, "Network": network}
                 path = f"figures/{kind}/{dataset}_{network}"
                 figures[path] = Shown(*PAIR_FIGURES[kind], kind, labels)
-        return figures
+        return drawn(figures)
 
-    def synthetic_figures(self, tabular: bool) -> dict[str, Shown]:
-        """The same of the synthetic study, those of real tables or the others."""
-        return {
-            f"figures/{name}": Shown(
-                SYNTHETIC_STUDY, "Figures", name[:5], {"Figure": name[3:], "Shows": shows}
-            )
-            for name, shows in FIGURES.items()
-            if (name in TABULAR_FIGURES) == tabular
-        }
+    def synthetic_figures(self, tabular: bool) -> Outputs:
+        """The figures of the synthetic study, those of real tables or the others."""
+        figures = {}
+        for name, shows in FIGURES.items():
+            if (name in TABULAR_FIGURES) == tabular:
+                labels = {"Figure": name[3:], "Shows": shows}
+                place = Shown(SYNTHETIC_STUDY, "Figures", name[:5], labels)
+                figures[f"figures/{name}"] = place
+        return drawn(figures)
 
     @property
     def pages(self) -> dict[str, Shown]:
@@ -177,15 +192,37 @@ class Artefacts:
             tables += [*(f"table{n}" for n in NUMERALS), "synthetic_differences"]
         return tables + ["table4"] * self.distillation
 
+    def files_of_claims(self) -> dict[str, Any]:
+        """What the claims are checked on beside ranks: synthetic models, distilled students."""
+        inputs: dict[str, Any] = {}
+        if self.distillation:
+            inputs["distillation"] = "results/distillation.csv"
+        if synthetic := self.plan.synthetic:
+            inputs |= synthetic.files(MODELS, synthetic.tables)
+            inputs |= synthetic.files(SUMS, synthetic.tables, "arrays_{}")
+        return inputs
+
+    def files_of_sentences(self) -> dict[str, Any]:
+        """What the document's sentences on the synthetic study are computed from."""
+        synthetic = self.plan.synthetic
+        if not synthetic:
+            return {}
+        return synthetic.files(SUMS, synthetic.setups, "arrays_{}") | {
+            "tables": [f"results/table{n}.csv" for n in synthetic.numbers],
+            "differences": "results/synthetic_differences.csv",
+            "models": files(MODELS, synthetic.replicates(synthetic.shown)),
+            "curves": [CURVES.format(dataset=name) for name in synthetic.datasets],
+        }
+
     @property
     def outputs(self) -> list[str]:
         """All files under results/ that `all` makes but the report's."""
-        files = ["metrics.csv", "published/discrepancies.csv"]
+        made = ["metrics.csv", "published/discrepancies.csv"]
         tables = [*self.typeset, *(["distillation"] if self.distillation else [])]
-        files += [f"{name}.{kind}" for name in tables for kind in ("tex", "csv")]
-        files = [name for name in files if name != "distillation.tex"]
+        made += [f"{name}.{kind}" for name in tables for kind in ("tex", "csv")]
+        made = [name for name in made if name != "distillation.tex"]
         figures = [f"{study}figures/{d.name}" for study in STUDIES for d in DIAGRAMS]
-        figures += self.pair_figures(*PAIR_FIGURES)
+        figures += [f"figures/{kind}/{d}_{n}" for kind in PAIR_FIGURES for d, n in self.plan.pairs]
         if self.synthetic:
             figures += [f"figures/{name}" for name in FIGURES]
-        return files + [f"{name}.{kind}" for name in figures for kind in ("pdf", "png")]
+        return made + [f"{name}.{kind}" for name in figures for kind in ("pdf", "png")]

@@ -1,11 +1,13 @@
 """What the config makes of the synthetic study: its setups, the jobs of their replicates, and what
 these are told."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from ils.plan.entries import Config, by_name
 from ils.plan.fingerprints import fingerprint
 from ils.plan.grids import count_points
+from ils.plan.paths import files
 
 SIZES = ("seed", "training_per_class", "validation_per_class", "test_per_class")
 
@@ -48,6 +50,10 @@ class SyntheticPlan:
             {"setup": setup, "first": first, "last": min(first + step, count) - 1}
             for first in range(0, count, step)
         ]
+
+    def files(self, pattern: str, setups: Iterable[str], name: str = "{}") -> dict[str, list[str]]:
+        """The files of all replicates, by setup, under names such as "arrays_{}"."""
+        return {name.format(setup): files(pattern, self.replicates(setup)) for setup in setups}
 
     def setup(self, name: str) -> dict[str, Any]:
         """A setup with its geometry in place of the geometry's name."""
