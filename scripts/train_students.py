@@ -31,24 +31,21 @@ def train_students(training, shard, inputs, students, test_logits, code, minutes
         for kept, named in zip((arrays, tests), of_cell, strict=False):
             kept |= {f"{plan.cell.name}/{name}": array for name, array in named.items()}
         cells[plan.cell.name] = of_cell[2]
-    save_arrays(test_logits, tests)
+    save_arrays(test_logits, tests, cells=cells)
     save_arrays(students, arrays, cells=cells)
     forget(students)
 
 
 if __name__ == "__main__":
     given, training = snakemake.input, snakemake.params.training
-    learnt = {
-        "soft_targets": list(given.soft_targets),
-        "temperatures": list(given.temperatures),
-        "inherited": {name: given[f"inherit_{name}"] for name in snakemake.params.inherited},
-    }
+    inherited = {name: given[f"inherit_{name}"] for name in snakemake.params.inherited}
+    learnt = given.soft_targets, given.temperatures, inherited
     run(
         train_students,
         snakemake,
         training=training,
         shard=int(snakemake.wildcards.shard),
-        inputs=[Inputs(*files, **learnt) for files in zip(given.data, given.split, strict=True)],
+        inputs=Inputs.of_cells(given.data, given.split, *learnt),
         students=snakemake.output.students,
         test_logits=snakemake.output.test_logits,
         code=list(given.code),

@@ -1,12 +1,27 @@
-"""Made-up files as the workflow's rules leave them, for tests and benchmarks of what reads them."""
+"""Made-up files as the workflow's rules leave them, and what the plan tells the job that trains.
+
+For tests and benchmarks of what reads them.
+"""
 
 import numpy as np
 
 from ils.files import save_arrays
 from ils.plan.grids import grid_points
-from ils.plan.records import Cell
+from ils.plan.records import Architecture, Cell, CellPlan, Targets, Training
 
 CELL = Cell("made_up", "MLP", 0)
+
+
+def training(function, grid, recipe, network=("mlp", {"hidden": [4]}), cells=(CELL,), pad=0):
+    """What decides the students of a target function; two train at once, on the CPU.
+
+    network: the family of all cells and its options.
+    """
+    at_once, precision = {"cpu": 2, "cuda": 2}, {"cpu": "float32", "cuda": "tf32"}
+    architecture = Architecture(*network, at_once, precision, 0, "code")
+    plans = [CellPlan(cell, "cpu", {"pad": pad, "flip": False}, architecture) for cell in cells]
+    targets = Targets(function, {}, "code")
+    return Training(tuple(plans), (recipe,) * len(plans), targets, grid, 1)
 
 
 def predictions(path, columns, grids, sizes, epochs=12, failed=()):

@@ -1,12 +1,22 @@
-"""A file that exists is whole, holds what was written, and is the same bytes each time; a damaged one says so."""
+"""A file that exists is whole and the same bytes each time; a damaged one says so."""
 
 import os
 
 import numpy as np
 import pandas as pd
 import pytest
+
 from ils.errors import UserError
-from ils.files import atomic, load_arrays, read_csv, save_arrays, write_csv, write_text
+from ils.files import (
+    atomic,
+    load_arrays,
+    load_json,
+    read_csv,
+    save_arrays,
+    save_json,
+    write_csv,
+    write_text,
+)
 
 ARRAYS = {
     "logits": np.arange(6.0).reshape(2, 3).T,  # not contiguous
@@ -46,6 +56,38 @@ def test_arrays_and_metadata_come_back_as_they_were(tmp_path):
     assert list(load_arrays(tmp_path / "a", ["labels"])[0]) == ["labels"]
 
 
+def test_a_file_of_several_cells_is_read_by_the_cells_name(tmp_path):
+    save_arrays(tmp_path / "a", {"x/seed0/n": np.arange(2), "x/seed1/n": np.arange(3), "n": 0})
+    assert load_arrays(tmp_path / "a", under="x/seed1/")[0].keys() == {"n"}
+    assert len(load_arrays(tmp_path / "a", ["n"], "x/seed1/")[0]["n"]) == 3
+    with pytest.raises(UserError, match=r"a: lacks the array\(s\) x/seed2/; delete"):
+        load_arrays(tmp_path / "a", under="x/seed2/")
+    with pytest.raises(UserError, match=r"a: lacks the array\(s\) m; delete"):
+        load_arrays(tmp_path / "a", ["n", "m"], "x/seed0/")
+
+
+def test_what_a_file_lacks_is_the_users_error_at_any_depth(tmp_path):
+    cells = {"iris/MLP/seed0": {"point": {"epsilon": 0.1}, "temperature": 1.5}}
+    save_json(tmp_path / "a.json", cells)
+    save_arrays(tmp_path / "a", {}, cells=cells)
+    for content in (load_json(tmp_path / "a.json"), load_arrays(tmp_path / "a")[1]["cells"]):
+        assert content == cells and content["iris/MLP/seed0"]["temperature"] == 1.5
+        for look in (
+            lambda content: content["iris/MLP/seed1"],
+            lambda content: content["iris/MLP/seed0"]["selected"],
+            lambda content: content["iris/MLP/seed0"]["point"]["beta"],
+        ):
+            with pytest.raises(UserError, match=r"lacks .*; delete it and run again"):
+                look(content)
+
+
+@pytest.mark.parametrize("text", ["", "[1, 2]", "3", '{"a": ', "\x00", "null"])
+def test_a_damaged_json_file_is_the_users_error(tmp_path, text):
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(UserError, match=r"a.json: damaged"):
+        load_json(tmp_path / "a.json")
+
+
 def test_the_same_content_gives_the_same_bytes_in_any_order(tmp_path):
     save_arrays(tmp_path / "a", ARRAYS, seed=3, network="LeNet")
     save_arrays(tmp_path / "b", dict(reversed(ARRAYS.items())), network="LeNet", seed=3)
@@ -65,7 +107,7 @@ def test_missing_damaged_and_foreign_files_are_the_users_error(tmp_path):
     whole = path.read_bytes()
     for damaged in (whole[:-1], whole[:20], b"", b"\xff" * 100):
         path.write_bytes(damaged)
-        with pytest.raises(UserError, match="arrays: damaged.*delete the file"):
+        with pytest.raises(UserError, match=r"arrays: damaged.*delete the file"):
             load_arrays(path)
     save_file({"labels": np.arange(3)}, path)  # valid, but without our metadata
     with pytest.raises(UserError, match="damaged"):
@@ -84,5 +126,5 @@ def test_a_table_comes_back_to_the_last_bit(tmp_path):
 @pytest.mark.parametrize("damage", [b"", b'a,b\n1,"2\n', b"a,b\n1,2\n1,2,3\n", b"\xff\xfe\xff"])
 def test_a_damaged_table_is_the_users_error(tmp_path, damage):
     (tmp_path / "t.csv").write_bytes(damage)
-    with pytest.raises(UserError, match="t.csv: damaged"):
+    with pytest.raises(UserError, match=r"t.csv: damaged"):
         read_csv(tmp_path / "t.csv")

@@ -85,6 +85,11 @@ class Content(dict):
         )
 
 
+def from_json(path, text):
+    """What a JSON text of the file `path` says; its mappings, at every depth, are `Content`."""
+    return json.loads(text, object_hook=lambda mapping: Content(path, mapping))
+
+
 @contextlib.contextmanager
 def reading(path):
     """Turn whatever the reading of a missing, damaged or foreign file raises into a UserError that
@@ -117,7 +122,7 @@ def load_arrays(path, names=None, under=""):
 
     with reading(path):
         with safe_open(path, framework="numpy") as file:
-            content = json.loads(file.metadata()["json"])
+            content = from_json(path, file.metadata()["json"])
             present = {name.removeprefix(under) for name in file.keys() if name.startswith(under)}  # noqa: SIM118
             if missing := set(names or ()) - present or (
                 {under} if under and not present else set()
@@ -133,15 +138,7 @@ def load_arrays(path, names=None, under=""):
                     f"{path}: damaged (the checksum of {name} is another); "
                     "delete the file and run again"
                 )
-        return Content(path, arrays), Content(path, content["metadata"])
-
-
-def holds(path, under):
-    """Whether a file of arrays has any whose names begin so."""
-    from safetensors import safe_open
-
-    with reading(path), safe_open(path, framework="numpy") as file:
-        return any(name.startswith(under) for name in file.keys())  # noqa: SIM118
+        return Content(path, arrays), content["metadata"]
 
 
 def save_json(path, value):
@@ -152,7 +149,10 @@ def save_json(path, value):
 def load_json(path):
     """Return the mapping that `save_json` wrote; UserError when it is missing or damaged."""
     with reading(path):
-        return Content(path, json.loads(Path(path).read_text(encoding="utf-8")))
+        content = from_json(path, Path(path).read_text(encoding="utf-8"))
+        if not isinstance(content, Content):
+            raise ValueError("it holds no mapping")
+        return content
 
 
 def write_text(path, text):

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
-from ils.files import holds, load_arrays, load_json
+from ils.files import load_arrays, load_json
 from ils.job import tell
 from ils.networks.build import build
 from ils.plan.plugins import load
@@ -36,6 +36,29 @@ class Inputs:
     temperatures: list[str] = field(default_factory=list)
     inherited: dict[str, str] = field(default_factory=dict)
 
+    @classmethod
+    def of_cells(
+        cls,
+        data: Sequence[str],
+        splits: Sequence[str],
+        soft_targets: Sequence[str],
+        temperatures: Sequence[str],
+        inherited: dict[str, str],
+    ) -> "list[Inputs]":
+        """The files of each cell of a batch, which has one of `data` and `splits` for each.
+
+        soft_targets, temperatures: one file for all cells, or so many for each, cell by cell.
+        """
+
+        def share(files, number):
+            each = len(files) // len(data)
+            return list(files[each * number : each * (number + 1)] if each else files)
+
+        return [
+            cls(*own, share(soft_targets, number), share(temperatures, number), inherited)
+            for number, own in enumerate(zip(data, splits, strict=True))
+        ]
+
     def files(self) -> list[str]:
         """All of them."""
         learnt = [*self.soft_targets, *self.temperatures, *self.inherited.values()]
@@ -45,10 +68,10 @@ class Inputs:
         """Return the cell's data on its device, with what its teachers say."""
         teacher = plan.cell.teachers.name
         data, split = load_arrays(self.data)[0], load_arrays(self.split)[0]
-        own = [path for path in self.soft_targets if holds(path, f"{teacher}/")]
-        soft_targets = [load_arrays(path, under=f"{teacher}/")[0] for path in own]
-        fitted = [cells[teacher] for cells in map(load_json, self.temperatures) if teacher in cells]
-        temperature = fitted[0]["temperature"] if fitted else None
+        names = "logits", "ids"
+        soft_targets = [load_arrays(path, names, f"{teacher}/")[0] for path in self.soft_targets]
+        fitted = [load_json(path)[teacher]["temperature"] for path in self.temperatures]
+        temperature = fitted[0] if fitted else None
         device = choose_device(plan.device)
         return CellData(data, split, plan.augmentation, device, soft_targets, temperature)
 

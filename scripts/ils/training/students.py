@@ -9,8 +9,8 @@ students/.../shard<n>.safetensors, under the name of each cell:
     diverged; weights/<name> (1, ...): its weights
     metadata "cells": by cell the G grid points and what decided the numbers' rounding
 
-In test_logits/.../shard<n>.safetensors likewise logits (G, N_test, K), labels and ids (N_test,). No
-selection sees these.
+In test_logits/.../shard<n>.safetensors likewise logits (G, N_test, K), labels and ids (N_test,),
+with the same metadata. No selection sees these.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,6 +24,7 @@ from ils.plan.records import Cell
 from ils.probabilities import cross_entropy
 
 PER_STUDENT = ("validation_logits", "best_epoch", "failed_epoch", "train_loss", "validation_ce")
+TESTED = ("logits", "labels", "ids")
 Arrays = Mapping[str, np.ndarray]
 
 
@@ -113,9 +114,15 @@ class Grid:
 
     def test_arrays(self, paths: Sequence[str], index: int) -> Arrays:
         """Return labels, ids (N,) and the student's logits (N, K) from the files of test logits."""
+        first = 0
         for path, size in zip(paths, self.sizes, strict=True):
-            if index < size:
-                arrays, _ = load_arrays(path, under=f"{self.cell}/")
-                return {**arrays, "logits": arrays["logits"][index]}
-            index -= size
+            if index < first + size:
+                arrays, metadata = load_arrays(path, TESTED, f"{self.cell}/")
+                own = self.points[first : first + size]
+                if metadata["cells"][self.cell]["points"] != own:
+                    raise UserError(
+                        f"{path}: the test logits are of other students; delete it and run again"
+                    )
+                return {**arrays, "logits": arrays["logits"][index - first]}
+            first += size
         raise IndexError(index)
