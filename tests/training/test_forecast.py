@@ -1,4 +1,4 @@
-"""The forecast: its counts against hand counts, its arithmetic, and the paper's size against a model made beforehand."""
+"""The forecast: counts against hand counts, arithmetic, the paper's size against a model."""
 
 import copy
 import itertools
@@ -7,30 +7,33 @@ import subprocess
 import sys
 import types
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import yaml
+
 from forecast import advice, short
 from ils.data.sources import Raw
 from ils.data.splits import split
 from ils.errors import UserError
 from ils.networks.build import build
-from ils.plan import checks as study
-from ils.plan.grids import shard_points
-from ils.plan.records import Recipe
-from ils.training.forecast import (
+from ils.plan.grids import count_points, shard_points
+from ils.plan.plan import Plan
+from ils.plan.records import Architecture, Recipe
+from ils.training.costs import (
     STEPS,
     Costs,
+    Pair,
     Sizes,
-    forecast,
     forward_flops,
+    known_sizes,
     sizes,
-    speeds,
     step_seconds,
 )
+from ils.training.forecast import ALL, forecast, speeds
 from prepare_dataset import check_expected
 
 ROOT = Path(__file__).parents[2]
@@ -64,7 +67,7 @@ def test_the_papers_config_leaves_no_key_to_the_default():
     assert unset(DEFAULT, PAPER) == []
 
 
-@pytest.mark.parametrize("path", [path for path in paths(DEFAULT)], ids=".".join)
+@pytest.mark.parametrize("path", list(paths(DEFAULT)), ids=".".join)
 def test_a_key_that_the_papers_config_lost_would_be_noticed(path):
     config = copy.deepcopy(PAPER)
     owner = config
@@ -78,106 +81,76 @@ def test_the_papers_config_is_the_papers_size():
     pairs = [(experiment["dataset"], experiment["network"]) for experiment in PAPER["experiments"]]
     networks = ("LeNet", "ResNet110", "ResNet110SD", "DenseNet40", "ResNet32W")
     assert pairs == [*itertools.product(("CIFAR10", "CIFAR100"), networks), ("SVHN", "ResNet152SD")]
-    assert [column["column"] for column in study.columns(PAPER)] == [
-        column["column"] for column in study.columns(DEFAULT)
-    ]
-    assert {m["name"]: study.points(m["grid"]) for m in PAPER["methods"]} == {
-        **{
-            "no_ls": 1,
-            "dis": 1,
-            "cls": 5,
-            "bs_soft": 1,
-            "beta": 1,
-            "ls": 5,
-            "ils1": 25,
-            "ils2": 25,
-            "ils": 125,
-        },
+    plan = Plan(PAPER)
+    assert [c["column"] for c in plan.columns] == [c["column"] for c in Plan(DEFAULT).columns]
+    assert {name: count_points(entry["grid"]) for name, entry in plan.methods.items()} == {
+        **{"no_ls": 1, "dis": 1, "cls": 5, "bs_soft": 1, "beta": 1},
+        **{"ls": 5, "ils1": 25, "ils2": 25, "ils": 125},
     }
     trained = Counter()
-    for job in study.training_jobs(PAPER):
-        for cell in job["cells"]:
-            trained[tuple(cell.values())] += job["students"]
-    compared = [trained.pop(tuple(cell.values())) for cell in study.cells(PAPER)]
+    for job in plan.trainings("compared", "teaching"):
+        for cell in plan.batches[job["batch"]].cells:
+            trained[cell.dataset, cell.network, cell.seed] += job["students"]
+    compared = [trained.pop((cell.dataset, cell.network, cell.seed)) for cell in plan.compared]
     assert len(compared) == 22 and set(compared) == {189} and sum(compared) == 4158
-    teachers = itertools.product(
-        (
-            ("CIFAR10", "ResNet18"),
-            ("CIFAR10", "InceptionV4"),
-            ("CIFAR100", "ResNet50"),
-            ("FashionMNIST", "DenseNet40"),
-        ),
-        range(3),
+    pairs = (
+        ("CIFAR10", "ResNet18"),
+        ("CIFAR10", "InceptionV4"),
+        ("CIFAR100", "ResNet50"),
+        ("FashionMNIST", "DenseNet40"),
     )
-    assert trained == {
-        (*pair, seed): 1 + 5 + 8 for pair, seed in teachers
-    }  # Table IV: No LS, LS, ILS
-    assert study.summary(PAPER).startswith("11 pairs x 2 seeds, 12 columns: 4,158 trainings in ")
+    # Table IV: No LS, LS, ILS
+    assert trained == {(*pair, seed): 1 + 5 + 8 for pair in pairs for seed in range(3)}
+    assert plan.summary().startswith("11 pairs x 2 seeds, 12 columns: 4,158 trainings in ")
 
 
 def test_a_dry_run_of_the_papers_config_plans_every_training(tmp_path):
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "results/metrics.csv",
-        "--dry-run",
-        "--directory",
-        tmp_path,
-    ]
-    done = subprocess.run(
-        [*command, "--configfile", "config/paper.yaml"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    command = [sys.executable, "-m", "snakemake", "results/metrics.csv", "--dry-run"]
+    command += ["--directory", tmp_path, "--configfile", "config/paper.yaml"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     output = done.stdout + done.stderr
-    planned = re.findall(r"Training (\w+) students, shard (\d+): (\w+ \w+, seed \d)", output)
-    assert f"11 pairs x 2 seeds, 12 columns: 4,158 trainings in {len(planned)} jobs" in output
-    assert len(set(planned)) == len(planned)
+    planned = re.findall(r"Training (\w+) students, shard (\d+): (\w+)", output)
+    teachers = re.findall(r"Training the teachers: (\w+)", output)
+    planned = {*planned, *(("no_ls", "0", batch) for batch in teachers)}
+    jobs = Plan(PAPER).trainings("compared")
+    assert f"12 columns: 4,158 trainings in {len(jobs)} jobs" in output
+    assert planned == {(job["method"], str(job["shard"]), job["batch"]) for job in jobs}
     grids = {method["name"]: method["grid"] for method in PAPER["methods"]}
-    shards = Counter((method, cell) for method, _, cell in planned)
+    shards = Counter((method, batch) for method, _, batch in planned)
     students = Counter()
-    for method, shard, cell in planned:  # the grid points that this job will train
-        students[cell] += len(shard_points(grids[method], int(shard), shards[method, cell]))
+    for method, shard, batch in planned:  # the grid points that this job will train
+        points = shard_points(grids[method], int(shard), shards[method, batch])
+        students[batch] += len(points)
     assert len(students) == 22 and set(students.values()) == {189}
 
 
-def sizes_of_paper():
-    return {
-        entry["name"]: sizes(entry, **entry["expect"])
-        for entry in PAPER["datasets"]
-        if "expect" in entry
-    }
+def one_second(pair, students):
+    """What any step of training takes."""
+    return 1.0
 
 
 def test_the_papers_splits_are_the_appendixs():
-    found = sizes_of_paper()
-    assert found["CIFAR10"] == Sizes(45000, 5000, 10000, (3, 32, 32), 10, 1)
-    assert found["CIFAR100"] == Sizes(45000, 5000, 10000, (3, 32, 32), 100, 1)
-    assert found["SVHN"] == Sizes(598388, 6000, 26032, (3, 32, 32), 10, 1)
+    known = known_sizes(Plan(PAPER), {})
+    assert known["CIFAR10"] == Sizes(45000, 5000, 10000, (3, 32, 32), 10, 1)
+    assert known["CIFAR100"] == Sizes(45000, 5000, 10000, (3, 32, 32), 100, 1)
+    assert known["SVHN"] == Sizes(598388, 6000, 26032, (3, 32, 32), 10, 1)
 
 
 def test_the_papers_operations_are_near_those_modelled_beforehand():
     """496 EFLOP in all, 178 of them SVHN, 0.36 for one WRN-34-10."""
-    alone = PAPER | {"distillation": None}
-    *rows, total = forecast(alone, sizes_of_paper(), torch.device("cuda"), measure=lambda *_: 1.0)
+    plan, alone = Plan(PAPER), Plan(PAPER | {"distillation": None})
+    known, device = known_sizes(plan, {}), torch.device("cuda")
+    *rows, total = forecast(alone, known, device, one_second)
     by_pair = {(row["dataset"], row["network"]): row for row in rows}
-    assert total["trainings"] == 4158 and total["jobs"] == len(study.training_jobs(alone))
+    assert total["trainings"] == 4158 and total["jobs"] == len(alone.trainings(*ALL))
     assert 1 / 2 < total["eflop"] / 496 < 2
     assert 1 / 2 < by_pair["SVHN", "ResNet152SD"]["eflop"] / 178 < 2
     assert 1 / 2 < by_pair["CIFAR10", "ResNet32W"]["eflop"] / 378 / 0.36 < 2
-    *rows, whole = forecast(PAPER, sizes_of_paper(), torch.device("cuda"), measure=lambda *_: 1.0)
-    assert (
-        whole["trainings"] == 4158 + 168 + 36
-        and total["eflop"] < whole["eflop"] < 1.5 * total["eflop"]
-    )
-    assert [(row["trainings"], row["jobs"]) for row in rows if row["network"] == "AlexNet"] == [
-        (18, 2),
-        (9, 1),
-        (9, 1),
-    ]
+    *rows, whole = forecast(plan, known, device, one_second)
+    assert whole["trainings"] == 4158 + 168 + 36
+    assert total["eflop"] < whole["eflop"] < 1.5 * total["eflop"]
+    students = [(row["trainings"], row["jobs"]) for row in rows if row["network"] == "AlexNet"]
+    assert students == [(18, 2), (9, 1), (9, 1)]
     by_pair = {(row["dataset"], row["network"]): row for row in rows if row["network"] != "AlexNet"}
     hours = {
         (e["dataset"], e["network"]): e["hours"]
@@ -230,25 +203,29 @@ def test_sizes_are_those_of_the_splits(entry, official):
         name="made up",
         **entry,
     )
-    found = sizes(entry, samples=150, test=official, shape=[4], classes=3)
-    assert found == (*(len(parts[part]) for part in ("train", "validation", "test")), (4,), 3, 4)
+    expected = sizes(entry, samples=150, test=official, shape=[4], classes=3)
+    assert expected == (*(len(parts[part]) for part in ("train", "validation", "test")), (4,), 3, 4)
 
 
 def test_times_and_bytes_follow_from_the_measured_steps():
     sizes = Sizes(train=950, validation=300, test=60, shape=(4,), classes=2, itemsize=4)
-    pair = Costs(
-        sizes, RECIPE, views=2, at_once=4, alone=1.0, together=2.5, flops=(10, 10), weights=400
-    )
+    measured = {"at_once": 4, "alone": 1.0, "together": 2.5}
+    pair = Costs(sizes, RECIPE, views=2, flops=(10, 10), weights=400, **measured)
     assert [pair.step(students) for students in (1, 3, 4)] == [1, 2, 2.5]
     assert pair.steps(300) == 1  # three batches forward are one step of training
     assert pair.epoch(4) == (10 + 1) * 2.5
-    assert pair.training(9) == 10 * (2 * 27.5 + 11)
-    assert pair.training(4) == 10 * 27.5 and pair.training(2) == 10 * 11 * 1.5
-    assert pair.training_flops() == 10 * (3 * 950 + 300) * 10
-    assert pair.predictions(1, 3) == 950 * 2 + 60 * 3
-    assert pair.predictions_bytes(2, 6, 2) == 2 * (950 * (2 * 2 * 4 + 8) + 60 * (3 * 2 * 4 + 16))
-    assert pair.shard_bytes(5, 2) == 5 * (300 * 2 * 4 + 10 * 16 + 16) + 2 * 400
-    assert pair.shard_bytes(1, 2) == 300 * 2 * 4 + 10 * 16 + 16 + 400
+    assert pair.steps(60) == 0.2  # the test predictions of each student
+    assert pair.network(4) == 10 * 27.5 + 0.2 * 2.5
+    assert pair.training(9) == 2 * pair.network(4) + pair.network(1)
+    assert pair.network(1) == 10 * 11 + 0.2
+    assert pair.training(4) == pair.network(4) and pair.training(2) == (110 + 0.2) * 1.5
+    assert pair.training_flops() == 10 * (3 * 950 + 300) * 10 + 60 * 10
+    assert pair.soft_targets_bytes() == 950 * (2 * 2 * 4 + 8)
+    assert pair.predictions_bytes(6) == 60 * (6 * 2 * 4 + 16)
+    labels = 300 * 8 + 60 * 16
+    student = (300 + 60) * 2 * 4 + 10 * 16 + 16
+    assert pair.shard_bytes(5) == 5 * student + labels + 400
+    assert pair.shard_bytes(1) == student + labels + 400
 
 
 @pytest.mark.parametrize("tick, calls", [(0.01, STEPS - 1), (3.0, 2)])
@@ -260,73 +237,73 @@ def test_a_step_is_timed_in_training_itself_and_not_for_long(
 ):
     clock = itertools.count(0, tick)
     monkeypatch.setattr(
-        "ils.training.forecast.time", types.SimpleNamespace(process_time=lambda: next(clock))
+        "ils.training.costs.time", types.SimpleNamespace(process_time=lambda: next(clock))
     )
-    network = {"name": "N", "family": family, "options": options}
-    sizes = Sizes(40, 10, 10, shape, 3, 1)
+    architecture = Architecture(family, options, {"cpu": 2}, {"cpu": "float32"}, 0, "code")
     augmentation = {"pad": 2 * (len(shape) == 3), "flip": len(shape) == 3}
-    seconds = step_seconds(
-        network, sizes, augmentation, RECIPE._replace(batch_size=16), 2, torch.device("cpu")
-    )
+    recipe, about = replace(RECIPE, batch_size=16), ("data", "N", "recipe")
+    told = Sizes(40, 10, 10, shape, 3, 1), augmentation, architecture, recipe, torch.device("cpu")
+    seconds = step_seconds(Pair(*about, *told), 2)
     assert seconds == pytest.approx(tick) and next(clock) == pytest.approx(tick * calls)
 
 
+NAMES = "digits", "wine", "iris", "breast_cancer"
+KNOWN = dict.fromkeys(NAMES, Sizes(40, 10, 10, (1, 8, 8), 3, 4))
+
+
 def test_students_that_do_not_fit_are_one_clear_error():
-    def measure(network, sizes, augmentation, recipe, students, device):
+    def measure(pair, students):
         if students > 1:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return 1.0
 
-    known = {
-        name: Sizes(40, 10, 10, (1, 8, 8), 3, 4)
-        for name in ("digits", "wine", "iris", "breast_cancer")
-    }
-    with pytest.raises(
-        UserError, match="network LeNet: 8 students do not fit .* lower students_at_once.cuda"
-    ):
-        forecast(DEFAULT, known, torch.device("cpu"), measure)
+    message = r"network LeNet: 8 students do not fit .* lower students_at_once\.cuda"
+    with pytest.raises(UserError, match=message):
+        forecast(Plan(DEFAULT), KNOWN, torch.device("cpu"), measure)
 
 
 def test_a_network_of_which_not_one_student_fits_is_one_clear_error():
-    def measure(*_):
+    def measure(pair, students):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    known = {
-        name: Sizes(40, 10, 10, (1, 8, 8), 3, 4)
-        for name in ("digits", "wine", "iris", "breast_cancer")
-    }
     with pytest.raises(UserError, match="network LeNet: one student does not fit"):
-        speeds(DEFAULT, known, torch.device("cpu"), measure)
+        speeds(Plan(DEFAULT), KNOWN, torch.device("cpu"), measure)
 
 
 def test_the_suggested_number_of_students_is_the_smallest_that_is_as_fast_as_any():
-    """MLP is fastest with 6, hardly more so than with 5; LeNet's memory ends at 4; ResNet8 is fastest alone."""
-    tried = {"MLP": [], "LeNet": [], "ResNet8": []}
+    """MLP is fastest with 6, hardly more so than with 5; LeNet's memory ends at 4.
 
-    def measure(network, sizes, augmentation, recipe, students, device):
-        tried.setdefault(network["name"], []).append(students)
-        if network["name"] == "LeNet" and students > 4:
+    ResNet8 is fastest alone.
+    """
+    tried = {}
+
+    def measure(pair, students):
+        tried.setdefault(pair.network, []).append(students)
+        if pair.network == "LeNet" and students > 4:
             raise torch.OutOfMemoryError
-        slowed = {"MLP": abs(students - 6) / 50, "ResNet8": 2 * students}.get(network["name"], 0)
-        return students * (1 + slowed) if network["name"] == "ResNet8" else 10 + students * slowed
+        slowed = {"MLP": abs(students - 6) / 50, "ResNet8": 2 * students}.get(pair.network, 0)
+        return students * (1 + slowed) if pair.network == "ResNet8" else 10 + students * slowed
 
-    known = {
-        name: Sizes(40, 10, 10, (1, 8, 8), 3, 4)
-        for name in ("digits", "wine", "iris", "breast_cancer")
-    }
-    rows = speeds(DEFAULT, known, torch.device("cpu"), measure)
+    rows = speeds(Plan(DEFAULT), KNOWN, torch.device("cpu"), measure)
     suggested = {row["network"]: row["students"] for row in rows if row["suggested"]}
     assert tried["LeNet"] == [1, 2, 3, 4, 5] and suggested["LeNet"] == 4
     assert tried["ResNet8"] == [1, 2, 3, 4] and suggested["ResNet8"] == 1
-    assert (
-        tried["MLP"] == [1, 2, 3, 4, 5, 6, 8] and suggested["MLP"] == 8
-    )  # 8 is what the largest grid has
-    lenet = [row for row in rows if row["network"] == "LeNet"]
-    assert [row["samples_per_second"] for row in lenet] == [
-        32 * students / 10 for students in (1, 2, 3, 4)
-    ]
+    # 8 is what the largest grid has
+    assert tried["MLP"] == [1, 2, 3, 4, 5, 6, 8] and suggested["MLP"] == 8
+    lenet = [row["samples_per_second"] for row in rows if row["network"] == "LeNet"]
+    assert lenet == [32 * students / 10 for students in (1, 2, 3, 4)]
     assert [row["configured"] for row in rows if row["network"] == "ResNet8"] == [False] * 4
     assert len(suggested) == len(DEFAULT["networks"])
+
+
+def test_jobs_of_several_cells_count_for_each_pair_and_once_in_the_total():
+    plan = Plan(DEFAULT)
+    *rows, total = forecast(plan, KNOWN, torch.device("cpu"), one_second)
+    assert total["jobs"] == len(plan.trainings(*ALL)) < sum(row["jobs"] for row in rows)
+    students = 504 + 26 + 18  # as the summary says
+    assert total["trainings"] == sum(row["trainings"] for row in rows) == students
+    logits = students * (10 + 10) * 3 * 4 / 1e9
+    assert total["logits_gb"] == pytest.approx(logits) and total["disk_gb"] > logits
 
 
 def test_the_advice_compares_the_longest_job_with_the_limit():
