@@ -1,29 +1,35 @@
-"""A disk that is full, read-only or in the way: one line that names the file, nothing half written, the old file kept.
+"""A disk that is full, read-only or in the way: one line that names the file, the old file kept.
 
-The disks are real: a tmpfs of 64 kB, mounted read-only for some tests. Where mounting is not permitted, a limit on the
-size of files makes the same writes fail (EFBIG), and a file in a folder's place stands for one that cannot be written.
+The disks are real: a tmpfs of 64 kB, mounted read-only for some tests. Where mounting is not
+permitted, a limit on the size of files makes the same writes fail (EFBIG), and a file in a folder's
+place stands for one that cannot be written.
 """
 
 import contextlib
+import functools
 import os
 import re
 import resource
 import subprocess
 import sys
+from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import RECIPE, ROOT, Clone
+
+import made_up
+from conftest import RECIPE, ROOT, Clone, made_up_data, made_up_split
 from ils.errors import UserError
 from ils.figures.style import save
-from ils.files import load_arrays, save_arrays, write_csv, write_text
+from ils.files import load_arrays, save_arrays, save_json, write_csv, write_text
 from ils.networks.build import build
 from ils.plan.plugins import load
 from ils.training.checkpoints import Checkpoints
-from ils.training.students import save_shard
-from ils.training.trainer import Students, train_chunks
+from ils.training.shard import Inputs
+from ils.training.trainer import train, train_chunks
+from train_students import train_students
 
 SIZE = 64 * 1024
 
@@ -67,7 +73,7 @@ def small_files(size=SIZE):
 
 @contextlib.contextmanager
 def read_only(folder):
-    """A disk in place of a folder, with the file `old` on it, on which nothing can be written any more."""
+    """A disk in place of a folder, with the file `old` on it, that takes no more writes."""
     folder.mkdir()
     if mount(folder, f"size={SIZE}"):
         try:
@@ -91,18 +97,11 @@ def large_figure():
     return figure
 
 
-def large_shard(path):
-    n = 50_000
-    logits, epochs = RNG.normal(size=(1, n, 3)).astype(np.float32), np.ones((1, 2))
-    students = Students(logits, np.ones(1, int), np.zeros(1, int), epochs, epochs, {})
-    save_shard(path, [students], [{}], np.arange(n) % 3, "none", [0.5, 5.0], {"device": "cpu"})
-
-
 WRITERS = {
     "arrays": lambda path: save_arrays(path, {"a": RNG.normal(size=20_000)}),
     "csv": lambda path: write_csv(path, pd.DataFrame({"a": RNG.normal(size=10_000)})),
     "text": lambda path: write_text(path, "x" * 200_000),
-    "shard": large_shard,
+    "json": lambda path: save_json(path, {"a": RNG.normal(size=20_000).tolist()}),
     "pdf": lambda path: save(large_figure(), path),
     "png": lambda path: save(large_figure(), path),
 }
@@ -118,10 +117,8 @@ def test_on_a_full_disk_a_write_names_the_file_and_keeps_the_old_one(kind, disk,
     with disk(folder):
         path = folder / f"file.{kind}"
         path.write_bytes(b"old")
-        with pytest.raises(
-            UserError,
-            match=f"file.{kind}: cannot write: (No space left on device|File too large); free some",
-        ):
+        reason = "(No space left on device|File too large); free some"
+        with pytest.raises(UserError, match=rf"file.{kind}: cannot write: {reason}"):
             WRITERS[kind](path)
         assert os.listdir(folder) == [path.name] and path.read_bytes() == b"old"
     plt.close("all")
@@ -132,10 +129,8 @@ def test_a_folder_that_cannot_be_written_is_named(kind, tmp_path):
     folder = tmp_path / "results"
     with read_only(folder):
         for path in (folder / f"file.{kind}", folder / "new" / f"file.{kind}"):
-            with pytest.raises(
-                UserError,
-                match=f"file.{kind}: cannot write: (Read-only file|Not a dir|File exists).*rights",
-            ):
+            reason = "(Read-only file|Not a dir|File exists).*rights"
+            with pytest.raises(UserError, match=rf"file.{kind}: cannot write: {reason}"):
                 WRITERS[kind](path)
         assert not folder.is_dir() or os.listdir(folder) == ["old"]
     plt.close("all")
@@ -143,20 +138,10 @@ def test_a_folder_that_cannot_be_written_is_named(kind, tmp_path):
 
 def toy(make_cell, checkpoints, students=2, epochs=4):
     """Train a toy grid, two students at once, with a checkpoint after each epoch."""
-    cell, points = make_cell((5,)), [{"epsilon": 0.1 * i} for i in range(students)]
+    points, recipe = [{"epsilon": 0.1 * i} for i in range(students)], replace(RECIPE, epochs=epochs)
     make = lambda count: build("mlp", {"hidden": [500]}, (5,), 3, count, 0)  # noqa: E731
-    return train_chunks(
-        points,
-        2,
-        make,
-        cell,
-        load("method", "ls"),
-        RECIPE._replace(epochs=epochs),
-        0,
-        "toy",
-        {},
-        checkpoints,
-    )
+    told = {"cell": make_cell((5,)), "method": load("method", "ls"), "recipe": recipe, "seed": 0}
+    return train_chunks(points, 2, make, functools.partial(train, **told), "toy", checkpoints)
 
 
 def test_a_training_whose_checkpoint_does_not_fit_warns_once_and_goes_on(
@@ -165,17 +150,30 @@ def test_a_training_whose_checkpoint_does_not_fit_warns_once_and_goes_on(
     undisturbed = toy(make_cell, Checkpoints(tmp_path / "elsewhere", "digest", 1e9), students=4)
     with small_disk(tmp_path / "results"):
         checkpoints = Checkpoints(tmp_path / "results" / "shard", "digest", minutes=0)
-        found = toy(make_cell, checkpoints, students=4)
+        trained = toy(make_cell, checkpoints, students=4)
         assert os.listdir(checkpoints.folder) == []
-    for a, b in zip(found, undisturbed, strict=True):
+    for a, b in zip(trained, undisturbed, strict=True):
         np.testing.assert_array_equal(a.validation_logits, b.validation_logits)
     said = [line for line in capsys.readouterr().err.splitlines() if "cannot write" in line]
-    assert (
-        len(said) == 1
-        and "0-1.safetensors: cannot write" in said[0]
-        and "goes on without a checkpoint" in said[0]
-    )
+    assert len(said) == 1 and "0-1.safetensors: cannot write" in said[0]
+    assert "goes on without a checkpoint" in said[0]
     assert caplog.text.count("goes on without a checkpoint") == 1
+
+
+def test_students_that_do_not_fit_end_their_job_with_one_line(tmp_path):
+    data, results = made_up_data((5,)), tmp_path / "results"
+    save_arrays(tmp_path / "data", data)
+    save_arrays(tmp_path / "split", made_up_split(data))
+    recipe, network = replace(RECIPE, epochs=1), ("mlp", {"hidden": [5000]})
+    training = made_up.training("no_ls", {}, recipe, network)
+    inputs = Inputs(str(tmp_path / "data"), str(tmp_path / "split"))
+    outputs = results / "students", results / "tests"
+    with small_disk(results):
+        with pytest.raises(UserError, match="students: cannot write"):
+            train_students(training, 0, [inputs], *outputs, code=[], minutes=1e9)
+        assert os.listdir(results) == ["tests"]
+    train_students(training, 0, [inputs], *outputs, code=[], minutes=1e9)
+    assert sorted(os.listdir(results)) == ["students", "tests"]
 
 
 def test_the_last_checkpoint_that_fitted_is_kept(make_cell, tmp_path):
@@ -211,20 +209,19 @@ def work(what):
     if what == "cache":
         Path(sys.argv[1], "cache").write_bytes(bytes(10**6))
 
-run(work, types.SimpleNamespace(rule="toy", log=[sys.argv[1] + "/logs/toy.log"], wildcards={"seed": 0}), what=sys.argv[2])
+log_file = sys.argv[1] + "/logs/toy.log"
+job = types.SimpleNamespace(rule="toy", log=[log_file], wildcards={"seed": 0})
+run(work, job, what=sys.argv[2])
 print("the job's last line")
 """
 
 
 def job(folder, what):
-    """Run a job whose log is in `folder`; returns its exit code and what it said on the terminal."""
+    """Run a job whose log is in `folder`; returns its exit code and what it said."""
     command = [sys.executable, "-c", PROGRAM, str(folder), what]
     done = subprocess.run(command, cwd=ROOT / "scripts", capture_output=True, text=True)
-    assert (
-        "Traceback" not in done.stderr
-        and "Logging error" not in done.stderr
-        and "Exception ignored" not in done.stderr
-    )
+    for words in ("Traceback", "Logging error", "Exception ignored"):
+        assert words not in done.stderr
     return done.returncode, done.stdout, done.stderr.splitlines()
 
 
@@ -263,7 +260,10 @@ if any("prepare_dataset" in word for word in sys.orig_argv):
 
 @contextlib.contextmanager
 def small_results(folder, monkeypatch):
-    """A workflow's folder `results` on a small disk; without one a limit for its jobs, as Snakemake itself needs some room."""
+    """A workflow's folder `results` on a small disk.
+
+    Without one a limit for its jobs, as Snakemake itself needs some room.
+    """
     (folder / "results").mkdir()
     if mount(folder / "results", "size=8k"):
         try:
@@ -281,11 +281,12 @@ def test_snakemake_on_a_full_disk_shows_one_line_for_the_job_and_goes_on_when_th
     tmp_path, monkeypatch
 ):
     clone = Clone(tmp_path)
-    target = "results/iris/seed0/split.safetensors"
+    target = "results/splits/iris/seed0.safetensors"
     with small_results(tmp_path, monkeypatch):
         output = clone.snakemake(target, "--cores", "1", check=False)
-    line = "error in dataset dataset=iris: results/iris/data.safetensors: cannot write: .*; free some space"
-    assert len(re.findall(f"^{line}", output, re.M)) == 1 and "Traceback" not in output, output
+    line = "error in dataset dataset=iris: results/data/iris.safetensors: cannot write: .*; free"
+    assert len(re.findall(f"^{line} some space", output, re.M)) == 1, output
+    assert "Traceback" not in output, output
     clone.snakemake(target, "--cores", "1")
     assert load_arrays(tmp_path / target)[0]["train"].size
 
@@ -293,7 +294,8 @@ def test_snakemake_on_a_full_disk_shows_one_line_for_the_job_and_goes_on_when_th
 def test_an_unwritable_cache_folder_stops_no_job(tmp_path):
     """matplotlib's font cache, say: it warns and takes a temporary folder."""
     (tmp_path / "file").write_text("")
-    program = "from ils.figures.style import canvas, save; save(canvas(50, 50)[0], __import__('sys').argv[1])"
+    program = "import sys; from ils.figures.style import canvas, save; "
+    program += "save(canvas(50, 50)[0], sys.argv[1])"
     places = {
         name: str(tmp_path / "file")
         for name in ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "MPLCONFIGDIR")
@@ -302,8 +304,5 @@ def test_an_unwritable_cache_folder_stops_no_job(tmp_path):
     done = subprocess.run(
         command, cwd=ROOT / "scripts", env=os.environ | places, capture_output=True, text=True
     )
-    assert (
-        done.returncode == 0
-        and "Traceback" not in done.stderr
-        and (tmp_path / "figure.png").exists()
-    ), done.stderr
+    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
+    assert (tmp_path / "figure.png").exists()
