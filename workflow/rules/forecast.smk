@@ -19,7 +19,7 @@ rule forecast:
         "../../scripts/forecast.py"
 
 
-use rule forecast as students_at_once with:
+rule students_at_once:
     input:
         data=expand(DATA, dataset=plan.unexpected),
         code=code("students_at_once.py"),
@@ -27,5 +27,13 @@ use rule forecast as students_at_once with:
         "results/students_at_once.csv",
     log:
         "results/logs/students_at_once.log",
+    conda:
+        "../../envs/torch.yaml"
+    resources:
+        gpu=plan.gpus(*plan.networks),
+    params:
+        **plan.measuring,
     message:
         "Measuring how many students of each network train fastest together"
+    script:
+        "../../scripts/students_at_once.py"
