@@ -66,19 +66,17 @@ def make_cell():
 
 
 class Clone:
-    """A copy of the repository's code in which Snakemake runs the small study, on the Python of the tests or another."""
+    """A copy of the repository's code in which Snakemake runs the small study."""
 
     def __init__(
         self, folder, source=ROOT, names=("workflow", "slurm", "scripts", "config", "envs", "tests")
     ):
-        self.folder = folder
+        self.folder, ignored = folder, shutil.ignore_patterns("__pycache__")
         for name in names:
             if (source / name).is_symlink():
                 (folder / name).symlink_to(os.readlink(source / name))
             else:
-                shutil.copytree(
-                    source / name, folder / name, ignore=shutil.ignore_patterns("__pycache__")
-                )
+                shutil.copytree(source / name, folder / name, ignore=ignored)
         self.config = folder / "tests" / "small.yaml"
         self.python, self.variables = sys.executable, {"OMP_NUM_THREADS": "1"}
 
@@ -93,16 +91,17 @@ class Clone:
         return output
 
     def planned(self, *targets):
-        """How often a dry run would run each rule, whatever its batch of cells, and the methods that it would train."""
+        """How often a dry run would run each rule, and the methods whose students it trains."""
         output = self.snakemake("--dry-run", "--cores", "1", *targets)
         stats = re.search(r"Job stats:\njob +count\n-+ +-+\n(.*?)\ntotal", output, re.S)
-        counts = collections.Counter()
-        for line in stats[1].splitlines() if stats else []:
-            rule, count = line.split()
-            counts[re.sub("^(students|soft_targets|evaluate)_(?!distilled).*", r"\1", rule)] += int(
-                count
-            )
-        return counts, set(re.findall(r"Training (\w+) students", output))
+        lines = [line.split() for line in stats[1].splitlines()] if stats else []
+        counts = collections.Counter({rule: int(count) for rule, count in lines})
+        return counts, set(re.findall(r"^Job \d+: Training (\w+) students", output, re.M))
+
+    def messages(self, *targets):
+        """The message of each job that a dry run would run."""
+        output = self.snakemake("--dry-run", "--cores", "1", *targets)
+        return re.findall(r"^Job \d+: (.*)", output, re.M)
 
     def edit_config(self, change):
         config = yaml.safe_load(self.config.read_text())
@@ -111,7 +110,7 @@ class Clone:
 
 
 def on_gpus(config):
-    """Let the networks of the small study's first part ask for a GPU; where there is none, they run on the CPU."""
+    """Let the small study's networks ask for a GPU; where there is none, they run on the CPU."""
     config["device"], config["networks"][0]["gpu"] = "auto", 1
 
 

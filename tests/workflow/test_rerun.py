@@ -1,0 +1,188 @@
+"""What runs again after an edit, by dry runs of the default study, whose results are empty files.
+
+As the table of config/YOUR_OWN.md says: an edit trains what it changes and who learns from that,
+and whatever comes after the students' logits trains nothing.
+"""
+
+import re
+
+import pytest
+
+from conftest import Clone
+
+EXPENSIVE = "Training|Distilling|Making soft targets|Synthetic study"
+ALL = "digits_LeNet_and_8_more"  # the batch of a seed's nine pairs
+BOTH = f"{ALL}_seed0", f"{ALL}_seed1"
+TEACHING = "digits_ResNet8_and_1_more_seed2"  # distillation has one seed more
+DISTILLED = {f"Distilling students: {b}_distilled" for b in ("digits_ResNet8", "breast_cancer_MLP")}
+
+
+@pytest.fixture(scope="module")
+def default(tmp_path_factory):
+    """A clone in which Snakemake takes the default study for done."""
+    clone = Clone(tmp_path_factory.mktemp("touched"))
+    clone.config = clone.folder / "config/config.yaml"
+    for line in clone.snakemake("--summary", "all").splitlines():
+        if line.startswith("results/"):
+            path = clone.folder / line.split("\t")[0]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+    clone.snakemake("--touch", "--forceall", "--cores", "1", "all")
+    output = clone.snakemake("--dry-run", "--cores", "1", "all")
+    assert "Nothing to be done" in output and "missing provenance" not in output
+    return clone
+
+
+@pytest.fixture
+def touched(default):
+    """The same, its code and config put back after the test."""
+    paths = default.config, *default.folder.glob("scripts/**/*.py")
+    contents = {path: path.read_bytes() for path in paths}
+    yield default
+    for path in default.folder.glob("scripts/**/*.py"):
+        if path not in contents:
+            path.unlink()
+    for path, content in contents.items():
+        if path.read_bytes() != content:
+            path.write_bytes(content)
+
+
+def trained(messages):
+    """The jobs that train, prepare training or repeat the synthetic study."""
+    return {message for message in messages if re.match(EXPENSIVE, message)}
+
+
+def training(methods, batches, teachers=False):
+    """The jobs that train students of methods in batches, after `teachers` of their own."""
+    jobs = {f"Training {m} students, shard 0: {batch}" for m in methods for batch in batches}
+    if teachers:
+        jobs |= {f"Training the teachers: {batch}" for batch in batches}
+        jobs |= soft_targets(["no_ls"], batches)
+    return jobs
+
+
+def soft_targets(methods, batches):
+    """The jobs that make soft targets by methods' teachers."""
+    return {f"Making soft targets of {m} teachers: {batch}" for m in methods for batch in batches}
+
+
+def setting(**values):
+    """An edit of keys at the config's top."""
+    return lambda config: config.update(values)
+
+
+def column_less(config):
+    config["methods"][0]["temperature_scaling"] = "none"
+
+
+def one_more_epsilon(config):
+    """In the grid of `ls`, from which beta inherits and distillation's students learn."""
+    config["methods"][5]["grid"]["epsilon"].append(0.3)
+
+
+def one_more_temperature(config):
+    config["methods"][7]["grid"]["temperature"].append(6)
+
+
+def one_more_dataset(config):
+    entry = {"name": "flowers", "source": "sklearn", "options": {"set": "iris"}}
+    config["datasets"].append(config["datasets"][2] | entry)
+    config["experiments"].append({"dataset": "flowers", "network": "MLP", "recipe": "tables"})
+
+
+def one_more_seed(config):
+    config["seeds"].append(7)
+
+
+def one_pair_less(config):
+    config["experiments"].pop()
+
+
+SELECTING = {f"Selecting and testing the students of all methods: {batch}" for batch in BOTH}
+METRICS = {"Computing the metrics of every cell"}
+RANKS = {"Ranking the methods and testing whether they differ"}
+
+
+def with_another_function(clone, module):
+    path = clone.folder / "scripts/ils" / module
+    path.write_text(f"{path.read_text()}\n\ndef twice(x):\n    return 2 * x\n")
+
+
+@pytest.mark.parametrize(
+    "edit, reruns",
+    [
+        (setting(temperature_bounds=[0.4, 6.0]), SELECTING),
+        (setting(alpha=0.1), RANKS),
+        (setting(bootstrap=500), METRICS),
+        (setting(checkpoint_minutes=1), {"Writing down what ran"}),
+        (column_less, SELECTING),
+    ],
+    ids=["temperature_bounds", "alpha", "bootstrap", "checkpoint_minutes", "temperature_scaling"],
+)
+def test_a_setting_of_the_analysis_trains_nothing(edit, reruns, touched):
+    touched.edit_config(edit)
+    messages = touched.messages("all")
+    assert reruns <= set(messages) and not trained(messages)
+
+
+@pytest.mark.parametrize(
+    "module, reruns",
+    [
+        ("evaluation/bootstrap.py", METRICS),
+        ("evaluation/reliability.py", {"Drawing the reliability diagrams of every pair"}),
+        ("statistics/ranks.py", RANKS),
+        ("statistics/claims.py", {"Checking the paper's claims"}),
+        ("figures/style.py", {"Drawing the figures of the synthetic study"}),
+        ("document/latex.py", {"Writing the document of all tables and figures"}),
+    ],
+)
+def test_code_of_the_analysis_trains_nothing(module, reruns, touched):
+    with_another_function(touched, module)
+    messages = touched.messages("all")
+    assert reruns <= set(messages) and not trained(messages)
+
+
+@pytest.mark.parametrize(
+    "module, reruns", [("evaluation/metrics.py", METRICS), ("evaluation/selection.py", SELECTING)]
+)
+def test_code_of_metrics_and_selection_trains_no_students(module, reruns, touched):
+    """The synthetic study's jobs select and test the networks that they train."""
+    with_another_function(touched, module)
+    messages = touched.messages("all")
+    assert reruns <= set(messages)
+    assert all(re.match("Synthetic study|.* best-epsilon curves$", m) for m in trained(messages))
+
+
+EVERY_METHOD = "dis", "cls", "bs_soft", "beta", "ls", "ils1", "ils2", "ils"
+EIGHT = [f"digits_LeNet_and_7_more_seed{seed}" for seed in (0, 1)]
+CANCER = [f"breast_cancer_MLP_seed{seed}" for seed in (0, 1)]
+FLOWERS = [f"flowers_MLP_seed{seed}" for seed in (0, 1)]
+SEVEN = [f"{ALL}_seed7"]
+
+
+@pytest.mark.parametrize(
+    "edit, jobs",
+    [
+        (
+            one_more_epsilon,
+            training(["ls"], [*BOTH, TEACHING])
+            | training(["beta"], BOTH)
+            | soft_targets(["ls"], [*BOTH, TEACHING])
+            | DISTILLED,
+        ),
+        (one_more_temperature, training(["ils2"], BOTH)),
+        (one_more_dataset, training(EVERY_METHOD, FLOWERS, teachers=True)),
+        (one_more_seed, training(EVERY_METHOD, SEVEN, teachers=True)),
+        # The pair's cells leave their batches, are still needed to teach, and get one of their own.
+        (
+            one_pair_less,
+            training(EVERY_METHOD, EIGHT, teachers=True)
+            | training(["ls", "ils"], CANCER, teachers=True)
+            | soft_targets(["ls", "ils"], [*EIGHT, *CANCER])
+            | DISTILLED,
+        ),
+    ],
+)
+def test_an_entry_trains_what_it_changes_and_who_learns_from_it(edit, jobs, touched):
+    touched.edit_config(edit)
+    assert trained(touched.messages("all")) == jobs
