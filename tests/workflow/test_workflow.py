@@ -1,4 +1,4 @@
-"""The workflow itself: run from scratch twice, rerun after edits, and fail as it should, on a copy of the repository."""
+"""The workflow itself, on a copy of the repository: run twice, rerun after edits, made to fail."""
 
 import json
 import re
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from conftest import ROOT, Clone
 
 
@@ -83,54 +84,44 @@ def test_an_edit_to_the_analysis_reruns_the_analysis_only(unchanged):
     statistics = unchanged.folder / "scripts/ils/statistics/ranks.py"
     statistics.write_text(statistics.read_text() + "\n# edited\n")
     rules = unchanged.planned("all")[0].keys()
-    assert {"all", "table3", "rank_methods"} <= rules and not rules & {
-        "students",
-        "evaluate",
-        "soft_targets",
-        "split",
-    }
+    before = {"split", "train_teacher", "fit_temperature", "soft_targets", "train_students"}
+    assert {"all", "table3", "rank_methods"} <= rules
+    assert not rules & (before | {"distil", "evaluate", "metrics"})
 
 
 def test_an_edit_to_a_grid_retrains_that_method_only(unchanged):
     unchanged.edit_config(lambda config: config["methods"][1]["grid"]["epsilon"].append(0.3))
     counts, methods = unchanged.planned("all")
     assert methods == {"ls", "beta"}
-    assert (
-        counts["students"] == 5
-        and counts["soft_targets"] == 2
-        and counts["evaluate"] == counts["distil"] == 1
-    )  # LS teaches
+    assert counts["train_students"] == 5 and "train_teacher" not in counts
+    assert counts["soft_targets"] == 2 and counts["distil"] == 1  # LS teaches
+    assert counts["evaluate"] == 2  # the students that are compared, and the distilled ones
 
 
 def test_an_edit_to_the_teachers_recipe_retrains_everything_after_it(unchanged):
     unchanged.edit_config(lambda config: config["recipes"][0].update(epochs=9))
     counts, methods = unchanged.planned("all")
-    assert (
-        methods == {"no_ls", "ls", "beta", "ils2"}
-        and counts["soft_targets"] == 4
-        and "split" not in counts
-    )
+    assert methods == {"ls", "beta", "ils2"} and counts["train_teacher"] == 2
+    assert counts["soft_targets"] == 4 and "split" not in counts
 
 
 def test_one_more_seed_leaves_the_first_alone(unchanged):
     unchanged.edit_config(lambda config: config["seeds"].append(1))
     counts, _ = unchanged.planned("all")
-    assert (
-        counts["split"] == 1
-        and counts["evaluate"] == 1
-        and counts["students"] == 6
-        and "dataset" not in counts
-    )  # iris has one
+    assert counts["split"] == 1 and "dataset" not in counts  # iris has one
+    assert counts["train_teacher"] == 1 and counts["train_students"] == 5
+    assert counts["distil"] == 1 and counts["evaluate"] == 2  # by the teachers of seed 1
 
 
 def test_another_method_is_one_function_and_one_config_entry(unchanged):
     methods = unchanged.folder / "scripts/ils/targets/methods.py"
-    code = '\n\n@method\ndef noise(onehot, *, epsilon):\n    """Some of the mass on the next class."""\n'
-    methods.write_text(
-        methods.read_text()
-        + code
-        + "    return (1 - epsilon) * onehot + epsilon * onehot.roll(1, -1)\n"
-    )
+    code = """
+
+@method
+def noise(onehot, *, epsilon):
+    return (1 - epsilon) * onehot + epsilon * onehot.roll(1, -1)
+"""
+    methods.write_text(methods.read_text() + code)
     entry = {
         "name": "noise",
         "label": "Noise",
@@ -140,11 +131,8 @@ def test_another_method_is_one_function_and_one_config_entry(unchanged):
     }
     unchanged.edit_config(lambda config: config["methods"].append(entry))
     counts, trained = unchanged.planned("all")
-    assert (
-        trained == {"noise"}
-        and counts["students"] == 1
-        and not counts.keys() & {"dataset", "split", "soft_targets"}
-    )
+    assert trained == {"noise"} and counts["train_students"] == 1
+    assert not counts.keys() & {"dataset", "split", "train_teacher", "soft_targets", "distil"}
 
 
 def test_an_edit_to_a_target_function_retrains_the_methods_that_use_it(unchanged):
@@ -173,14 +161,12 @@ def test_a_wrong_config_stops_before_any_job(unchanged):
 
 def test_a_damaged_file_is_named_with_what_to_do(finished, tmp_path):
     clone = Clone(tmp_path, finished.folder, [path.name for path in finished.folder.iterdir()])
-    split = tmp_path / "results/iris/seed0/split.safetensors"
+    split = tmp_path / "results/splits/iris/seed0.safetensors"
     split.write_bytes(split.read_bytes()[:100])
-    output = clone.snakemake(
-        "results/iris/MLP/seed0/no_ls/soft_targets.safetensors", "--cores", "1", check=False
-    )
-    assert re.search(
-        r"error in students_.*split.safetensors: damaged .*; delete the file and run again", output
-    )
+    target = "results/soft_targets/iris_MLP_and_1_more_seed0/no_ls.safetensors"
+    output = clone.snakemake(target, "--cores", "1", check=False)
+    line = r"error in train_teacher .*iris/seed0.safetensors: damaged .*; delete the file and run"
+    assert re.search(line, output)
     assert "Traceback" not in output
 
 
@@ -226,12 +212,8 @@ def test_the_forecast_equals_the_plan_and_the_files(finished, tmp_path):
 
     clone = Clone(tmp_path, finished.folder, [path.name for path in finished.folder.iterdir()])
     output = clone.snakemake("results/forecast.csv", "--cores", "1")
-    assert (
-        output.count(
-            "2 pairs x 1 seeds, 6 columns: 20 trainings in 6 jobs; distillation: 5 trainings in 3 jobs"
-        )
-        == 1
-    )  # not once more in the job itself
+    summary = "2 pairs x 1 seeds, 6 columns: 20 trainings in 6 jobs; distillation: 5 trainings in 3"
+    assert output.count(summary) == 1  # not once more in the job itself
     assert "The longest job takes" in output and "hours_per_job (3)" in output
     *pairs, total = pd.read_csv(tmp_path / "results/forecast.csv").to_dict("records")
     assert [(row["dataset"], row["trainings"], row["jobs"]) for row in pairs] == [
@@ -240,21 +222,15 @@ def test_the_forecast_equals_the_plan_and_the_files(finished, tmp_path):
         ("iris", 8, 1),
     ]
     planned = clone.planned("all", "--forceall")[0]
-    assert (
-        total["trainings"] == 33 and total["jobs"] == planned["students"] + planned["distil"] == 10
-    )
+    jobs = sum(planned[rule] for rule in ("train_teacher", "train_students", "distil"))
+    assert total["trainings"] == 33 and total["jobs"] == jobs == 10
     for row in (*pairs, total):
         assert 0 < row["longest_job_hours"] <= row["device_hours"] and row["device"] == "cpu"
-    arrays = [
-        *tmp_path.glob("results/*/MLP/**/*.safetensors"),
-        *tmp_path.glob("results/*/seed*/split.safetensors"),
-    ]
-    arrays += [tmp_path / f"results/{dataset}/data.safetensors" for dataset in ("iris", "wine")]
+    stages = "data", "splits", "students", "test_logits", "soft_targets", "predictions"
+    arrays = [p for stage in stages for p in tmp_path.glob(f"results/{stage}/**/*.safetensors")]
     # These files are so small that their headers weigh as much as a third of what is in them.
-    assert (
-        len(arrays) == 32
-        and 0.6 < total["disk_gb"] * 1e9 / sum(path.stat().st_size for path in arrays) < 1
-    )
+    assert len(arrays) == 31
+    assert 0.6 < total["disk_gb"] * 1e9 / sum(path.stat().st_size for path in arrays) < 1
 
 
 def test_one_command_measures_how_many_students_to_train_at_once(finished, tmp_path):
