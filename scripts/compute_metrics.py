@@ -38,7 +38,7 @@ def compute_metrics(predictions, cells, draws, metrics, intervals):
 
 
 def keys_of(cell):
-    """The first columns of a cell's rows; `network` is that of the teachers where another learns."""
+    """The first columns of a cell's rows; `network` is the teachers' where another learns."""
     keys = asdict(cell)
     teacher = keys.pop("teacher")
     return keys if teacher is None else keys | {"network": teacher, "student": cell.network}

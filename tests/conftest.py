@@ -1,4 +1,4 @@
-"""Shared by the tests: one thread, small made-up cells to train on, and a copy of the repository to run."""
+"""Shared by the tests: one thread, small cells to train on, a copy of the repository to run."""
 
 import collections
 import os
@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+
 from ils.data.splits import split
 from ils.plan.records import Recipe
 from ils.training.cell import CellData
