@@ -2,7 +2,9 @@
 import os
 import sys
 
+from snakemake.common.configfile import load_configfile
 from snakemake.logging import logger
+from snakemake.utils import update_config
 
 sys.path.insert(0, str(ROOT / "scripts"))
 
@@ -10,10 +12,17 @@ from ils import paper
 from ils.errors import UserError
 from ils.plan.artefacts import DIAGRAMS, RANKINGS, Artefacts, caption, metric_of
 from ils.plan.entries import DISTILLED
-from ils.plan.fingerprints import modules_of
+from ils.plan.fingerprints import modules_of, uses
 from ils.plan.paths import *
 from ils.plan.plan import Plan
 from ils.training import devices
+
+if (
+    workflow.modifier.skip_configfile
+):  # a module's: what it leaves out is the default's, too
+    default = load_configfile(ROOT / "config/config.yaml")
+    update_config(default, config)
+    config = default
 
 try:
     plan = Plan.checked(config)
