@@ -10,7 +10,7 @@ import pytest
 from ils.errors import UserError
 from ils.plan import fingerprints
 from ils.plan import plugins as reader
-from ils.plan.fingerprints import fingerprint, modules_of
+from ils.plan.fingerprints import fingerprint, modules_of, uses
 from ils.plan.plugins import LIBRARY, PLACES, load, plugins
 
 ROOT = Path(__file__).parents[2]
@@ -100,10 +100,35 @@ def test_a_rules_library_files_are_those_it_imports():
     rooms = {name.partition("/")[0] for name in used["train_students"]}
     assert not rooms & {"document", "figures", "statistics", "synthetic", "networks", "targets"}
     assert not used["train_students"] & {"plan/plan.py", "plan/checks.py", "plan/plugins.py"}
-    assert "evaluation/selection.py" in used["evaluate"]
+    assert "probabilities.py" in used["evaluate"]
+    assert not any(name.startswith("evaluation") for names in used.values() for name in names)
     assert used["evaluate"] & training == {"training/students.py"}
     assert "document/latex.py" in used["table3"] and not used["table3"] & training
     assert all(LIBRARY.joinpath(name).exists() for names in used.values() for name in names)
+
+
+def test_of_the_evaluation_what_a_script_uses_counts():
+    path = LIBRARY / "evaluation/metrics.py"
+    text = path.read_text()
+    scripts = "compute_metrics.py", "evaluate.py", "fit_temperature.py", "train_students.py"
+
+    def digests():
+        forget()
+        return {script: uses(script) for script in scripts}
+
+    before = digests()
+    assert before["train_students.py"] == uses("table3.py")  # neither uses any
+    try:
+        path.write_text(
+            text.replace("def brier(", "def one_more(x):\n    return x\n\n\ndef brier(")
+        )
+        assert digests() == before
+        path.write_text(text.replace("2 * true_class", "3 * true_class"))
+        after = digests()
+    finally:
+        path.write_text(text)
+        forget()
+    assert [s for s in scripts if after[s] != before[s]] == ["compute_metrics.py"]
 
 
 @pytest.mark.parametrize("script", ["evaluate", "fit_temperature", "compute_metrics"])

@@ -128,8 +128,6 @@ def test_a_setting_of_the_analysis_trains_nothing(edit, reruns, touched):
 @pytest.mark.parametrize(
     "module, reruns",
     [
-        ("evaluation/bootstrap.py", METRICS),
-        ("evaluation/reliability.py", {"Drawing the reliability diagrams of every pair"}),
         ("statistics/ranks.py", RANKS),
         ("statistics/claims.py", {"Checking the paper's claims"}),
         ("figures/style.py", {"Drawing the figures of the synthetic study"}),
@@ -142,14 +140,44 @@ def test_code_of_the_analysis_trains_nothing(module, reruns, touched):
     assert reruns <= set(messages) and not trained(messages)
 
 
+@pytest.mark.parametrize("module", ["metrics", "selection", "temperature"])
+def test_one_more_function_of_the_evaluation_reruns_nothing(module, touched):
+    with_another_function(touched, f"evaluation/{module}.py")
+    assert not touched.messages("all")
+
+
 @pytest.mark.parametrize(
-    "module, reruns", [("evaluation/metrics.py", METRICS), ("evaluation/selection.py", SELECTING)]
+    "module, old, new, reruns",
+    [
+        ("bootstrap", "0.975, 0.025", "0.95, 0.05", METRICS),
+        (
+            "reliability",
+            "bin_index(",
+            "bin_index(1 * ",
+            {"Drawing the reliability diagrams of every pair"},
+        ),
+    ],
 )
-def test_code_of_metrics_and_selection_trains_no_students(module, reruns, touched):
-    """The synthetic study's jobs select and test the networks that they train."""
-    with_another_function(touched, module)
+def test_an_edit_of_the_evaluation_trains_nothing(module, old, new, reruns, touched):
+    path = touched.folder / f"scripts/ils/evaluation/{module}.py"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
     messages = touched.messages("all")
-    assert reruns <= set(messages)
+    assert reruns <= set(messages) and not trained(messages)
+
+
+@pytest.mark.parametrize(
+    "old, module", [("2 * true_class", "metrics"), ("ce.argmin()", "selection")]
+)
+def test_an_edit_of_metrics_or_selection_trains_no_students(old, module, touched):
+    """The synthetic study's jobs select and test the networks that they train."""
+    path = touched.folder / f"scripts/ils/evaluation/{module}.py"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, f"1 * {old}"))
+    messages = touched.messages("all")
+    assert {"metrics": METRICS, "selection": SELECTING}[module] <= set(messages)
     assert all(re.match("Synthetic study|.* best-epsilon curves$", m) for m in trained(messages))
 
 

@@ -13,6 +13,7 @@ rule metrics:
     params:
         cells=plan.compared,
         draws=config["bootstrap"],
+        uses=uses("compute_metrics.py"),
     message:
         "Computing the metrics of every cell"
     script:

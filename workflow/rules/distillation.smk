@@ -20,6 +20,7 @@ use rule metrics as distillation_metrics with:
     params:
         cells=plan.taught,
         draws=config["bootstrap"],
+        uses=uses("compute_metrics.py"),
     message:
         "Computing the metrics of distilled students"
 

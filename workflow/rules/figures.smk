@@ -15,6 +15,7 @@ rule calibration_figures:
     params:
         pairs=plan.cells_of_pairs,
         columns=[column["column"] for column in plan.columns],
+        uses=uses("calibration_figures.py"),
     message:
         "Drawing the reliability diagrams of every pair"
     script:

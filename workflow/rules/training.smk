@@ -60,6 +60,7 @@ rule fit_temperature:
     params:
         cells=lambda w: plan.batches[w.batch].cells,
         bounds=config["teacher_temperature_bounds"],
+        uses=uses("fit_temperature.py"),
     message:
         "Fitting the temperature of {wildcards.method} students: {wildcards.batch}"
     script:
@@ -106,6 +107,7 @@ rule evaluate:
     params:
         evaluation=lambda w: plan.evaluation(w.batch),
         bounds=config["temperature_bounds"],
+        uses=uses("evaluate.py"),
     message:
         "Selecting and testing the students of all methods: {wildcards.batch}"
     script:

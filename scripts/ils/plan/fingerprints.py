@@ -1,17 +1,28 @@
 """When a job must run again because code changed: read off the source, without importing it.
 
-Of the places that users extend only what a plugin uses counts: `fingerprint`, a rule's parameter.
-Of the rest of the library each file that a script imports: `modules_of`, an input of rules.
+Of the places that users extend only what a plugin uses counts: `fingerprint`, a rule's parameter;
+of the evaluation likewise what a script uses: `uses`. Of the rest of the library each file that a
+script imports: `modules_of`, an input of rules.
 """
 
 import ast
 import functools
 import hashlib
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from ils.plan.plugins import LIBRARY, file_of, is_extended, module_of, plugins
+from ils.plan.plugins import (
+    EVALUATION,
+    LIBRARY,
+    Plugin,
+    file_of,
+    is_extended,
+    module_of,
+    parsed,
+    plugins,
+)
 
 USED = {  # beside the functions themselves, by all jobs that run some of a kind
     "source": ("data/sources.py", "check"),
@@ -121,8 +132,15 @@ def fingerprint(kind: str, *names: str) -> str:
     digest reruns what that function made, and nothing else, when the function changes.
     """
     inputs, (file, *shared) = plugins("target_input"), USED[kind]
-    used, todo = {}, [(plugins(kind)[name].path, name) for name in names]
-    todo += [(LIBRARY / file, name) for name in shared]
+    roots = [(plugins(kind)[name].path, name) for name in names]
+    roots += [(LIBRARY / file, name) for name in shared]
+    return digest_of(roots, inputs if kind == "method" else {})
+
+
+def digest_of(roots: list[tuple[Path, str]], inputs: Mapping[str, Plugin]) -> str:
+    """Return a digest of the definitions (file, name) and of all that they use, `inputs` by the
+    names of parameters included."""
+    used, todo = {}, list(roots)
     while todo:
         path, name = todo.pop()
         defined, imported = definitions(path)
@@ -134,11 +152,25 @@ def fingerprint(kind: str, *names: str) -> str:
             continue
         used[str(path), name] = defined[name].code
         todo += [(path, other) for other in defined[name].used]
-        if kind == "method":
-            todo += [
-                (inputs[other].path, other) for other in defined[name].parameters if other in inputs
-            ]
+        parameters = [other for other in defined[name].parameters if other in inputs]
+        todo += [(inputs[other].path, other) for other in parameters]
     return hashlib.sha256("\n".join(used[key] for key in sorted(used)).encode()).hexdigest()[:16]
+
+
+@functools.cache
+def uses(script: str) -> str:
+    """Return a digest of what a script of scripts/ uses of the evaluation, itself or through the
+    library files that it imports: as a rule's parameter it reruns what a metric that changed made,
+    and not what never computed it."""
+    files = [LIBRARY.parent / script, *map(Path, modules_of(LIBRARY.parent / script))]
+    roots = [
+        (source, name)
+        for path in files
+        for node in parsed(path).body
+        for _, source, name in imports_of(node, path)
+        if source.parent == LIBRARY / EVALUATION
+    ]
+    return digest_of(roots, {})
 
 
 IMPORT = re.compile(r"^ *from (ils[.\w]*) import (\([^)]*\)|.*)", re.M)

@@ -21,6 +21,7 @@ PLACES = {  # of the functions under each decorator
     "target_input": "targets",
     "network": "networks",
 }
+EVALUATION = "evaluation"  # of which, too, only what a job uses counts when it is edited
 
 
 class Plugin(NamedTuple):
@@ -98,7 +99,6 @@ def file_of(module: str) -> Path | None:
 
 
 def is_extended(path):
-    """Whether users extend a library file: rules then take the `fingerprint` of what they use of
-    it."""
-    places = {LIBRARY / place for place in PLACES.values()}
+    """Whether users extend a library file: rules then take the digest of what they use of it."""
+    places = {LIBRARY / place for place in (*PLACES.values(), EVALUATION)}
     return path in places or path.parent in places

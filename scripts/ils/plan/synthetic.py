@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ils.plan.entries import Config, by_name
-from ils.plan.fingerprints import fingerprint
+from ils.plan.fingerprints import fingerprint, uses
 from ils.plan.grids import count_points
 from ils.plan.paths import files
 
@@ -71,7 +71,8 @@ class SyntheticPlan:
         if self.setups[setup].get("long_grid"):
             options["long_grid"] = self.section["long_grid"]
         targets = {method["targets"] for method in self.methods(setup)} | {"ils1"}
-        return options | {"code": fingerprint("method", *sorted(targets))}
+        code = fingerprint("method", *sorted(targets)) + uses("synthetic_replicates.py")
+        return options | {"code": code}
 
     def urgency(self, setup: str) -> float:
         """The priority of a setup: what its students' layers add up to, on the scale of a grid's
@@ -84,7 +85,8 @@ class SyntheticPlan:
         """What decides the best-epsilon curves of a real table."""
         methods = [m for m in self.section["methods"] if m["targets"] in ("no_ls", "ls")]
         options = {key: self.section[key] for key in ("temperature_bounds", "training")}
-        options |= self.section["tabular"] | {"code": fingerprint("method", "no_ls", "ls")}
+        code = fingerprint("method", "no_ls", "ls") + uses("tabular_curves.py")
+        options |= self.section["tabular"] | {"code": code}
         return {"methods": methods, "options": options}
 
     def figures(self) -> dict[str, Any]:
