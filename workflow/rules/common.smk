@@ -17,9 +17,8 @@ from ils.plan.paths import *
 from ils.plan.plan import Plan
 from ils.training import devices
 
-if (
-    workflow.modifier.skip_configfile
-):  # a module's: what it leaves out is the default's, too
+# What a module's config leaves out is the default's, as with --configfile.
+if workflow.modifier.skip_configfile:
     default = load_configfile(ROOT / "config/config.yaml")
     update_config(default, config)
     config = default
