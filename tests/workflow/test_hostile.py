@@ -1,4 +1,5 @@
-"""Configs made wrong on purpose, by rule and hundreds of them: each is one line that names the key, before any job starts."""
+"""Configs made wrong on purpose, by rule and hundreds of them: each is one line that names the key,
+before any job starts."""
 
 import copy
 import itertools
@@ -8,9 +9,12 @@ from functools import partial
 
 import pytest
 import yaml
+
 from conftest import ROOT, Clone
 from ils.errors import UserError
-from ils.plan import checks as study
+from ils.plan import checks
+from ils.plan.artefacts import Artefacts
+from ils.plan.plan import Plan
 
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
 CONFIGS = {
@@ -75,7 +79,7 @@ def at(config, place):
 
 
 def changed(config, place, value=None, remove=False):
-    """A copy with one value replaced or removed; at the empty place the whole config is replaced."""
+    """A copy with one value replaced or removed; at the empty place the whole config is."""
     config = copy.deepcopy(config)
     if not place:
         return value
@@ -115,29 +119,31 @@ def mutations(config):
             yield "a list of pairs", place, partial(changed, config, place, list(old.items()))
 
 
-def after_the_check(config):
-    """What the workflow computes from a config once it is checked: none of it may fail."""
-    config = study.ordered(config)
-    (
-        study.summary(config),
-        study.batches(config),
-        study.columns(config),
-        study.distillation_jobs(config),
-    )
+def after_the_check(plan):
+    """What the rules ask of the plan of a config that is accepted: none of it may fail."""
+    plan.summary()
+    for batch in plan.batches:
+        plan.evaluation(batch)
+        for method in plan.methods_of(batch):
+            plan.training(batch, method)
+            plan.needs(batch, method)
+            plan.urgency(batch, method)
+    assert plan.wildcards and plan.measuring and Artefacts(plan, "hostile.yaml").outputs
 
 
 def refusal(config):
     """The message by which a config is refused, or None; anything but a UserError escapes."""
     try:
-        study.check(config, SCHEMA)
+        checks.check(config, SCHEMA)
+        plan = Plan(config)
     except UserError as error:
         return str(error)
-    after_the_check(config)
+    after_the_check(plan)
     return None
 
 
 def names_the_key(message, place):
-    """Whether a message names a key or, where a reference broke elsewhere, at least a key of the config."""
+    """Whether a message names the key or, where a reference broke elsewhere, one of the config."""
     plain = [key for key in place if isinstance(key, str)]
     return (
         not plain
