@@ -141,6 +141,14 @@ def load_arrays(path, names=None, under=""):
         return Content(path, arrays), content["metadata"]
 
 
+def load_metadata(path):
+    """Return the metadata of a file written by `save_arrays`, without its arrays."""
+    from safetensors import safe_open
+
+    with reading(path), safe_open(path, framework="numpy") as file:
+        return from_json(path, file.metadata()["json"])["metadata"]
+
+
 def save_json(path, value):
     """Write a mapping as JSON, its keys sorted."""
     write_text(path, json.dumps(value, indent=1, sort_keys=True) + "\n")

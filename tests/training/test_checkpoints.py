@@ -24,7 +24,7 @@ from ils.networks.build import build
 from ils.plan.plugins import load
 from ils.plan.records import Cell
 from ils.training.checkpoints import Checkpoint, Checkpoints, digest
-from ils.training.shard import Inputs
+from ils.training.shard import Inputs, Outputs
 from ils.training.trainer import train, train_chunks
 from train_students import train_students
 
@@ -98,7 +98,8 @@ def training(cells=1, **recipe):
 
 def run(training, inputs=(INPUTS,), minutes=1e9):
     """The job itself, in the working directory."""
-    train_students(training, 0, list(inputs), "shard", "tests", code=[], minutes=minutes)
+    outputs = Outputs("shard", "tests", [], minutes, len(training.cells))
+    train_students(training, 0, list(inputs), outputs)
 
 
 JOB = "import test_checkpoints as job; job.run(job.training(), minutes=0)"

@@ -1,6 +1,7 @@
 """A shard's job by its files: whom it learns from, and that nothing selects by the test split."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from fit_temperature import fit_temperatures
 from ils.errors import UserError
 from ils.files import load_arrays, load_json, save_arrays, save_json
 from ils.plan.records import Cell, Column, Evaluation
-from ils.training.shard import Inputs
+from ils.training.shard import Inputs, Outputs
 from soft_targets import soft_targets
 from train_students import train_students
 
@@ -37,7 +38,7 @@ class Study:
         both = [self.path("data")] * 2, [self.path("split")] * 2
         inputs = Inputs.of_cells(*both, *(learnt or ([], [], {})))
         outputs = self.path(method), self.path(f"tests_{method}")
-        train_students(training, 0, inputs, *outputs, code=[], minutes=1e9)
+        train_students(training, 0, inputs, Outputs(*outputs, [], 1e9, len(inputs)))
 
     def run(self):
         """Everything from the teacher's training to the predictions."""
@@ -122,7 +123,6 @@ def test_cells_share_a_file_or_have_their_own_in_turn():
     assert shared == [
         Inputs(a, c, ["soft"], ["t"], {"epsilon": "ls"}) for a, c in zip(data, split, strict=True)
     ]
-    assert shared[0].files() == ["a", "c", "soft", "t", "ls"]
     own = Inputs.of_cells(data, split, ["a1", "a2", "b1", "b2"], ["ta", "tb"], {})
     assert own == [Inputs("a", "c", ["a1", "a2"], ["ta"]), Inputs("b", "d", ["b1", "b2"], ["tb"])]
     assert Inputs.of_cells(["a"], ["c"], ["1", "2"], [], {}) == [Inputs("a", "c", ["1", "2"])]
@@ -166,3 +166,29 @@ def test_test_logits_of_other_students_are_refused(study):
     students, tests = {"ils": [study.path("ils")]}, {"ils": [study.path("tests_no_ls")]}
     with pytest.raises(UserError, match="tests_no_ls: the test logits are of other students"):
         evaluate(evaluation, students, tests, BOUNDS, study.path("wrong"))
+
+
+def test_a_cell_that_changes_its_batch_is_taken_over_and_not_trained_again(tmp_path, monkeypatch):
+    data = made_up_data((5,))
+    study = Study(tmp_path / "study", data, made_up_split(data))
+    teacher = made_up.training("no_ls", {}, RECIPE, cells=CELLS)
+    both, one, apart = (Path("{}/" + batch + "/no_ls/shard0") for batch in ("both", "one", "apart"))
+
+    def train(folder, place, training, cells):
+        inputs = Inputs.of_cells(
+            [study.path("data")] * cells, [study.path("split")] * cells, [], [], {}
+        )
+        names = (str(tmp_path / str(place).format(f"{folder}{kind}")) for kind in ("s", "t"))
+        outputs = Outputs(*names, [], 1e9, cells)
+        train_students(training, 0, inputs, outputs)
+        return Path(outputs.students).read_bytes(), Path(outputs.test_logits).read_bytes()
+
+    train("first/", both, teacher, 2)
+    alone = teacher._replace(cells=teacher.cells[1:], recipes=teacher.recipes[1:])
+    afresh = train("other/", apart, alone, 1)
+    with monkeypatch.context() as patch:
+        patch.setattr("ils.training.shard.train_chunks", None)  # no training is possible
+        assert train("first/", one, alone, 1) == afresh
+        longer = alone._replace(recipes=(replace(RECIPE, epochs=4),))
+        with pytest.raises(TypeError):
+            train("first/", one, longer, 1)

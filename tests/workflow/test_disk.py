@@ -27,7 +27,7 @@ from ils.files import load_arrays, save_arrays, save_json, write_csv, write_text
 from ils.networks.build import build
 from ils.plan.plugins import load
 from ils.training.checkpoints import Checkpoints
-from ils.training.shard import Inputs
+from ils.training.shard import Inputs, Outputs
 from ils.training.trainer import train, train_chunks
 from train_students import train_students
 
@@ -170,9 +170,9 @@ def test_students_that_do_not_fit_end_their_job_with_one_line(tmp_path):
     outputs = results / "students", results / "tests"
     with small_disk(results):
         with pytest.raises(UserError, match="students: cannot write"):
-            train_students(training, 0, [inputs], *outputs, code=[], minutes=1e9)
+            train_students(training, 0, [inputs], Outputs(*outputs, [], 1e9, 1))
         assert os.listdir(results) == ["tests"]
-    train_students(training, 0, [inputs], *outputs, code=[], minutes=1e9)
+    train_students(training, 0, [inputs], Outputs(*outputs, [], 1e9, 1))
     assert sorted(os.listdir(results)) == ["students", "tests"]
 
 

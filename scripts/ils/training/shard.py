@@ -8,15 +8,15 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
-from ils.files import load_arrays, load_json
+from ils.files import crc32, load_arrays, load_json
 from ils.job import tell
 from ils.networks.build import build
 from ils.plan.plugins import load
 from ils.plan.records import Cell, CellPlan, Recipe, Targets
 from ils.training.cell import CellData, predict
-from ils.training.checkpoints import Checkpoints
+from ils.training.checkpoints import Checkpoints, digest
 from ils.training.devices import choose_device
-from ils.training.students import shard_arrays
+from ils.training.students import left_before, shard_arrays
 from ils.training.trainer import INITIALISATION, Students, stream, train, train_chunks
 
 Arrays = Mapping[str, np.ndarray]
@@ -59,13 +59,8 @@ class Inputs:
             for number, own in enumerate(zip(data, splits, strict=True))
         ]
 
-    def files(self) -> list[str]:
-        """All of them."""
-        learnt = [*self.soft_targets, *self.temperatures, *self.inherited.values()]
-        return [self.data, self.split, *learnt]
-
-    def load(self, plan: CellPlan) -> CellData:
-        """Return the cell's data on its device, with what its teachers say."""
+    def load(self, plan: CellPlan) -> tuple[CellData, list]:
+        """Return the cell's data on its device, with what its teachers say, and checksums of it."""
         teacher = plan.cell.teachers.name
         data, split = load_arrays(self.data)[0], load_arrays(self.split)[0]
         names = "logits", "ids"
@@ -73,7 +68,9 @@ class Inputs:
         fitted = [load_json(path)[teacher]["temperature"] for path in self.temperatures]
         temperature = fitted[0] if fitted else None
         device = choose_device(plan.device)
-        return CellData(data, split, plan.augmentation, device, soft_targets, temperature)
+        cell = CellData(data, split, plan.augmentation, device, soft_targets, temperature)
+        said = [crc32(arrays[name]) for arrays in soft_targets for name in names]
+        return cell, [temperature, *said]
 
     def inherit(self, cell: Cell, points: Sequence[Mapping]) -> list[dict]:
         """Return the grid points with the hyperparameters that other methods' best students set."""
@@ -82,28 +79,49 @@ class Inputs:
         return [{**point, **fixed} for point in points]
 
 
+@dataclass(frozen=True)
+class Outputs:
+    """The two files that a job writes, and what it keeps while it runs.
+
+    A checkpoint is kept every so many `minutes`. code: the files of the code that trains.
+    """
+
+    students: str
+    test_logits: str
+    code: list[str]
+    minutes: float
+    cells: int
+
+    def checkpoints(self, identity: list, files: list[str], cell: Cell) -> Checkpoints:
+        """Those of a cell: trusted while neither what it is told changes nor its files or code."""
+        key = digest(identity, [*files, *self.code])
+        return Checkpoints(self.students, key, self.minutes, self.cells > 1, cell.name)
+
+
 def train_shard(
     plan: CellPlan,
     recipe: Recipe,
     targets: Targets,
     points: Sequence[Mapping[str, float]],
     inputs: Inputs,
-    checkpoints_of: Callable[..., Checkpoints],
-) -> tuple[Arrays, Arrays, dict]:
+    outputs: Outputs,
+) -> tuple[Arrays, Arrays, dict, str]:
     """Train the students of the grid `points`; a teacher is a student, too.
 
-    Returns their arrays, those of the test split, and metadata; see `ils.training.students`.
-    checkpoints_of(identity, files, cell=) is where they are kept while the job runs: for as long
-    as neither what decides the result changes nor the content of the files.
+    Returns their arrays, those of the test split, metadata and digest; see `ils.training.students`.
+    A cell that another batch has trained in the same way is taken over from there.
     """
-    cell, network, data = plan.cell, plan.architecture, inputs.load(plan)
+    cell, network, (data, taught) = plan.cell, plan.architecture, inputs.load(plan)
     points = inputs.inherit(cell, points)
-    identity = [asdict(plan), asdict(recipe), asdict(targets), points, data.device.type]
-    checkpoints = checkpoints_of(identity, inputs.files(), cell=cell.name)
+    identity = [asdict(plan), asdict(recipe), asdict(targets), points, data.device.type, taught]
+    checkpoints = outputs.checkpoints(identity, [inputs.data, inputs.split], cell)
+    key = checkpoints.digest
+    if before := left_before(outputs.students, outputs.test_logits, cell.name, key):
+        return *before, key
     checkpoints.listen()
     kind = data.device.type
     precision, at_once = network.precision[kind], network.students_at_once[kind]
-    about = {"device": kind, "precision": precision, "students_at_once": at_once}
+    about: dict = {"device": kind, "precision": precision, "students_at_once": at_once}
     about |= {"cuda_graphs": network.cuda_graphs if kind == "cuda" else 0}
 
     def make(students):
@@ -126,7 +144,8 @@ def train_shard(
             problem = f"diverged in epoch {epoch} (its loss is not a finite number)"
             tell(logging.ERROR, f"{cell.title}: student {point} {problem}; left out")
     students = shard_arrays(results, data.validation_labels.cpu().numpy())
-    return students, test_arrays(results, make, data), about | {"points": points}
+    about |= {"points": points}
+    return students, test_arrays(results, make, data), about, key
 
 
 def test_arrays(results: Sequence[Students], make: Callable, data: CellData) -> Arrays:

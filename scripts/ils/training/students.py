@@ -10,16 +10,19 @@ students/.../shard<n>.safetensors, under the name of each cell:
     metadata "cells": by cell the G grid points and what decided the numbers' rounding
 
 In test_logits/.../shard<n>.safetensors likewise logits (G, N_test, K), labels and ids (N_test,),
-with the same metadata. No selection sees these.
+with the same metadata and "digests" of all that decided a cell's results, test split included. No
+selection sees these.
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ils.errors import UserError
-from ils.files import load_arrays
+from ils.files import load_arrays, load_metadata
+from ils.job import log
 from ils.plan.records import Cell
 from ils.probabilities import cross_entropy
 
@@ -79,6 +82,31 @@ def best_student(paths: Sequence[str], cell: Cell) -> Best:
             "change the grid"
         )
     return chosen
+
+
+def left_before(
+    students: str, test_logits: str, cell: str, digest: str
+) -> tuple[Arrays, Arrays, dict] | None:
+    """Return what another batch's job left of a cell that it trained by the same `digest`.
+
+    A cell changes its batch when others join or leave the study. students, test_logits: the files
+    of the present job; those of other batches lie beside them. Returns the cell's arrays in both
+    and its metadata, or None.
+    """
+    folder, tested = (Path(file).parent.parent.parent for file in (students, test_logits))
+    for other in sorted(tested.glob("/".join(["*", *Path(test_logits).parts[-2:]]))):
+        path = folder / other.relative_to(tested)
+        try:
+            if path == Path(students) or load_metadata(other)["digests"].get(cell) != digest:
+                continue
+            tests, _ = load_arrays(other, under=f"{cell}/")
+            arrays, metadata = load_arrays(path, under=f"{cell}/")
+        except UserError as error:
+            log.info("not taken over: %s", error)
+            continue
+        log.info("%s: taken over from %s, where it was trained in the same way", cell, path)
+        return arrays, tests, metadata["cells"][cell]
+    return None
 
 
 class Grid:
