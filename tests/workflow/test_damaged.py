@@ -16,12 +16,16 @@ from fit_temperature import fit_temperatures
 from ils.document.latex import escape, row
 from ils.document.pages import table
 from ils.plan.records import Cell, Column, Evaluation
-from ils.training.shard import Inputs
+from ils.training.shard import Inputs, Outputs
 from prepare_dataset import prepare_dataset
 from rank_methods import rank_methods
 from soft_targets import soft_targets
 from split_dataset import split_dataset
 from train_students import train_students
+
+# Where the workflow has them: a job looks beside its own files for those of other batches.
+STUDENTS, TESTS = "students/batch/{}/shard0", "test_logits/batch/{}/shard0"
+TEACHERS, ILS, ILS_TESTS = STUDENTS.format("no_ls"), STUDENTS.format("ils"), TESTS.format("ils")
 
 
 class Study:
@@ -42,10 +46,10 @@ class Study:
         steps = {
             "data": self.prepare,
             "split": self.cut,
-            "teacher": self.teach,
+            TEACHERS: self.teach,
             "fitted.json": self.fit,
             "soft": self.soften,
-            "students": self.learn,
+            ILS: self.learn,
             "best.json": self.find_best,
             "predictions": self.test,
             "metrics.csv": self.measure,
@@ -56,11 +60,11 @@ class Study:
         self.readers = {
             "data": [self.cut, self.teach, self.soften],
             "split": [self.teach, self.soften],
-            "teacher": [self.fit, self.soften],
+            TEACHERS: [self.fit, self.soften],
             "fitted.json": [self.learn],
             "soft": [self.learn],
-            "students": [self.test, self.find_best],
-            "students_tests": [self.test],
+            ILS: [self.test, self.find_best],
+            ILS_TESTS: [self.test],
             "best.json": [self.inherit],
             "predictions": [self.measure],
             "metrics.csv": [self.rank],
@@ -79,32 +83,32 @@ class Study:
 
     def train(self, training, name, **learnt):
         inputs = Inputs(*self.paths("data", "split"), **learnt)
-        outputs = self.paths(name, f"{name}_tests")
-        train_students(training, 0, [inputs] * 2, *outputs, code=[], minutes=1e9)
+        outputs = self.paths(STUDENTS.format(name), TESTS.format(name))
+        train_students(training, 0, [inputs] * 2, Outputs(*outputs, [], 1e9, 2))
 
     def teach(self):
-        self.train(self.teacher, "teacher")
+        self.train(self.teacher, "no_ls")
 
     def fit(self):
-        fit_temperatures(self.paths("teacher"), self.cells, self.bounds, self.path("fitted.json"))
+        fit_temperatures(self.paths(TEACHERS), self.cells, self.bounds, self.path("fitted.json"))
 
     def soften(self):
-        files = self.paths("data", "data"), self.paths("split", "split"), self.paths("teacher")
+        files = self.paths("data", "data"), self.paths("split", "split"), self.paths(TEACHERS)
         soft_targets(self.teacher.cells, *files, self.path("soft"))
 
     def learn(self):
         soft, fitted = self.paths("soft"), self.paths("fitted.json")
-        self.train(self.students, "students", soft_targets=soft, temperatures=fitted)
+        self.train(self.students, "ils", soft_targets=soft, temperatures=fitted)
 
     def find_best(self):
-        fit_temperatures(self.paths("students"), self.cells, self.bounds, self.path("best.json"))
+        fit_temperatures(self.paths(ILS), self.cells, self.bounds, self.path("best.json"))
 
     def inherit(self):
-        self.train(self.inheriting, "inheriting", inherited={"epsilon": self.path("best.json")})
+        self.train(self.inheriting, "beta", inherited={"epsilon": self.path("best.json")})
 
     def test(self):
         columns = tuple(Column(way, "ils", way) for way in ("none", "joint"))
-        files = ({"ils": self.paths(name)} for name in ("students", "students_tests"))
+        files = ({"ils": self.paths(name)} for name in (ILS, ILS_TESTS))
         evaluation = Evaluation(self.cells, columns, {"ils": 1})
         evaluate(evaluation, *files, self.bounds, self.path("predictions"))
 
@@ -136,9 +140,9 @@ def study(tmp_path_factory):
     return Study(tmp_path_factory.mktemp("study"))
 
 
-ARRAYS = ["data", "split", "teacher", "soft", "students", "students_tests", "predictions"]
+ARRAYS = ["data", "split", TEACHERS, "soft", ILS, ILS_TESTS, "predictions"]
 KINDS = [*ARRAYS, "fitted.json", "best.json", "metrics.csv", "mine.npz"]
-ALIKE = [{"teacher", "students"}, {"fitted.json", "best.json"}]
+ALIKE = [{TEACHERS, ILS}, {"fitted.json", "best.json"}]
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -162,7 +166,7 @@ def test_every_file_in_the_place_of_every_other_is_refused(study):
         for message in study.read(place, (study.folder / other).read_bytes()):
             assert study.path(place) in message, f"{other} in the place of {place}: {message}"
             lacks = {place, other} <= set(ARRAYS)
-            if (place, other) == ("soft", "students_tests"):  # which has logits and ids
+            if (place, other) == ("soft", ILS_TESTS):  # which has logits and ids
                 lacks = "of other training samples than the split's" not in message
             assert ("lacks" in message) == lacks, f"{other} in the place of {place}: {message}"
     assert len(swaps) == 11 * 10 - 4
@@ -212,16 +216,16 @@ def test_a_table_whose_numbers_are_none_or_missing_is_named(study):
 
 @pytest.mark.parametrize("what", ["a split", "a folder", "random", "empty"])
 def test_something_else_in_the_place_of_a_checkpoint_is_set_aside(what, study, capsys):
-    path = study.folder / "students.partial/mine/MLP/seed0/0-1.safetensors"
+    path = study.folder / f"{ILS}.partial/mine/MLP/seed0/0-1.safetensors"
     path.parent.mkdir(parents=True)
     split = (study.folder / "split").read_bytes()
     content = {"a split": split, "random": RANDOM, "empty": b""}.get(what)
     path.mkdir() if content is None else path.write_bytes(content)
-    before = (study.folder / "students").read_bytes()
+    before = (study.folder / ILS).read_bytes()
     (learn,) = study.readers["soft"]
     learn()
-    assert (study.folder / "students").read_bytes() == before
-    assert not (study.folder / "students.partial").exists()
+    assert (study.folder / ILS).read_bytes() == before
+    assert not (study.folder / f"{ILS}.partial").exists()
     assert "set aside as 0-1.damaged" in capsys.readouterr().err
 
 
