@@ -4,7 +4,7 @@ it leaves."""
 import functools
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 
@@ -113,7 +113,8 @@ def train_shard(
     """
     cell, network, (data, taught) = plan.cell, plan.architecture, inputs.load(plan)
     points = inputs.inherit(cell, points)
-    identity = [asdict(plan), asdict(recipe), asdict(targets), points, data.device.type, taught]
+    told = asdict(replace(plan, device=data.device.type))  # `auto` is what it comes to
+    identity = [told, asdict(recipe), asdict(targets), points, taught]
     checkpoints = outputs.checkpoints(identity, [inputs.data, inputs.split], cell)
     key = checkpoints.digest
     if before := left_before(outputs.students, outputs.test_logits, cell.name, key):
