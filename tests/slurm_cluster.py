@@ -1,6 +1,8 @@
-"""A real Slurm on this machine: munged, slurmctld and one slurmd on loopback, with two GPUs that are only device files.
+"""A real Slurm on this machine: munged, slurmctld and one slurmd on loopback, with two GPUs that
+are only device files.
 
-As root, with Debian's packages slurmctld, slurmd, slurm-client and munge. No database: job states come from squeue.
+As root, with Debian's packages slurmctld, slurmd, slurm-client and munge. No database: job states
+come from squeue.
 """
 
 import contextlib
@@ -68,7 +70,8 @@ def client(*command, check=True):
 
 @contextlib.contextmanager
 def slurm(folder, kill_wait=5):
-    """Run the cluster in `folder` (a short path: a socket lies in it) while the body runs; yields its node's name."""
+    """Run the cluster in `folder` (a short path: a socket lies in it) while the body runs; yields
+    its node's name."""
     host, configuration = socket.gethostname(), CONFIGURATION
     for name in ("munge", "dev", "state", "spool"):
         (folder / name).mkdir(parents=True)
@@ -102,12 +105,9 @@ def slurm(folder, kill_wait=5):
             ["slurmctld", "-D"],
             ["slurmd", "-D", "-N", host],
         ):
-            log = open(folder / f"{command[0]}.out", "w")
-            daemons.append(
-                subprocess.Popen(
-                    command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-                )
-            )
+            options = {"stderr": subprocess.STDOUT, "start_new_session": True}
+            with open(folder / f"{command[0]}.out", "w") as log:
+                daemons.append(subprocess.Popen(command, stdout=log, **options))
             if command[0] == "munged":
                 wait_for(lambda: (folder / "munge/socket").exists(), "munged")
         wait_for(lambda: "idle" in client("sinfo", "-h", "-o", "%T", check=False), "the node")
@@ -129,7 +129,7 @@ def slurm(folder, kill_wait=5):
 
 
 def processes(variable):
-    """Yield (id, command) of every process that was started with an environment variable, "NAME=value"."""
+    """Yield (id, command) of every process with an environment variable, "NAME=value"."""
     for path in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             if f"\0{variable}\0".encode() in b"\0" + (path / "environ").read_bytes():

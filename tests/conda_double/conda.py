@@ -1,7 +1,9 @@
-"""A double of the conda command, for machines that reach no channel: it answers what Snakemake 9.27.1 calls, no more.
+"""A double of the conda command, for machines that reach no channel: it answers what Snakemake
+9.27.1 calls, no more.
 
-It builds each environment with uv from the packages that the YAML file lists, taken from PyPI, and nothing else: no
-package of the launcher or of the tests can be imported there. What real conda would solve and install is another matter.
+It builds each environment with uv from the packages that the YAML file lists, taken from PyPI, and
+nothing else: no package of the launcher or of the tests can be imported there. What real conda
+would solve and install is another matter.
 """
 
 import json
@@ -25,21 +27,23 @@ with open(sys.prefix + ".ran", "a") as file:
 
 
 def locked():
-    """The pins of requirements.txt without hashes, {package: [lines]}: some depend on the Python version."""
-    found = {}
+    """The pins of requirements.txt without hashes, {package: [lines]}: some depend on Python's
+    version."""
+    pins = {}
     for name, pin in re.findall(r"^([\w.-]+)(==.*?) *\\$", REQUIREMENTS.read_text(), re.M):
-        found.setdefault(name, []).append(name + pin)
-    return found
+        pins.setdefault(name, []).append(name + pin)
+    return pins
 
 
 def packages(environment):
-    """What an environment file lists, pip's section included: {conda's or PyPI's name: version, "" where it is open}."""
-    found = {}
+    """What an environment file lists, pip's section included: {conda's or PyPI's name: version}, ""
+    where it is open."""
+    versions = {}
     for entry in environment["dependencies"]:
         for requirement in entry["pip"] if isinstance(entry, dict) else [entry]:
             name, _, version = requirement.replace("==", "=").partition("=")
-            found[name] = version
-    return found
+            versions[name] = version
+    return versions
 
 
 def uv(*arguments):
@@ -54,7 +58,7 @@ def create(file, prefix):
         for name, version in listed.items()
         if name not in ("python", "pip")
     }
-    # What the file leaves open is as in requirements.txt, so that no release of tomorrow changes the test.
+    # What the file leaves open is as in requirements.txt: no release of tomorrow changes the test.
     open_pins = [line for name, lines in locked().items() if name not in wanted for line in lines]
     constraints = Path(f"{prefix}.constraints.txt")
     constraints.write_text("\n".join(open_pins) + "\n")

@@ -1,4 +1,5 @@
-"""The workflow on a real one-node Slurm, undisturbed and disturbed: in the end the bytes are those of a local run."""
+"""The workflow on a real one-node Slurm, undisturbed and disturbed: in the end the bytes are those
+of a local run."""
 
 import os
 import re
@@ -9,11 +10,13 @@ import tempfile
 from pathlib import Path
 
 import pytest
+
 from conftest import Clone, on_gpus
 from slurm_cluster import client, lacking, processes, slurm, wait_for
 
-# What this cluster lacks (accounts, an accounting database), and shorter waits than a shared file system needs.
-HERE = ["--slurm-no-account", "--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "2", "--latency-wait", "5"]
+# What this cluster lacks (accounts, their database), and shorter waits than shared files need.
+LACKING = ["--slurm-no-account", "--slurm-status-command", "squeue", "--latency-wait", "5"]
+LACKING += ["--slurm-init-seconds-before-status-checks", "2"]
 
 
 @pytest.fixture(scope="module")
@@ -25,18 +28,9 @@ def cluster():
 
 
 def start(clone, *targets):
-    """Start Snakemake as the README says, from the root of a clone; its output goes to a file there."""
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "--profile",
-        "slurm",
-        *targets,
-        *HERE,
-        "--configfile",
-        str(clone.config),
-    ]
+    """Start Snakemake as the README says, from the root of a clone, its output into a file."""
+    command = [sys.executable, "-m", "snakemake", "--profile", "slurm", *targets, *LACKING]
+    command += ["--configfile", str(clone.config)]
     with open(clone.folder / "output", "a") as output:
         return subprocess.Popen(
             command,
@@ -79,7 +73,7 @@ def test_the_small_study_runs_on_slurm_to_the_bytes_of_a_local_run(cluster, fini
     ]
     assert {
         Path("results/table3.tex"),
-        Path("results/iris/MLP/seed0/predictions.safetensors"),
+        Path("results/predictions/iris_MLP_and_1_more_seed0.safetensors"),
     } <= set(files)
     assert not [
         name
@@ -91,22 +85,13 @@ def test_the_small_study_runs_on_slurm_to_the_bytes_of_a_local_run(cluster, fini
         log: re.search("SLURM_JOB_ID (\\d+)(, CUDA_VISIBLE_DEVICES [01]$)?", line)
         for log, line in starts(clone).items()
     }
-    submitted = {log: bool(found[2]) for log, found in devices.items() if found}
-    assert {log.split("/")[0] for log, gpu in submitted.items() if gpu} == {
-        "students",
-        "soft_targets",
-        "evaluate",
-    }
-    assert [log for log, gpu in submitted.items() if not gpu] == [
-        "metrics.log"
-    ]  # a CPU job sees no GPU
-    assert (
-        not devices["rank_methods.log"] and not devices["table3.log"]
-    )  # these ran where Snakemake did
-    one, two = (
-        "3:10:00",
-        "6:10:00",
-    )  # of one or two students in each of two cells: 90 minutes a student, 10 to start
+    submitted = {log: bool(match[2]) for log, match in devices.items() if match}
+    rules = {(log.split("/")[0], on_gpu) for log, on_gpu in submitted.items()}
+    trained = {(rule, True) for rule in ("train_teacher", "train_students", "soft_targets")}
+    assert rules == trained | {("evaluate", False), ("metrics.log", False)}  # these see no GPU
+    assert not devices["rank_methods.log"] and not devices["table3.log"]  # on Snakemake's machine
+    # Of one or two students in each of two cells: 90 minutes a student, 10 to start.
+    one, two = "3:10:00", "6:10:00"
     assert {(limit, memory) for _, _, limit, memory in jobs().values()} == {
         (one, "8000M"),
         (two, "8000M"),
@@ -114,7 +99,9 @@ def test_the_small_study_runs_on_slurm_to_the_bytes_of_a_local_run(cluster, fini
     }
 
 
-IRIS, WINE = (f"results/{dataset}/MLP/seed0/ls/shard0.safetensors" for dataset in ("iris", "wine"))
+IRIS, WINE = (
+    f"results/students/{name}_MLP_seed0/ls/shard0.safetensors" for name in ("iris", "wine")
+)
 
 
 def lengthened(config):
@@ -142,7 +129,7 @@ def undisturbed(cluster, tmp_path_factory):
 def kept(clone, *targets):
     """Whether the jobs that will write these have kept a checkpoint."""
     return all(
-        list((clone.folder / f"{target}.partial").glob("*.safetensors")) for target in targets
+        list((clone.folder / f"{target}.partial").rglob("*.safetensors")) for target in targets
     )
 
 
@@ -159,8 +146,8 @@ def training_process(job):
 
 def log_of(clone, target):
     """The log of the job that writes a target."""
-    dataset = target.split("/")[1]
-    return clone.folder / f"results/logs/students/{dataset}_MLP_seed0-ls-0.log"
+    batch = target.split("/")[2]
+    return clone.folder / f"results/logs/train_students/{batch}-ls-0.log"
 
 
 def slurm_job(clone, target):
@@ -175,19 +162,14 @@ def test_a_killed_job_and_one_out_of_time_go_on_from_their_checkpoints(undisturb
     wait_for(lambda: kept(clone, IRIS, WINE), "checkpoints")
     late, killed = (slurm_job(clone, target) for target in (IRIS, WINE))
     os.kill(training_process(killed), signal.SIGKILL)
-    os.kill(
-        training_process(late), signal.SIGSTOP
-    )  # Slurm looks twice a minute, and wakes it up to end it
+    # Slurm looks twice a minute, and wakes it up to end it.
+    os.kill(training_process(late), signal.SIGSTOP)
     client("scontrol", "update", f"JobId={late}", "EndTime=now")
     finish(process, clone)
-    states = {
-        number: state for number, (_, state, *_) in jobs().items() if number >= min(late, killed)
-    }
-    assert (
-        states.pop(killed) == "FAILED"
-        and states.pop(late) == "TIMEOUT"
-        and list(states.values()) == ["COMPLETED"] * 2
-    )
+    first = min(late, killed)
+    states = {number: state for number, (_, state, *_) in jobs().items() if number >= first}
+    assert states.pop(killed) == "FAILED" and states.pop(late) == "TIMEOUT"
+    assert list(states.values()) == ["COMPLETED"] * 2
     assert all(
         "goes on after epoch" in log_of(clone, target).read_text() for target in (IRIS, WINE)
     )
@@ -202,9 +184,8 @@ def test_a_node_that_fails_and_a_killed_main_process_lose_little(cluster, undist
     failed = slurm_job(clone, WINE)
     client("scontrol", "update", f"NodeName={cluster}", "State=DOWN", "Reason=test")
     wait_for(lambda: jobs()[failed][1] == "NODE_FAIL", "the failure of the job")
-    client(
-        "scontrol", "update", f"NodeName={cluster}", "State=RESUME", check=False
-    )  # unless it came back by itself
+    # Unless it came back by itself.
+    client("scontrol", "update", f"NodeName={cluster}", "State=RESUME", check=False)
     wait_for(running, "a second attempt", 120)
 
     process.kill()  # Snakemake itself
