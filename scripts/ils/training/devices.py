@@ -1,11 +1,13 @@
 """What a process gets of its machine: which GPU, and large pages of memory.
 
-GPUs are counted without torch, whose import takes seconds.
+GPUs are counted without torch, whose import takes seconds; nor is NumPy needed where only Snakemake
+is installed.
 """
 
 import fcntl
 import functools
 import itertools
+import logging
 import os
 import re
 import tempfile
@@ -13,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ils.errors import UserError
-from ils.job import log
 
 if TYPE_CHECKING:
     import torch
@@ -86,7 +87,8 @@ def gpu() -> "torch.device":
     import torch
 
     device = torch.device("cuda", claim() % torch.cuda.device_count())
-    log.info("device: %s, %s", device, torch.cuda.get_device_name(device))
+    name = torch.cuda.get_device_name(device)
+    logging.getLogger("ils").info("device: %s, %s", device, name)
     return device
 
 
