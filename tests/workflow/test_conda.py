@@ -1,4 +1,5 @@
-"""`--use-conda`, with a double of the conda command that builds the environments of envs/ with uv: see conda_double/."""
+"""`--use-conda`, with a double of the conda command that builds the environments of envs/ with uv:
+see conda_double/."""
 
 import ast
 import json
@@ -12,9 +13,10 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+
 from conda_double.conda import PYPI, locked, packages
 from conftest import ROOT, Clone
-from ils.plan.plugins import imports
+from ils.plan.fingerprints import imports
 
 DOUBLE = ROOT / "tests/conda_double/bin"
 MEASURED = "forecast", "students_at_once"  # by name only, and another time every time
@@ -39,7 +41,8 @@ def scripts_of(environment):
 
 @pytest.fixture(scope="module")
 def launcher(tmp_path_factory):
-    """The Python of an environment with Snakemake: it must lack the rest, because Snakemake lends jobs its own packages."""
+    """The Python of an environment with Snakemake. It must lack the rest: Snakemake lends jobs its
+    own packages."""
     folder = tmp_path_factory.mktemp("launcher")
     uv = [sys.executable, "-m", "uv"]
     subprocess.run([*uv, "venv", "--quiet", "--python", sys.executable, folder], check=True)
@@ -63,15 +66,8 @@ def isolated(launcher, tmp_path_factory):
     if not torch.version.cuda:  # `make test TORCH=cpu` spares the CUDA build here, too
         clone.variables["UV_TORCH_BACKEND"] = "cpu"
     prefix = clone.folder / "environments"
-    clone.snakemake(
-        "--cores",
-        "2",
-        "--use-conda",
-        "--conda-prefix",
-        str(prefix),
-        "all",
-        *(f"results/{name}.csv" for name in MEASURED),
-    )
+    targets = ["all", *(f"results/{name}.csv" for name in MEASURED)]
+    clone.snakemake("--cores", "2", "--use-conda", "--conda-prefix", str(prefix), *targets)
     yield clone
     shutil.rmtree(prefix)  # gigabytes where uv cannot link to its cache
 
@@ -106,23 +102,19 @@ def test_a_study_in_environments_has_the_numbers_of_one_without(isolated, finish
         return {path for path in files if "logs" not in path.parts and path.stem not in MEASURED}
 
     assert made(isolated) == made(finished)
-    # What names versions differs, and figures would by Matplotlib's, which the environment pins by prefix.
-    versions = {Path("results") / name for name in ("provenance.json", "reproduction.tex")}
-    compared = {
-        path for path in made(finished) if path.suffix in (".csv", ".tex", ".json", ".safetensors")
-    } - versions
+    # What names versions differs; figures would by Matplotlib's, which is pinned by prefix.
+    named = {Path("results") / name for name in ("provenance.json", "reproduction.tex")}
+    numbers = ".csv", ".tex", ".json", ".safetensors"
+    compared = {path for path in made(finished) if path.suffix in numbers} - named
     assert {Path("results/metrics.csv"), Path("results/table3.tex")} < compared
     assert not [
         path
         for path in compared
         if (isolated.folder / path).read_bytes() != (finished.folder / path).read_bytes()
     ]
-    found = json.loads((isolated.folder / "results/provenance.json").read_text())["packages"]
-    assert (
-        found["scikit-learn"] == "1.8.0"
-        and found["torch"] == "2.13.0"
-        and found["matplotlib"] is None
-    )
+    versions = json.loads((isolated.folder / "results/provenance.json").read_text())["packages"]
+    assert versions["scikit-learn"] == "1.8.0" and versions["torch"] == "2.13.0"
+    assert versions["matplotlib"] is None
 
 
 def test_a_job_without_its_environment_stops():
@@ -153,7 +145,7 @@ def test_the_pins_of_an_environment_are_those_of_the_requirements_or_say_why_not
         versions = [
             re.search(r"==([^ ;]+)", line)[1] for line in requirements.get(PYPI.get(name, name), [])
         ]
-        same = version and any(f"{found}.".startswith(f"{version}.") for found in versions)
+        same = version and any(f"{pinned}.".startswith(f"{version}.") for pinned in versions)
         if not same and not re.search(rf"- {name}\b.* # \w", text):
             unexplained.append(f"{name}={version}, but requirements.txt has {versions}")
     assert not unexplained
@@ -174,10 +166,8 @@ def test_an_environment_lists_what_its_scripts_import(file):
                 else [alias.name for alias in node.names]
             )
             imported |= {name.partition(".")[0] for name in names}
-    imported -= sys.stdlib_module_names | {
-        "ils",
-        "jsonschema",
-    }  # that the launcher checks the config with, before any job
+    # The launcher reads the config and checks it with the last two, before any job.
+    imported -= sys.stdlib_module_names | {"ils", "jsonschema", "yaml"}
     listed = packages(yaml.safe_load(file.read_text())).keys()
     assert "numpy" in imported
     assert not {name for name in imported if not PROVIDERS.get(name, {name}) & listed}
