@@ -13,15 +13,15 @@ from ils.files import write_text
 from ils.job import run
 
 
-def listing(found):
+def listing(record):
     """The facts as (name, value) rows, each package one."""
-    packages = found["packages"] | {"Python": found["python"]}
+    packages = record["packages"] | {"Python": record["python"]}
     rows = [
-        (name, found[name])
+        (name, record[name])
         for name in ("config_file", "device", "commit", "platform", "processor", "cores")
     ]
     rows += [
-        ("GPUs", ", ".join(found["gpus"]) or "none"),
+        ("GPUs", ", ".join(record["gpus"]) or "none"),
         *sorted(packages.items(), key=lambda item: item[0].lower()),
     ]
     return pd.DataFrame(
@@ -33,15 +33,15 @@ def listing(found):
 def provenance(config, settings, config_file, repository, caption, output, html):
     """config: every setting; settings: the same to read; config_file: its name; repository: the
     folder of the code."""
-    found = {
+    record = {
         "config_file": config_file,
         "device": config["device"],
         **facts(repository),
         "config": config,
     }
-    write_text(output, json.dumps(found, indent=2, sort_keys=True) + "\n")
+    write_text(output, json.dumps(record, indent=2, sort_keys=True) + "\n")
     sentence = Path(caption).read_text(encoding="utf-8").strip()
-    body = f"{table(listing(found), 'facts')}<h1>Config</h1><pre>{escape(settings)}</pre>"
+    body = f"{table(listing(record), 'facts')}<h1>Config</h1><pre>{escape(settings)}</pre>"
     write_text(html, page("Config and versions of this run", sentence, body))
 
 

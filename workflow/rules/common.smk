@@ -29,12 +29,8 @@ except UserError as error:
     raise WorkflowError(str(error))
 
 # The user's config, before the one that the Snakefile names; a module may be given none.
-CONFIG_FILES = [
-    "another workflow's config",
-    *workflow.configfiles,
-    *workflow.overwrite_configfiles,
-]
-CONFIG_FILE = os.path.basename(CONFIG_FILES[-1])
+CONFIG_FILES = [*workflow.configfiles, *workflow.overwrite_configfiles]
+CONFIG_FILE = os.path.basename((CONFIG_FILES or ["another workflow's config"])[-1])
 artefacts = Artefacts(plan, CONFIG_FILE)
 
 os.environ.setdefault(*devices.LARGE_PAGES)  # jobs inherit it
@@ -59,7 +55,4 @@ def code(script):
 
 def in_report(path, shown):
     """A file, and where results/report.html shows it; None: not there."""
-    if not shown:
-        return path
-    place = shown._asdict() | {"caption": f"../report/{shown.caption}.rst"}
-    return report(path, **place)
+    return report(path, **shown.arguments) if shown else path

@@ -53,6 +53,11 @@ class Shown(NamedTuple):
     caption: str
     labels: dict[str, str]
 
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Those of Snakemake's report()."""
+        return self._asdict() | {"caption": f"../report/{self.caption}.rst"}
+
 
 Outputs = dict[str, Shown | None]  # {path: where it is shown}
 
