@@ -31,19 +31,21 @@ def choose(grid, column, bounds, title):
 def evaluate(evaluation, students, test_logits, bounds, output):
     """Write per cell the test logits of every column of Table III, divided by its temperature.
 
-    evaluation: a `records.Evaluation`; students, test_logits: {method: the files of its shards}.
+    evaluation: a `records.Evaluation`; students, test_logits: {round: the files of its shards}.
     With logits/{column} (N_test, K) go the test labels and ids and the training curves of all
     students, so that the analysis need not read the shards; as metadata by cell how each column was
     selected, and the grid points.
     """
     arrays, cells = {}, {}
     for cell in evaluation.cells:
-        grids = {method: Grid(paths, cell.name) for method, paths in students.items()}
+        rounds = evaluation.rounds.items()
+        grids = {method: Grid(students[name], cell.name, method) for method, name in rounds}
         predictions, selected = {}, []
         for column in evaluation.columns:
             grid = grids[column.method]
             chosen, about = choose(grid, column, bounds, cell.title)
-            tests = grid.test_arrays(test_logits[column.method], chosen.index)
+            paths = test_logits[evaluation.rounds[column.method]]
+            tests = grid.test_arrays(paths, chosen.index)
             predictions[f"logits/{column.column}"] = tests["logits"] / chosen.temperature
             selected.append(about)
             log.info("%s %s", cell.title, about)
@@ -61,7 +63,7 @@ if __name__ == "__main__":
     for kind in ("students", "test_logits"):
         shards = iter(snakemake.input[kind])
         counts = evaluation.shards.items()
-        files[kind] = {method: [next(shards) for _ in range(count)] for method, count in counts}
+        files[kind] = {name: [next(shards) for _ in range(count)] for name, count in counts}
     run(
         evaluate,
         snakemake,

@@ -1,4 +1,4 @@
-"""Fit the temperature of a method's best student: what training needs to know of the analysis."""
+"""Fit temperatures of methods' best students: what training needs to know of the analysis."""
 
 from ils.evaluation.temperature import fit_temperature
 from ils.files import save_json
@@ -6,17 +6,20 @@ from ils.job import log, run
 from ils.training.students import best_student
 
 
-def fit_temperatures(students, cells, bounds, output):
-    """Write {cell: {"point": of the best student's grid, "temperature": T*}}.
+def fit_temperatures(students, cells, methods, bounds, output):
+    """Write {cell: {method: {"point": of the best student's grid, "temperature": T*}}}.
 
-    students: the files of the method's shards; cells: `records.Cell`s; bounds of the temperature.
+    students: the files of a round's shards, cells: `records.Cell`s, methods: those of the round
+    that others must know; bounds of the temperature.
     """
-    fitted = {}
+    fitted = {cell.name: {} for cell in cells}
     for cell in cells:
-        best = best_student(students, cell)
-        temperature = fit_temperature(best.validation_logits, best.validation_labels, bounds)
-        fitted[cell.name] = {"point": best.point, "temperature": float(temperature)}
-        log.info("%s: %s", cell.title, fitted[cell.name])
+        for method in methods:
+            best = best_student(students, cell, method)
+            temperature = fit_temperature(best.validation_logits, best.validation_labels, bounds)
+            told = {"point": best.point, "temperature": float(temperature)}
+            fitted[cell.name][method] = told
+            log.info("%s %s: %s", cell.title, method, told)
     save_json(output, fitted)
 
 
@@ -26,6 +29,7 @@ if __name__ == "__main__":
         snakemake,
         students=snakemake.input.students,
         cells=snakemake.params.cells,
+        methods=snakemake.params.methods,
         bounds=snakemake.params.bounds,
         output=snakemake.output[0],
     )

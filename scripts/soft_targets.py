@@ -11,19 +11,20 @@ from ils.training.devices import choose_device
 from ils.training.students import best_student
 
 
-def soft_targets(plans, data, splits, students, output):
+def soft_targets(plans, method, data, splits, students, output):
     """Write per cell the logits (N_train, views, K) and the samples' ids (N_train,), in the split's
     order.
 
-    plans: the `records.CellPlan` of each cell, with its `data` and `splits`; students: the files of
-    the teaching method's shards.
+    plans: the `records.CellPlan` of each cell, with its `data`; splits: the batch's file; students:
+    the files of the shards that trained the teaching `method`.
     """
     torch.set_num_threads(1)
     arrays = {}
-    for plan, *files in zip(plans, data, splits, strict=True):
+    for plan, path in zip(plans, data, strict=True):
         device, network = choose_device(plan.device), plan.architecture
-        cell = CellData(*(load_arrays(path)[0] for path in files), plan.augmentation, device)
-        best, precision = best_student(students, plan.cell), network.precision[device.type]
+        split, _ = load_arrays(splits, under=f"{plan.cell.split}/")
+        cell = CellData(load_arrays(path)[0], split, plan.augmentation, device)
+        best, precision = best_student(students, plan.cell, method), network.precision[device.type]
         entry = network.family, network.options, cell.shape, cell.classes
         teacher = restore(*entry, best.weights, precision).to(device)
         logits = np.empty((len(cell.train), cell.train.views, cell.classes), np.float32)
@@ -40,8 +41,9 @@ if __name__ == "__main__":
         soft_targets,
         snakemake,
         plans=snakemake.params.cells,
+        method=snakemake.wildcards.method,
         data=snakemake.input.data,
-        splits=snakemake.input.split,
+        splits=snakemake.input.splits,
         students=snakemake.input.students,
         output=snakemake.output[0],
     )

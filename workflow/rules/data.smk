@@ -20,19 +20,19 @@ rule dataset:
 
 rule split:
     input:
-        data=DATA,
-        code=code("split_dataset.py"),
+        data=lambda w: files(DATA, plan.cells(w.batch)),
+        code=code("split_datasets.py"),
     output:
-        SPLIT,
+        SPLITS,
     log:
-        "results/logs/split/{dataset}-seed{seed}.log",
+        "results/logs/split/{batch}.log",
     priority: plan.first
     localrule: True
     conda:
         "../../envs/stats.yaml"
     params:
-        dataset=lambda w: plan.split(w.dataset),
+        splits=lambda w: plan.splits(w.batch),
     message:
-        "Splitting {wildcards.dataset} by seed {wildcards.seed}"
+        "Splitting the data: {wildcards.batch}"
     script:
-        "../../scripts/split_dataset.py"
+        "../../scripts/split_datasets.py"

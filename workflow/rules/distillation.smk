@@ -1,9 +1,9 @@
 # Table IV: students of another network learn from the best students of several methods, all of a pair's in one job.
 use rule train_students as distil with:
     log:
-        "results/logs/distil/{batch}-{method}-{shard}.log",
+        "results/logs/distil/{batch}-{round}-{shard}.log",
     wildcard_constraints:
-        method=DISTILLED,
+        round=DISTILLED,
     message:
         "Distilling students: {wildcards.batch}"
 

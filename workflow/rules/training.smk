@@ -1,36 +1,30 @@
 # The paper's chain: a teacher, its temperature, its soft targets, the students, their logits. A batch is some cells
-# (dataset x network x seed) that one process trains, one after another; its files hold each under the cell's name.
+# (dataset x network x seed) that one process trains, one after another; its files hold each under the cell's name. A
+# round is the methods whose students train together: those that need the same, or one alone.
 rule train_students:
     input:
-        unpack(
-            lambda w: {
-                f"inherit_{name}": TEMPERATURE.format(**source)
-                for name, source in plan.inherited(w.batch, w.method).items()
-            }
-        ),
         data=lambda w: files(DATA, plan.cells(w.batch)),
-        split=lambda w: files(SPLIT, plan.cells(w.batch)),
-        soft_targets=lambda w: files(SOFT_TARGETS, plan.teachers(w.batch, w.method)),
-        temperatures=lambda w: files(TEMPERATURE, plan.temperatures(w.batch, w.method)),
+        splits=SPLITS,
+        soft_targets=lambda w: files(SOFT_TARGETS, plan.teachers(w.batch, w.round)),
+        fits=lambda w: files(TEMPERATURES, plan.fits(w.batch, w.round)),
         code=code("train_students.py"),
     output:
         students=STUDENTS,
         test_logits=TEST_LOGITS,
     log:
-        "results/logs/train_students/{batch}-{method}-{shard}.log",
+        "results/logs/train_students/{batch}-{round}-{shard}.log",
     wildcard_constraints:
-        method=plan.among(*plan.others),
-    priority: lambda w: plan.urgency(w.batch, w.method)
+        round=plan.among(*plan.later_rounds),
+    priority: lambda w: plan.urgency(w.batch, w.round)
     conda:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        **resources_of(lambda w: plan.needs(w.batch, w.method)),
+        **resources_of(lambda w: plan.needs(w.batch, w.round)),
     params:
-        training=lambda w: plan.training(w.batch, w.method),
-        inherited=lambda w: list(plan.inherited(w.batch, w.method)),
+        training=lambda w: plan.training(w.batch, w.round),
     message:
-        "Training {wildcards.method} students, shard {wildcards.shard}: {wildcards.batch}"
+        "Training {wildcards.round} students, shard {wildcards.shard}: {wildcards.batch}"
     script:
         "../../scripts/train_students.py"
 
@@ -38,31 +32,32 @@ rule train_students:
 # A teacher is a student without a teacher.
 use rule train_students as train_teacher with:
     log:
-        "results/logs/train_teacher/{batch}-{method}-{shard}.log",
+        "results/logs/train_teacher/{batch}-{round}-{shard}.log",
     wildcard_constraints:
-        method=plan.among(plan.teacher),
+        round=plan.among(plan.round_of(plan.teacher)),
     message:
-        "Training the teachers: {wildcards.batch}"
+        "Training the teachers, {wildcards.round}, shard {wildcards.shard}: {wildcards.batch}"
 
 
 rule fit_temperature:
     input:
-        students=lambda w: files(STUDENTS, plan.shards(w.batch, w.method)),
+        students=lambda w: files(STUDENTS, plan.shards(w.batch, w.round)),
         code=code("fit_temperature.py"),
     output:
-        TEMPERATURE,
+        TEMPERATURES,
     log:
-        "results/logs/fit_temperature/{batch}-{method}.log",
+        "results/logs/fit_temperature/{batch}-{round}.log",
     priority: plan.first
     localrule: True
     conda:
         "../../envs/stats.yaml"
     params:
-        cells=lambda w: plan.batches[w.batch].cells,
+        cells=lambda w: plan.cells_of(w.batch),
+        methods=lambda w: plan.fitted(w.batch, w.round),
         bounds=config["teacher_temperature_bounds"],
         uses=uses("fit_temperature.py"),
     message:
-        "Fitting the temperature of {wildcards.method} students: {wildcards.batch}"
+        "Fitting the temperatures of {wildcards.round}: {wildcards.batch}"
     script:
         "../../scripts/fit_temperature.py"
 
@@ -70,8 +65,8 @@ rule fit_temperature:
 rule soft_targets:
     input:
         data=lambda w: files(DATA, plan.cells(w.batch)),
-        split=lambda w: files(SPLIT, plan.cells(w.batch)),
-        students=lambda w: files(STUDENTS, plan.shards(w.batch, w.method)),
+        splits=SPLITS,
+        students=lambda w: files(STUDENTS, plan.shards_of(w.batch, w.method)),
         code=code("soft_targets.py"),
     output:
         SOFT_TARGETS,

@@ -3,9 +3,12 @@
 Every parameter and buffer has the student as its first dimension, so a network for G students is
 the network of one with each tensor repeated G times, and the layers read G off their weights.
 Images travel as (B, G*C, H, W) in channels_last memory, vectors as (G, B, F). The students never
-mix: the gradient of the summed loss is each one's own.
+mix: the gradient of the summed loss is each one's own. On the CPU nor does a student's rounding
+depend on how many others there are, or on its place among them.
 """
 
+import copy
+import functools
 import math
 from collections.abc import Mapping, Sequence
 
@@ -14,6 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ils.errors import UserError
+
+LANES = 8  # channels that the CPU's batch norm computes in one vector
 
 
 class Linear(nn.Module):
@@ -143,6 +148,7 @@ class Network(nn.Module):
     survival: Sequence[float] = ()
     coins: Sequence[bool] = ()
     precision: str = "float32"
+    written_out: bool = False  # whether `backward` needs nothing that autograd records
 
     @property
     def students(self) -> int:
@@ -160,10 +166,52 @@ class Network(nn.Module):
             torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = (
                 self.precision == "tf32"
             )
+        missing = 0 if x.is_cuda or self.written_out else self._missing()
+        forward = functools.partial(self._filled_up, missing) if missing else self
         if self.precision != "bfloat16":
-            return self(x)
+            return forward(x)
         with torch.autocast(x.device.type, torch.bfloat16):
-            return self(x).to(x.dtype)
+            return forward(x).to(x.dtype)
+
+    @functools.cached_property
+    def _multiple(self) -> int:
+        """Of how many students the channels of every batch norm fill whole vectors."""
+        norms = [layer for layer in self.modules() if isinstance(layer, BatchNorm)]
+        return math.lcm(1, *(LANES // math.gcd(LANES, norm.weight.shape[1]) for norm in norms))
+
+    def _missing(self) -> int:
+        """How many students the CPU computes in vain, so that its rounding is the same whatever
+        their number.
+
+        A lone student's convolutions, without groups, sum in another order. Batch norm rounds the
+        gradients of what lies beyond the last whole vector of channels in another way.
+        """
+        whole = math.ceil(self.students / self._multiple) * self._multiple
+        return max(2, whole) - self.students
+
+    def _filled_up(self, missing: int, x: Tensor) -> Tensor:
+        """The logits (G, B, K) of the first G among so many more students like the first."""
+        buffers = dict(self.named_buffers())
+        tensors = {**dict(self.named_parameters()), **buffers}
+        longer = {n: torch.cat([t, t[:1].expand(missing, *t.shape[1:])]) for n, t in tensors.items()}
+        more = {name: _layout(tensor) for name, tensor in longer.items()}
+        logits = torch.func.functional_call(self, more, x)[: self.students]
+        for name, buffer in buffers.items():
+            buffer.copy_(more[name][: self.students])
+        return logits
+
+    def backward(self, logits: Tensor, gradient: Tensor) -> None:
+        """Set the parameters' gradients by that of the `logits` (G, B, K) of the last batch."""
+        for parameter in self.parameters():
+            parameter.grad = None
+        logits.backward(gradient)
+
+    def part(self, rows: slice) -> "Network":
+        """The students at `rows` as a network of their own, whose tensors are views of this one's:
+        what changes here changes there."""
+        views = {id(p): nn.Parameter(p.detach()[rows]) for p in self.parameters()}
+        views |= {id(b): b[rows] for b in self.buffers()}
+        return copy.deepcopy(self, views)
 
     def draw_coins(self, generator: torch.Generator) -> None:
         """Draw which residual blocks survive the next mini-batch, and its dropout.

@@ -1,9 +1,10 @@
 """What a config may say: checked once, before any job. Needs only jsonschema."""
 
 import math
+import re
 
 from ils.errors import UserError
-from ils.plan.entries import by_name, columns, teaching_methods
+from ils.plan.entries import ROUND, by_name, columns, teaching_methods
 from ils.plan.plugins import plugins
 from ils.plan.schema import check_keys, check_schema, one_of, shown
 
@@ -116,6 +117,8 @@ def check_methods(config):
     methods = by_name(config, "methods")
     check_inheritance(methods, "methods")
     for i, entry in enumerate(config["methods"]):
+        if re.fullmatch(ROUND + r"\d+", entry["name"]):
+            raise UserError(f"config: methods[{i}].name: {entry['name']!r} names a round; rename it")
         options = entry.get("inputs", {})
         check_inputs(options, known[entry["targets"]].inputs, f"methods[{i}].inputs")
     check_betas(methods)

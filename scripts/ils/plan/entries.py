@@ -76,3 +76,4 @@ def distilled_method(config: Config) -> dict[str, Any]:
 
 
 DISTILLED = "distilled"  # the method of distillation's students
+ROUND = "round"  # of the names of rounds: round1, round2, ...

@@ -1,4 +1,4 @@
-"""The grid of a method, {hyperparameter: values}, and how its points are shared out among jobs."""
+"""Grids of methods, {hyperparameter: values}, and how their points are shared out among jobs."""
 
 import itertools
 import math
@@ -15,19 +15,13 @@ def count_points(grid):
     return math.prod(len(values) for values in grid.values())
 
 
-def count_shards(grid, students_per_job):
-    """The number of jobs that train a grid."""
-    return max(1, math.ceil(count_points(grid) / students_per_job))
+def share_sizes(items, shares):
+    """How many of so many items each share has; they differ by one at most, larger ones first."""
+    size, larger = divmod(items, shares)
+    return [size + (share < larger) for share in range(shares)]
 
 
-def shard_sizes(points, shards):
-    """How many of so many points each shard has; they differ by one at most, larger ones first."""
-    size, larger = divmod(points, shards)
-    return [size + (shard < larger) for shard in range(shards)]
-
-
-def shard_points(grid, shard, shards):
-    """The points of shard number `shard` of `shards`."""
-    points, sizes = grid_points(grid), shard_sizes(count_points(grid), shards)
-    start = sum(sizes[:shard])
-    return points[start : start + sizes[shard]]
+def shares(items, count):
+    """Cut a list into `count` consecutive shares of `share_sizes`."""
+    ends = list(itertools.accumulate(share_sizes(len(items), count)))
+    return [items[start:end] for start, end in zip([0, *ends], ends)]

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 DATA = "results/data/{dataset}.safetensors"
-SPLIT = "results/splits/{dataset}/seed{seed}.safetensors"
-STUDENTS = "results/students/{batch}/{method}/shard{shard}.safetensors"
-TEST_LOGITS = "results/test_logits/{batch}/{method}/shard{shard}.safetensors"
-TEMPERATURE = "results/temperatures/{batch}/{method}.json"
+SPLITS = "results/splits/{batch}.safetensors"
+STUDENTS = "results/students/{batch}/{round}/shard{shard}.safetensors"
+TEST_LOGITS = "results/test_logits/{batch}/{round}/shard{shard}.safetensors"
+TEMPERATURES = "results/temperatures/{batch}/{round}.json"
 SOFT_TARGETS = "results/soft_targets/{batch}/{method}.safetensors"
 PREDICTIONS = "results/predictions/{batch}.safetensors"
 MODELS = "results/synthetic/{setup}/replicates{first}-{last}.csv"

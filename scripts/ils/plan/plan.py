@@ -13,15 +13,15 @@ from typing import Any
 from ils.plan import checks
 from ils.plan.entries import DISTILLED, Config
 from ils.plan.fingerprints import fingerprint
-from ils.plan.grids import count_points, shard_sizes
+from ils.plan.grids import share_sizes
 from ils.plan.records import (
     Architecture,
     Cell,
     CellPlan,
     Column,
     Evaluation,
+    Method,
     Recipe,
-    Targets,
     Training,
 )
 from ils.plan.study import Study
@@ -68,11 +68,19 @@ class Plan(Study):
         entry = self.datasets[name]
         return {k: entry[k] for k in ("name", "test", "validation", "train") if k in entry}
 
+    def splits(self, batch: str) -> list[dict[str, Any]]:
+        """What decides each split of a batch: {name: under which its file holds it, seed, dataset}
+        by cell, cells of one dataset sharing theirs."""
+        return [
+            {"name": c.split, "seed": c.seed, "dataset": self.split(c.dataset)}
+            for c in self.cells_of(batch)
+        ]
+
     @functools.cache
     def _cell(self, dataset: str, network: str) -> dict[str, Any]:
         entry = self.networks[network]
         computed = {"precision": PRECISION, "cuda_graphs": 0} | entry
-        kept = {k: v for k, v in computed.items() if k not in ("name", "gpu")}
+        kept = {k: v for k, v in computed.items() if k not in ("name", "gpu", "students_at_once")}
         return {
             "device": self.device_of(network),
             "augmentation": self.datasets[dataset]["augmentation"],
@@ -86,7 +94,7 @@ class Plan(Study):
     @functools.cache
     def cell_plans(self, batch: str) -> tuple[CellPlan, ...]:
         """The same of all cells of a batch."""
-        return tuple(map(self.cell_plan, self.batches[batch].cells))
+        return tuple(map(self.cell_plan, self.cells_of(batch)))
 
     def recipe_name(self, cell: Cell) -> str:
         """By which of the config's recipes a cell is trained."""
@@ -99,17 +107,22 @@ class Plan(Study):
         return Recipe(**{key: value for key, value in entry.items() if key != "name"})
 
     @functools.cache
-    def training(self, batch: str, method: str) -> Training:
-        """What decides the students of a method in a batch."""
-        entry = self.method(method)
-        function = entry["targets"]
+    def training(self, batch: str, round: str) -> Training:
+        """What decides the students of a round in a batch."""
+        methods = self.rounds(batch)[round]
         return Training(
             cells=self.cell_plans(batch),
-            recipes=tuple(map(self.recipe, self.batches[batch].cells)),
-            targets=Targets(function, entry.get("inputs", {}), fingerprint("method", function)),
-            grid=self.grid(batch, method),
-            shards=len(self.shards(batch, method)),
+            recipes=tuple(map(self.recipe, self.cells_of(batch))),
+            methods=tuple(self._method(batch, method) for method in methods),
+            shards=len(self.shards(batch, round)),
+            teacher=self.teacher_of(methods[0]),
         )
+
+    def _method(self, batch: str, name: str) -> Method:
+        entry = self.method(name)
+        targets, inputs = entry["targets"], entry.get("inputs", {})
+        code, grid = fingerprint("method", targets), self.grid(batch, name)
+        return Method(name, targets, inputs, code, grid, entry.get("inherit", {}))
 
     @functools.cache
     def evaluation(self, batch: str) -> Evaluation:
@@ -118,8 +131,9 @@ class Plan(Study):
         if self.batches[batch].kind == DISTILLED:
             teachers = enumerate(self.distillation["teachers"])
             table = tuple(Column(t, DISTILLED, "none", {"teacher": n}) for n, t in teachers)
-        shards = {m: len(self.shards(batch, m)) for m in self.methods_of(batch)}
-        return Evaluation(self.batches[batch].cells, table, shards)
+        shards = {name: len(self.shards(batch, name)) for name in self.rounds(batch)}
+        rounds = {method: self.round_of(method) for method in self.methods_of(batch)}
+        return Evaluation(self.cells_of(batch), table, shards, rounds)
 
     # ---- what a job needs
     # -------------------------------------------------------------------------------------------
@@ -134,20 +148,20 @@ class Plan(Study):
         return int(any(self.device_of(network) != "cpu" for network in networks))
 
     @functools.cache
-    def needs(self, batch: str, method: str | None = None) -> dict[str, int]:
+    def needs(self, batch: str, round: str | None = None) -> dict[str, int]:
         """What a job on a batch asks a cluster for: {gpu, mem_mb, runtime in minutes}; with a
-        method, to train it.
+        round, to train it.
 
         runtime: half as much again as the experiments' `hours` say of the students of a shard, and
         ten minutes to start; without `hours`, `hours_per_job`. mem_mb: room for the process, and
         twice for the dataset and the soft targets that it reads or makes, as far as `expect` tells
         their sizes.
         """
-        cells, students, teachers = self.batches[batch].cells, 1, 1
-        if method == DISTILLED:
+        cells, students, teachers = self.cells_of(batch), 1, 1
+        if round == DISTILLED:
             teachers = len(self.distillation["teachers"])
-        elif method:
-            students = self.students(batch, method)
+        elif round:
+            students = self.students_of_job(batch, round)
         gpu, megabytes = self.gpus(*(cell.network for cell in cells)), 0.0
         hours = self.config["hours_per_job"]
         if all("hours" in self.entry(cell) for cell in cells):
@@ -165,10 +179,9 @@ class Plan(Study):
         runtime = math.ceil(10 + 1.5 * 60 * hours)
         return {"gpu": gpu, "mem_mb": math.ceil(process + megabytes), "runtime": runtime}
 
-    def students(self, batch: str, method: str) -> int:
-        """How many students the larger shards of a method's grid train in each cell."""
-        shards = len(self.shards(batch, method))
-        return -(-count_points(self.grid(batch, method)) // shards)
+    def students_of_job(self, batch: str, round: str) -> int:
+        """How many students the larger shards of a round train in each cell."""
+        return -(-self.students(batch, round) // len(self.shards(batch, round)))
 
     @functools.cached_property
     def networks_first(self) -> int:
@@ -181,12 +194,12 @@ class Plan(Study):
         """The priority of what others wait for."""
         return self.networks_first + FIRST
 
-    def urgency(self, batch: str, method: str) -> int:
-        """The priority of training a method: the teacher first, then the larger the grid the
+    def urgency(self, batch: str, round: str) -> int:
+        """The priority of training a round: the teacher's first, then the larger the grids the
         earlier."""
-        if method in (self.teacher, DISTILLED):
+        if round in (self.round_of(self.teacher), DISTILLED):
             return self.first
-        return self.networks_first + self.students(batch, method)
+        return self.networks_first + self.students_of_job(batch, round)
 
     # ---- what is measured before it
     # ----------------------------------------------------------------
@@ -212,13 +225,13 @@ class Plan(Study):
     # --------------------------------------------------------------------------------------
 
     def trainings(self, *kinds: str) -> list[dict[str, Any]]:
-        """List the jobs that train batches of some kinds: {batch, method, shard, students}, so many
+        """List the jobs that train batches of some kinds: {batch, round, shard, students}, so many
         in each cell."""
         jobs = []
         for batch in (name for name, batch in self.batches.items() if batch.kind in kinds):
-            for method in self.methods_of(batch):
-                shards = self.shards(batch, method)
-                sizes = shard_sizes(count_points(self.grid(batch, method)), len(shards))
+            for round in self.rounds(batch):
+                shards = self.shards(batch, round)
+                sizes = share_sizes(self.students(batch, round), len(shards))
                 jobs += [shard | {"students": n} for shard, n in zip(shards, sizes, strict=True)]
         return jobs
 
@@ -240,23 +253,25 @@ class Plan(Study):
     @functools.cached_property
     def wildcards(self) -> dict[str, str]:
         """{wildcard: pattern} of nothing but what the config names."""
-        methods = [*self.methods, *([DISTILLED] if self.distillation else [])]
+        rounds = [name for batch in self.batches for name in self.rounds(batch)]
         setups = self.synthetic.setups if self.synthetic else []
         named = {
             "dataset": self.datasets,
             "batch": self.batches,
-            "method": methods,
+            "method": self.methods,
+            "round": dict.fromkeys(rounds),
             "setup": setups,
         }
         patterns = {name: "|".join(map(re.escape, values)) or "-" for name, values in named.items()}
         numbers = dict.fromkeys(("seed", "shard", "first", "last"), r"\d+")
         return patterns | numbers | {"study": "published/|", "table": "[1256]"}
 
-    def among(self, *methods: str) -> str:
-        """The pattern of some methods."""
-        return "|".join(map(re.escape, methods)) or "-"
+    def among(self, *names: str) -> str:
+        """The pattern of some names."""
+        return "|".join(map(re.escape, names)) or "-"
 
     @property
-    def others(self) -> list[str]:
-        """The methods that are not the teacher."""
-        return [name for name in self.methods if name != self.teacher]
+    def later_rounds(self) -> list[str]:
+        """The rounds that are neither the teacher's nor the distillation's."""
+        rounds = dict.fromkeys(map(self.round_of, self.methods))
+        return [name for name in rounds if name != self.round_of(self.teacher)]

@@ -28,6 +28,11 @@ class Cell:
         return f"{self.dataset}/{self.network}/seed{self.seed}"
 
     @property
+    def split(self) -> str:
+        """Under which a batch's file of splits holds the cell's."""
+        return f"{self.dataset}/seed{self.seed}"
+
+    @property
     def title(self) -> str:
         """The cell in words, for logs and messages."""
         words = f"{self.dataset} {self.network} seed {self.seed}"
@@ -67,13 +72,11 @@ class Recipe:
 class Architecture:
     """A network's entry: its family and options, and per kind of device how it is computed.
 
-    students_at_once and precision: {"cpu": ..., "cuda": ...}; cuda_graphs: 0 or 1; code: the
-    fingerprint of its code.
+    precision: {"cpu": ..., "cuda": ...}; cuda_graphs: 0 or 1; code: the fingerprint of its code.
     """
 
     family: str
     options: dict[str, Any]
-    students_at_once: dict[str, int]
     precision: dict[str, str]
     cuda_graphs: int
     code: str
@@ -90,27 +93,35 @@ class CellPlan:
 
 
 @dataclass(frozen=True)
-class Targets:
-    """What students learn: a target function, the options of what it looks at, and its code's
-    fingerprint."""
+class Method:
+    """What the students of a method learn: a target function, the options of what it looks at, its
+    code's fingerprint, and what is searched.
 
-    function: str
+    grid: {hyperparameter: values}; inherited: {hyperparameter: the method whose selected student
+    sets it}.
+    """
+
+    name: str
+    targets: str
     inputs: dict[str, dict[str, Any]]
     code: str
+    grid: dict[str, list]
+    inherited: dict[str, str]
 
 
 class Training(NamedTuple):
-    """What decides the students of a method in a batch of cells, beside the shard and the input
+    """What decides the students of a round in a batch of cells, beside the shard and the input
     files.
 
-    recipes: of each cell; grid: {hyperparameter: values}, shared out among so many `shards`.
+    recipes: of each cell; the grids of all `methods`, one after the other, are shared out among so
+    many `shards`. teacher: the method whose fitted temperature is T*.
     """
 
     cells: tuple[CellPlan, ...]
     recipes: tuple[Recipe, ...]
-    targets: Targets
-    grid: dict[str, list]
+    methods: tuple[Method, ...]
     shards: int
+    teacher: str
 
 
 @dataclass(frozen=True)
@@ -128,9 +139,11 @@ class Evaluation(NamedTuple):
     """What `evaluate` is told of a batch: its cells, and of each column whose students it selects
     among.
 
-    shards: {method: the number of its shards}, in the order of the input files.
+    shards: {round: the number of its shards}, in the order of the input files; rounds: {method: the
+    round that trains it}.
     """
 
     cells: tuple[Cell, ...]
     columns: tuple[Column, ...]
     shards: dict[str, int]
+    rounds: dict[str, str]

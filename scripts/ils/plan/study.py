@@ -13,6 +13,7 @@ from typing import Any
 from ils.errors import UserError
 from ils.plan.entries import (
     DISTILLED,
+    ROUND,
     Config,
     by_name,
     columns,
@@ -21,7 +22,7 @@ from ils.plan.entries import (
     pairs_of,
     teaching_methods,
 )
-from ils.plan.grids import count_shards
+from ils.plan.grids import count_points
 from ils.plan.plugins import plugins
 from ils.plan.records import Cell
 
@@ -139,13 +140,17 @@ class Study:
         """The compared cells of each pair, a cell a seed."""
         return [[Cell(*pair, seed) for seed in self.seeds] for pair in self.pairs]
 
+    def cells_of(self, batch: str) -> tuple[Cell, ...]:
+        """The cells of a batch."""
+        return self.batches[batch].cells
+
     def cells(self, batch: str) -> list[Wildcards]:
         """The wildcards {dataset, network, seed} of a batch's cells."""
         return [asdict(cell) for cell in self.batches[batch].cells]
 
     def title(self, batch: str) -> str:
         """The cells of a batch in a few words."""
-        cells = self.batches[batch].cells
+        cells = self.cells_of(batch)
         more = f" and {len(cells) - 1} more" if len(cells) > 1 else ""
         return cells[0].title + more
 
@@ -172,40 +177,88 @@ class Study:
             return self.distillation.get("grids", {}).get(method, self.methods[method]["grid"])
         return self.method(method)["grid"]
 
-    def shards(self, batch: str, method: str) -> list[Wildcards]:
-        """The wildcards of the jobs that train a method's grid in a batch."""
-        if method == DISTILLED:
-            count = 1
-        else:
-            per_job = self.students_per_job(self.batches[batch].cells[0])
-            count = count_shards(self.grid(batch, method), per_job)
-        return [{"batch": batch, "method": method, "shard": shard} for shard in range(count)]
-
-    def all_shards(self, batch: str) -> list[Wildcards]:
-        """Those of all methods of a batch."""
-        return [shard for method in self.methods_of(batch) for shard in self.shards(batch, method)]
-
     def _inputs(self, method: str) -> tuple[str, ...]:
         return plugins("method")[self.method(method)["targets"]].inputs
 
-    def teachers(self, batch: str, method: str) -> list[Wildcards]:
-        """Whose soft targets a method's students look at: {batch, method} of each, cell by cell of
-        a distillation."""
-        if method == DISTILLED:
-            sources = [self.batch_of(cell.teachers) for cell in self.batches[batch].cells]
+    def _taught(self, method: str) -> bool:
+        return any("teacher" in name for name in self._inputs(method))
+
+    def teacher_of(self, method: str) -> str:
+        """The method whose soft targets, and T*, a method's students look at: the first, if
+        several teach."""
+        return self.distillation["teachers"][0] if method == DISTILLED else self.teacher
+
+    def _known(self, method: str) -> set[str]:
+        """Whose selected students, or their temperatures, a method's students must know."""
+        sources = set(self.method(method).get("inherit", {}).values())
+        if "teacher_temperature" in self._inputs(method):
+            sources.add(self.teacher_of(method))
+        return sources
+
+    # ---- rounds
+    # -----------------------------------------------------------------------------------------
+
+    @functools.cache
+    def round_of(self, method: str) -> str:
+        """The name of the round that trains a method: the first, or one after all that it needs.
+
+        Where each method trains by itself it is a round of its own.
+        """
+        if self.config["trained_together"] == "method" or method == DISTILLED:
+            return method
+        needed = self._known(method) | ({self.teacher} if self._taught(method) else set())
+        earlier = (int(self.round_of(source).removeprefix(ROUND)) for source in needed)
+        return f"{ROUND}{1 + max(earlier, default=0)}"
+
+    def rounds(self, batch: str) -> dict[str, list[str]]:
+        """The rounds of a batch: {name: the methods that it trains}."""
+        methods: dict[str, list[str]] = {}
+        for method in self.methods_of(batch):
+            methods.setdefault(self.round_of(method), []).append(method)
+        return methods
+
+    def students(self, batch: str, round: str) -> int:
+        """How many students a round trains in each cell."""
+        return sum(count_points(self.grid(batch, m)) for m in self.rounds(batch)[round])
+
+    def shards(self, batch: str, round: str) -> list[Wildcards]:
+        """The wildcards of the jobs that train a round in a batch."""
+        per_job = math.inf if round == DISTILLED else self.students_per_job(self.cells_of(batch)[0])
+        count = max(1, math.ceil(self.students(batch, round) / per_job))
+        return [{"batch": batch, "round": round, "shard": shard} for shard in range(count)]
+
+    def shards_of(self, batch: str, method: str) -> list[Wildcards]:
+        """Those of the jobs that train a method, among others or by itself."""
+        return self.shards(batch, self.round_of(method))
+
+    def all_shards(self, batch: str) -> list[Wildcards]:
+        """Those of all rounds of a batch."""
+        return [shard for round in self.rounds(batch) for shard in self.shards(batch, round)]
+
+    # ---- who learns from whom
+    # ---------------------------------------------------------------------------
+
+    def teachers(self, batch: str, round: str) -> list[Wildcards]:
+        """Whose soft targets the students of a round look at: {batch, method} of each, cell by cell
+        of a distillation."""
+        if round == DISTILLED:
+            sources = [self.batch_of(cell.teachers) for cell in self.cells_of(batch)]
             teachers = self.distillation["teachers"]
             return [{"batch": source, "method": t} for source in sources for t in teachers]
-        needed = any("teacher" in name for name in self._inputs(method))
-        return [{"batch": batch, "method": self.teacher}] if needed else []
+        taught = any(map(self._taught, self.rounds(batch)[round]))
+        return [{"batch": batch, "method": self.teacher}] if taught else []
 
-    def temperatures(self, batch: str, method: str) -> list[Wildcards]:
-        """Whose fitted temperatures they look at: the first teachers'."""
-        if "teacher_temperature" not in self._inputs(method):
-            return []
-        teachers = self.teachers(batch, method)
-        return [t for t in teachers if t["method"] == teachers[0]["method"]]
+    def fits(self, batch: str, round: str) -> list[Wildcards]:
+        """The rounds that train those whom they must know: {batch, round} of each."""
+        sources = [batch]
+        if round == DISTILLED:
+            sources = [self.batch_of(cell.teachers) for cell in self.cells_of(batch)]
+        known = [m for method in self.rounds(batch)[round] for m in sorted(self._known(method))]
+        rounds = dict.fromkeys((source, self.round_of(m)) for source in sources for m in known)
+        return [{"batch": source, "round": name} for source, name in rounds]
 
-    def inherited(self, batch: str, method: str) -> dict[str, Wildcards]:
-        """{hyperparameter: the method whose selected student sets it}."""
-        sources = self.method(method).get("inherit", {})
-        return {name: {"batch": batch, "method": source} for name, source in sources.items()}
+    def fitted(self, batch: str, round: str) -> list[str]:
+        """The methods of a round whose selected students others must know."""
+        names = [*self.methods, *([DISTILLED] if self.distillation else [])]
+        known = set().union(*map(self._known, names))
+        return [method for method in self.rounds(batch)[round] if method in known]

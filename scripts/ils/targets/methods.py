@@ -173,7 +173,8 @@ def beta(onehot: Tensor, ema_confidence: Tensor, uniform: Tensor, *, epsilon, al
     the mean mass of the true class, alpha + (1 - alpha) E[b], equal to 1 - epsilon.
     """
     a = (1 - alpha - epsilon) / epsilon
-    draws = uniform.sort().values ** (1 / a)  # (G, 1, B), or (1, 1, B)
+    # A power as an exponential: the CPU rounds powers in another way at the end of a tensor.
+    draws = (uniform.sort().values.log() / a).exp()  # (G, 1, B), or (1, 1, B)
     rank = ema_confidence.argsort(-1).argsort(-1)
     b = draws.expand(len(rank), 1, -1).squeeze(1).gather(-1, rank)[..., None]
     spread = b * onehot + (1 - b) / (onehot.shape[-1] - 1) * (1 - onehot)

@@ -150,13 +150,13 @@ class State:
     """What changes while students train: live tensors, arrays and generators that are read and set
     in place.
 
-    tensors: {name: tensor}; arrays: {name: array}; generators: {name: torch generator}; memory:
-    what target inputs remember, tensors or copies of `network` by name.
+    tensors: {name: tensor}; arrays: {name: array}; generators: {name: torch generator}; learners:
+    the `step.Learners` of each method, whose targets remember tensors or copies of their network.
     """
 
-    def __init__(self, title, tensors, arrays, generators, memory, network):
+    def __init__(self, title, tensors, arrays, generators, learners):
         self.title, self.tensors, self.records, self.generators = title, tensors, arrays, generators
-        self.memory, self.network = memory, network
+        self.learners = {of_method.method: of_method for of_method in learners}
 
     def arrays(self):
         """All of it as arrays, {"kind/name": array}."""
@@ -168,19 +168,20 @@ class State:
             f"generator/{name}": generator.get_state().numpy()
             for name, generator in self.generators.items()
         }
-        for name, value in self.memory.items():
-            if isinstance(value, torch.nn.Module):
-                arrays |= {
-                    f"network/{name}/{key}": tensor.cpu().numpy()
-                    for key, tensor in value.state_dict().items()
-                }
-            else:
-                arrays[f"memory/{name}"] = value.detach().cpu().numpy()
+        for method, learners in self.learners.items():
+            for name, value in learners.memory.items():
+                if isinstance(value, torch.nn.Module):
+                    arrays |= {
+                        f"network/{method}/{name}/{key}": tensor.cpu().numpy()
+                        for key, tensor in value.state_dict().items()
+                    }
+                else:
+                    arrays[f"memory/{method}/{name}"] = value.detach().cpu().numpy()
         return arrays
 
     def restore(self, arrays):
         """Take over what `arrays` returned."""
-        networks: dict[str, dict] = {}
+        networks: dict[tuple[str, str], dict] = {}
         for key, array in arrays.items():
             kind, name = key.split("/", 1)
             if kind == "record":
@@ -190,13 +191,17 @@ class State:
             if kind == "tensor":
                 with torch.no_grad():
                     self.tensors[name].copy_(tensor)
-            elif kind == "generator":
+                continue
+            if kind == "generator":
                 self.generators[name].set_state(tensor)
-            elif kind == "memory":
-                self.memory[name] = tensor.to(next(self.network.parameters()).device)
+                continue
+            method, name, *keys = name.split("/")
+            if kind == "memory":
+                learners = self.learners[method]
+                learners.memory[name] = tensor.to(next(learners.network.parameters()).device)
             else:
-                name, key = name.split("/", 1)
-                networks.setdefault(name, {})[key] = tensor
-        for name, weights in networks.items():
-            self.memory[name] = copy.deepcopy(self.network).eval().requires_grad_(False)
-            self.memory[name].load_state_dict(weights)
+                networks.setdefault((method, name), {})["/".join(keys)] = tensor
+        for (method, name), weights in networks.items():
+            copied = copy.deepcopy(self.learners[method].network).eval().requires_grad_(False)
+            copied.load_state_dict(weights)
+            self.learners[method].memory[name] = copied

@@ -3,7 +3,7 @@
 import contextlib
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,11 +14,12 @@ from ils.data.samples import view_count
 from ils.data.splits import count
 from ils.files import load_arrays
 from ils.networks.build import build
+from ils.plan.grids import share_sizes
 from ils.plan.plan import Plan
 from ils.plan.plugins import load
 from ils.plan.records import Architecture, Recipe
 from ils.training.cell import CellData
-from ils.training.step import WARM_UP
+from ils.training.step import WARM_UP, Group
 from ils.training.trainer import train
 
 STEPS, ENOUGH = 50, 2  # so many steps are measured at most, none after so many seconds
@@ -64,7 +65,8 @@ def known_sizes(plan: Plan, data: Mapping[str, str]) -> dict[str, Sizes]:
 
 
 class Pair(NamedTuple):
-    """A dataset and a network, trained by a recipe on a device: what is measured once."""
+    """A dataset and a network, trained by a recipe on a device, so many students at once: what is
+    measured once."""
 
     dataset: str
     network: str
@@ -74,16 +76,12 @@ class Pair(NamedTuple):
     architecture: Architecture
     recipe: Recipe
     device: torch.device
+    students_at_once: int
 
     @property
     def batch(self) -> int:
         """The samples of a mini-batch."""
         return min(self.recipe.batch_size, self.sizes.train)
-
-    @property
-    def students_at_once(self) -> int:
-        """How many students train in one network, as configured."""
-        return self.architecture.students_at_once[self.device.type]
 
 
 def forward_flops(network, shape) -> tuple[float, float]:
@@ -148,25 +146,27 @@ def made_up_cell(sizes: Sizes, augmentation, samples: int, device: torch.device)
     return TimedCell({"inputs": inputs, "labels": labels}, split, augmentation, device)
 
 
-def time_steps(cell, architecture: Architecture, targets, grid, recipe, students: int) -> float:
-    """Train so many students in a timed cell; returns the mean seconds of a step after the first.
+def time_steps(cell, architecture: Architecture, groups: Sequence[Group], recipe) -> float:
+    """Train students in a timed cell; returns the mean seconds of a step after the first.
 
     It is `trainer.train` itself that runs. A torch.OutOfMemoryError is the caller's.
     """
     kind, entry = cell.device.type, (architecture.family, architecture.options)
     precision = architecture.precision[kind]
+    students = sum(len(group.points) for group in groups)
     network = build(*entry, cell.shape, cell.classes, students, 0, precision)
-    graphs, method = kind == "cuda" and bool(architecture.cuda_graphs), load("method", targets)
     once = Recipe(**(vars(recipe) | {"epochs": 1}))
+    graphs = kind == "cuda" and bool(architecture.cuda_graphs)
     with contextlib.suppress(EnoughError):
-        train(network, cell, method, grid, once, 0, "measuring", cuda_graphs=graphs)
+        train(network, cell, groups, once, 0, "measuring", cuda_graphs=graphs)
     return (cell.times[-1] - cell.times[0]) / (len(cell.times) - 1)
 
 
 def step_seconds(pair: Pair, students: int) -> float:
     """Measure one training step of so many students on made-up data and hard labels, in seconds."""
     cell = made_up_cell(pair.sizes, pair.augmentation, pair.batch * STEPS, pair.device)
-    return time_steps(cell, pair.architecture, "no_ls", {}, pair.recipe, students)
+    group = Group("no_ls", load("method", "no_ls"), [{}] * students)
+    return time_steps(cell, pair.architecture, [group], pair.recipe)
 
 
 class Costs(NamedTuple):
@@ -202,9 +202,9 @@ class Costs(NamedTuple):
         return self.recipe.epochs * self.epoch(students) + tested
 
     def training(self, students: int) -> float:
-        """Seconds of a job that trains so many students, `at_once` of them after another."""
-        full, rest = divmod(students, self.at_once)
-        return full * self.network(self.at_once) + (self.network(rest) if rest else 0)
+        """Seconds of a job that trains so many students, up to `at_once` of them together."""
+        sizes = share_sizes(students, math.ceil(students / self.at_once))
+        return sum(map(self.network, sizes))
 
     def training_flops(self) -> float:
         """Floating-point operations of training one student and of its test predictions."""

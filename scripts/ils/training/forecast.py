@@ -42,7 +42,8 @@ def pairs_of(
             cell_plan, recipe = plan.cell_plan(cell), plan.recipe(cell)
             on = device if cell_plan.device != "cpu" else torch.device("cpu")
             views, network = cell_plan.augmentation, cell_plan.architecture
-            pairs[key] = Pair(*key, sizes[cell.dataset], views, network, recipe, on)
+            at_once = plan.networks[cell.network]["students_at_once"][on.type]
+            pairs[key] = Pair(*key, sizes[cell.dataset], views, network, recipe, on, at_once)
             trained[key] = []
     for job in plan.trainings(*ALL):
         for cell in plan.batches[job["batch"]].cells:
@@ -83,8 +84,8 @@ def teaching_cells(plan: Plan) -> Iterator[Cell]:
     sources = {
         (source["batch"], source["method"])
         for batch in plan.batches
-        for method in plan.methods_of(batch)
-        for source in plan.teachers(batch, method)
+        for name in plan.rounds(batch)
+        for source in plan.teachers(batch, name)
     }
     for batch, _ in sorted(sources):
         yield from plan.batches[batch].cells
@@ -136,7 +137,7 @@ def forecast(
             dict(zip(("dataset", "network", "recipe"), key, strict=True))
             | {
                 "trainings": students,
-                "jobs": len({(j["batch"], j["method"], j["shard"]) for j in jobs}),
+                "jobs": len({(j["batch"], j["round"], j["shard"]) for j in jobs}),
                 "device_hours": run / 3600,
                 "longest_job_hours": max(map(seconds, jobs)) / 3600,
                 "hours": per_epoch * pair.recipe.epochs / 3600,

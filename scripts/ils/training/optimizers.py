@@ -6,6 +6,8 @@ that took no part in a mini-batch (a block that stochastic depth skipped) has gr
 momentum and decay go on.
 """
 
+import itertools
+import math
 from collections.abc import Iterable
 
 import torch
@@ -13,36 +15,44 @@ from torch import Tensor, nn
 
 from ils.plan.records import Recipe
 
+ALIGNMENT = 64  # numbers; the kernels round those after the last whole vector in another way
 
-class Blocks:
-    """Parameters as dense blocks of memory, which the fused kernels walk through.
 
-    They disregard strides, and convolution weights, for example, are channels_last.
+class Flat:
+    """Parameters laid one after the other into one block of memory, `weights`, and a block like it
+    for their gradients.
+
+    Each keeps the order of its dimensions in memory (convolution weights are channels_last) and
+    begins, as the blocks end, at a multiple of `ALIGNMENT`.
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter]):
         self.parameters = list(parameters)
-        self.orders = [
-            sorted(range(p.dim()), key=p.stride().__getitem__, reverse=True)
-            for p in self.parameters
-        ]
-        self.tensors = [p.detach().permute(order) for p, order in zip(self.parameters, self.orders)]
+        padded = [math.ceil(p.numel() / ALIGNMENT) * ALIGNMENT for p in self.parameters]
+        self.starts = [0, *itertools.accumulate(padded)]
+        self.weights = self.parameters[0].detach().new_zeros(self.starts[-1])
+        self.gradient = torch.zeros_like(self.weights)
+        for parameter, view in zip(self.parameters, self.views(self.weights), strict=True):
+            parameter.data = view.copy_(parameter.detach())
+        self.gradients = self.views(self.gradient)
 
-    def zeros(self) -> list[Tensor]:
-        """A block of zeros for each parameter."""
-        return [torch.zeros_like(block) for block in self.tensors]
+    def views(self, block: Tensor) -> list[Tensor]:
+        """Each parameter's part of a block, in its shape and layout."""
+        views = []
+        for start, p in zip(self.starts, self.parameters, strict=False):
+            order = sorted(range(p.dim()), key=p.stride().__getitem__, reverse=True)
+            dense = block[start : start + p.numel()].view([p.shape[d] for d in order])
+            views.append(dense.permute([order.index(d) for d in range(p.dim())]))
+        return views
 
-    def gradients(self) -> list[Tensor]:
-        """The gradients in the order of the blocks."""
-        gradients = (torch.zeros_like(p) if p.grad is None else p.grad for p in self.parameters)
-        return [g.permute(order).contiguous() for g, order in zip(gradients, self.orders)]
-
-
-def numbered(**lists: list[Tensor]) -> dict[str, Tensor]:
-    """The tensors of some lists, {"list/0": its first, ...}."""
-    return {
-        f"{name}/{i}": tensor for name, tensors in lists.items() for i, tensor in enumerate(tensors)
-    }
+    def collect(self) -> list[Tensor]:
+        """The block of gradients, in a list, with those that the parameters have now."""
+        given = [p.grad for p in self.parameters]
+        present = [(mine, grad) for mine, grad in zip(self.gradients, given) if grad is not None]
+        if len(present) < len(given):
+            self.gradient.zero_()
+        torch._foreach_copy_(*map(list, zip(*present)))
+        return [self.gradient]
 
 
 class SGD:
@@ -59,20 +69,20 @@ class SGD:
         nesterov: bool,
         weight_decay: float,
     ):
-        self.blocks, self.learning_rate = Blocks(parameters), learning_rate
+        self.flat, self.learning_rate = Flat(parameters), learning_rate
         self.momentum, self.nesterov, self.weight_decay = momentum, nesterov, weight_decay
-        self.velocity = self.blocks.zeros() if momentum else []
+        self.velocity = [torch.zeros_like(self.flat.weights)] if momentum else []
 
     def tensors(self) -> dict[str, Tensor]:
         """What is remembered between steps, {name: tensor}."""
-        return numbered(velocity=self.velocity)
+        return {"velocity": tensor for tensor in self.velocity}
 
     @torch.no_grad()
     def step(self) -> None:
         """Update the parameters by their gradients."""
         torch._fused_sgd_(
-            self.blocks.tensors,
-            self.blocks.gradients(),
+            [self.flat.weights],
+            self.flat.collect(),
             self.velocity,
             lr=self.learning_rate,
             momentum=self.momentum,
@@ -93,26 +103,26 @@ class Adam:
     def __init__(
         self, parameters: Iterable[nn.Parameter], learning_rate: float, weight_decay: float
     ):
-        self.blocks, self.learning_rate = Blocks(parameters), learning_rate
+        self.flat, self.learning_rate = Flat(parameters), learning_rate
         self.weight_decay = weight_decay
-        self.mean, self.square = self.blocks.zeros(), self.blocks.zeros()
-        self.steps = torch.zeros((), device=self.blocks.tensors[0].device)
+        self.mean, self.square = (torch.zeros_like(self.flat.weights) for _ in range(2))
+        self.steps = torch.zeros((), device=self.mean.device)
 
     def tensors(self) -> dict[str, Tensor]:
         """What is remembered between steps, {name: tensor}."""
-        return numbered(mean=self.mean, square=self.square, steps=[self.steps])
+        return {"mean": self.mean, "square": self.square, "steps": self.steps}
 
     @torch.no_grad()
     def step(self) -> None:
         """Update the parameters by their gradients."""
         self.steps += 1
         torch._fused_adam_(
-            self.blocks.tensors,
-            self.blocks.gradients(),
-            self.mean,
-            self.square,
+            [self.flat.weights],
+            self.flat.collect(),
+            [self.mean],
+            [self.square],
             [],  # the largest squares, of AMSGrad
-            [self.steps] * len(self.mean),
+            [self.steps],
             lr=self.learning_rate,
             beta1=0.9,
             beta2=0.999,

@@ -1,21 +1,24 @@
-"""One shard of a method's grid in one cell: from the files that it learns from to the arrays that
-it leaves."""
+"""One shard of a round's students in one cell: from the files that they learn from to the arrays
+that they leave."""
 
 import functools
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from ils.files import crc32, load_arrays, load_json
 from ils.job import tell
 from ils.networks.build import build
+from ils.plan.grids import grid_points, shares
 from ils.plan.plugins import load
-from ils.plan.records import Cell, CellPlan, Recipe, Targets
+from ils.plan.records import Cell, CellPlan, Method, Recipe, Training
 from ils.training.cell import CellData, predict
 from ils.training.checkpoints import Checkpoints, digest
 from ils.training.devices import choose_device
+from ils.training.step import Group
 from ils.training.students import left_before, shard_arrays
 from ils.training.trainer import INITIALISATION, Students, stream, train, train_chunks
 
@@ -26,57 +29,46 @@ Arrays = Mapping[str, np.ndarray]
 class Inputs:
     """The files of one cell.
 
-    soft_targets: of its teachers, one, several or none; temperatures: fitted to them;
-    inherited: {hyperparameter: file of the method whose best student sets it}.
+    splits: of its batch; soft_targets: of its teachers, one, several or none; fits: what is known
+    of other methods' selected students, and their temperatures.
     """
 
     data: str
-    split: str
+    splits: str
     soft_targets: list[str] = field(default_factory=list)
-    temperatures: list[str] = field(default_factory=list)
-    inherited: dict[str, str] = field(default_factory=dict)
+    fits: list[str] = field(default_factory=list)
 
     @classmethod
     def of_cells(
-        cls,
-        data: Sequence[str],
-        splits: Sequence[str],
-        soft_targets: Sequence[str],
-        temperatures: Sequence[str],
-        inherited: dict[str, str],
+        cls, data: Sequence[str], splits: str, soft_targets: Sequence[str], fits: Sequence[str]
     ) -> "list[Inputs]":
-        """The files of each cell of a batch, which has one of `data` and `splits` for each.
+        """The files of each cell of a batch, which has one of `data` for each.
 
-        soft_targets, temperatures: one file for all cells, or so many for each, cell by cell.
+        soft_targets: one file for all cells, or so many for each, cell by cell.
         """
-
-        def share(files, number):
-            each = len(files) // len(data)
-            return list(files[each * number : each * (number + 1)] if each else files)
-
-        return [
-            cls(*own, share(soft_targets, number), share(temperatures, number), inherited)
-            for number, own in enumerate(zip(data, splits, strict=True))
+        each = len(soft_targets) // len(data)
+        shared = [
+            soft_targets[each * number : each * (number + 1)] if each else soft_targets
+            for number in range(len(data))
         ]
+        pairs = zip(data, shared, strict=True)
+        return [cls(path, splits, list(taught), list(fits)) for path, taught in pairs]
 
-    def load(self, plan: CellPlan) -> tuple[CellData, list]:
-        """Return the cell's data on its device, with what its teachers say, and checksums of it."""
-        teacher = plan.cell.teachers.name
-        data, split = load_arrays(self.data)[0], load_arrays(self.split)[0]
+    def load(self, plan: CellPlan, teacher_method: str) -> tuple[CellData, dict, list]:
+        """Return the cell's data on its device, with what its teachers say, what is known of other
+        methods' students, {method: ...}, and what identifies all that."""
+        cell, teacher = plan.cell, plan.cell.teachers.name
+        data, split = load_arrays(self.data)[0], load_arrays(self.splits, under=f"{cell.split}/")[0]
         names = "logits", "ids"
         soft_targets = [load_arrays(path, names, f"{teacher}/")[0] for path in self.soft_targets]
-        fitted = [load_json(path)[teacher]["temperature"] for path in self.temperatures]
-        temperature = fitted[0] if fitted else None
+        known: dict[str, Any] = {}
+        for path in self.fits:
+            known |= load_json(path).get(teacher, {})
+        temperature = known[teacher_method]["temperature"] if teacher_method in known else None
         device = choose_device(plan.device)
-        cell = CellData(data, split, plan.augmentation, device, soft_targets, temperature)
-        said = [crc32(arrays[name]) for arrays in soft_targets for name in names]
-        return cell, [temperature, *said]
-
-    def inherit(self, cell: Cell, points: Sequence[Mapping]) -> list[dict]:
-        """Return the grid points with the hyperparameters that other methods' best students set."""
-        sources = self.inherited.items()
-        fixed = {name: load_json(path)[cell.name]["point"][name] for name, path in sources}
-        return [{**point, **fixed} for point in points]
+        on_device = CellData(data, split, plan.augmentation, device, soft_targets, temperature)
+        read = (*data.values(), *split.values(), *(arrays[n] for arrays in soft_targets for n in names))
+        return on_device, known, [temperature, *map(crc32, read)]
 
 
 @dataclass(frozen=True)
@@ -92,61 +84,79 @@ class Outputs:
     minutes: float
     cells: int
 
-    def checkpoints(self, identity: list, files: list[str], cell: Cell) -> Checkpoints:
-        """Those of a cell: trusted while neither what it is told changes nor its files or code."""
-        key = digest(identity, [*files, *self.code])
+    def checkpoints(self, identity: list, cell: Cell) -> Checkpoints:
+        """Those of a cell: trusted while neither what it is told and reads changes nor its code."""
+        key = digest(identity, self.code)
         return Checkpoints(self.students, key, self.minutes, self.cells > 1, cell.name)
+
+
+def groups_of(methods: Sequence[Method], share: Sequence[tuple[str, Mapping]], known: Mapping):
+    """Return the `Group` of each method that has students among a shard's `share`.
+
+    share: the students as (method, grid point); known: the selected students of other methods,
+    whose hyperparameters may be inherited.
+    """
+    groups = []
+    for method in methods:
+        fixed = {name: known[source]["point"][name] for name, source in method.inherited.items()}
+        points = [{**point, **fixed} for name, point in share if name == method.name]
+        if points:
+            function = load("method", method.targets)
+            groups.append(Group(method.name, function, points, method.inputs))
+    return groups
 
 
 def train_shard(
     plan: CellPlan,
     recipe: Recipe,
-    targets: Targets,
-    points: Sequence[Mapping[str, float]],
+    training: Training,
+    shard: int,
+    at_once: Mapping[str, int],
     inputs: Inputs,
     outputs: Outputs,
 ) -> tuple[Arrays, Arrays, dict, str]:
-    """Train the students of the grid `points`; a teacher is a student, too.
+    """Train the students of a shard in the cell of `plan`; a teacher is a student, too.
 
-    Returns their arrays, those of the test split, metadata and digest; see `ils.training.students`.
-    A cell that another batch has trained in the same way is taken over from there.
+    at_once: how many train in one network, by kind of device. Returns their arrays, those of the
+    test split, metadata and digest; see `ils.training.students`. A cell that another batch has
+    trained in the same way is taken over from there.
     """
-    cell, network, (data, taught) = plan.cell, plan.architecture, inputs.load(plan)
-    points = inputs.inherit(cell, points)
+    cell, network = plan.cell, plan.architecture
+    data, known, read = inputs.load(plan, training.teacher)
+    students = [(m.name, point) for m in training.methods for point in grid_points(m.grid)]
+    groups = groups_of(training.methods, shares(students, training.shards)[shard], known)
     told = asdict(replace(plan, device=data.device.type))  # `auto` is what it comes to
-    identity = [told, asdict(recipe), asdict(targets), points, taught]
-    checkpoints = outputs.checkpoints(identity, [inputs.data, inputs.split], cell)
+    methods = {m.name: [m.targets, m.inputs, m.code] for m in training.methods}
+    learnt = [[methods[group.method], list(group.points)] for group in groups]
+    checkpoints = outputs.checkpoints([told, asdict(recipe), learnt, read], cell)
     key = checkpoints.digest
     if before := left_before(outputs.students, outputs.test_logits, cell.name, key):
         return *before, key
     checkpoints.listen()
     kind = data.device.type
-    precision, at_once = network.precision[kind], network.students_at_once[kind]
-    about: dict = {"device": kind, "precision": precision, "students_at_once": at_once}
+    about: dict = {"device": kind, "precision": network.precision[kind]}
     about |= {"cuda_graphs": network.cuda_graphs if kind == "cuda" else 0}
 
     def make(students):
         shape, initial = (data.shape, data.classes), stream(cell.seed, INITIALISATION)
-        return build(network.family, network.options, *shape, students, initial, precision)
+        entry = network.family, network.options
+        return build(*entry, *shape, students, initial, about["precision"])
 
-    learn = functools.partial(
-        train,
-        cell=data,
-        method=load("method", targets.function),
-        recipe=recipe,
-        seed=cell.seed,
-        options=targets.inputs,
-        cuda_graphs=bool(about["cuda_graphs"]),
+    graphs = bool(about["cuda_graphs"])
+    train_group = functools.partial(
+        train, cell=data, recipe=recipe, seed=cell.seed, cuda_graphs=graphs
     )
-    results = train_chunks(points, at_once, make, learn, cell.title, checkpoints)
+    results = train_chunks(groups, at_once[kind], make, train_group, cell.title, checkpoints)
+    named = [(group.method, point) for group in groups for point in group.points]
     epochs = [epoch for result in results for epoch in result.failed_epoch]
-    for point, epoch in zip(points, epochs, strict=True):
+    for (method, point), epoch in zip(named, epochs, strict=True):
         if epoch:
             problem = f"diverged in epoch {epoch} (its loss is not a finite number)"
-            tell(logging.ERROR, f"{cell.title}: student {point} {problem}; left out")
-    students = shard_arrays(results, data.validation_labels.cpu().numpy())
-    about |= {"points": points}
-    return students, test_arrays(results, make, data), about, key
+            tell(logging.ERROR, f"{cell.title}: {method} student {point} {problem}; left out")
+    about |= {"methods": [name for name, _ in named], "points": [point for _, point in named]}
+    labels = data.validation_labels.cpu().numpy()
+    arrays = shard_arrays(results, about["methods"], labels)
+    return arrays, test_arrays(results, make, data), about, key
 
 
 def test_arrays(results: Sequence[Students], make: Callable, data: CellData) -> Arrays:

@@ -1,11 +1,13 @@
 """One training step of G students: views, logits, targets, losses, gradients and update.
 
-On a GPU nothing of it waits for a result, so the host runs ahead; as a CUDA graph it is one call
-instead of thousands.
+The students of several methods share it: each method computes the targets of its own, from inputs
+that see no others, and one loss, one backward pass and one update serve all. On a GPU nothing of it
+waits for a result, so the host runs ahead; as a CUDA graph it is one call instead of thousands.
 """
 
-import functools
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,44 +23,110 @@ from ils.training.optimizers import SGD, Adam
 WARM_UP = 3  # steps before the first graph, in which libraries choose their algorithms
 
 
-def losses(logits: Tensor, targets: Tensor | list[Term]) -> Tensor:
-    """Cross-entropy of each student, (G,).
+class Group(NamedTuple):
+    """Students of one method: its name, its target function, each one's hyperparameters, and the
+    options of what the function looks at, {input: its options}."""
 
-    logits (G, B, K); targets (G, B, K) or (B, K), or a list of terms with such targets, whose
-    weighted cross-entropies are summed.
+    method: str
+    targets: Callable
+    points: Sequence[Mapping[str, float]]
+    options: Mapping[str, Mapping] = {}
+
+
+class Learners:
+    """The students of a `Group` and what their targets remember.
+
+    network: the part of the network in training that they are; hyperparameters: name -> (G, 1, 1).
     """
-    if isinstance(targets, list):
-        terms = (losses(logits / term.temperature, term.weight * term.targets) for term in targets)
-        return functools.reduce(torch.add, terms)
-    return -(targets * logits.log_softmax(-1)).sum(-1).mean(-1)
+
+    def __init__(self, group: Group, network: Network, cell: CellData):
+        self.method, self.function, self.students = group.method, group.targets, len(group.points)
+        self.network, self.memory = network, dict[str, Any]()
+        self.hyperparameters = {
+            name: torch.as_tensor(
+                [point[name] for point in group.points], dtype=cell.dtype, device=cell.device
+            ).view(-1, 1, 1)
+            for name in group.points[0]
+        }
+        self.inputs = [
+            (load("target_input", name), group.options.get(name, {}))
+            for name in inputs_of(group.targets)
+        ]
+
+    def terms(self, cell: CellData, batch: Batch) -> list[Term]:
+        """What they learn of a mini-batch whose logits (G, B, K) are their own."""
+        inputs = (
+            compute(cell, self.network, batch, self.memory, **options)
+            for compute, options in self.inputs
+        )
+        targets = self.function(*inputs, **self.hyperparameters)
+        return targets if isinstance(targets, list) else [Term(targets)]
+
+
+def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """That of each student, (G,), in nats: logits (G, B, K); targets (G, B, K) or (B, K)."""
+    return -(targets * logits.log_softmax(-1)).flatten(1).sum(1) / logits.shape[1]
+
+
+def plain(term: Term) -> bool:
+    """Whether a term is nothing but the cross-entropy to its targets."""
+    return isinstance(term.weight, float) and term.weight == term.temperature == 1
+
+
+def merged(learnt: Iterable[tuple[int, list[Term]]]) -> Iterator[tuple[int, list[Term]]]:
+    """Join the terms of neighbours that learn plain targets; each is (students, their terms)."""
+    runs = itertools.groupby(learnt, lambda each: len(each[1]) == 1 and plain(each[1][0]))
+    for joined, run in runs:
+        if not joined:
+            yield from run
+            continue
+        parts = [(n, terms[0].targets) for n, terms in run]
+        shape = parts[0][1].shape[-2:]
+        targets = [t if len(t) == n and t.dim() == 3 else t.expand(n, *shape) for n, t in parts]
+        yield sum(n for n, _ in parts), [Term(targets[0] if len(parts) == 1 else torch.cat(targets))]
+
+
+def learn(logits: Tensor, terms: Iterable[Term]) -> tuple[Tensor, Tensor]:
+    """Return the loss of each student (G,), the sum of its terms' weighted cross-entropies, and its
+    gradient by the logits (G, B, K).
+
+    It is written out: w/(B T) (q sum_j t_j - t) of a term. What targets that depend on the logits
+    add to it is left in the graph of `logits`.
+    """
+    losses, gradients = [], []
+    for targets, weight, temperature in terms:
+        t, share = targets.detach(), weight / logits.shape[1]
+        z = logits.detach() if isinstance(temperature, float) else logits.detach() / temperature
+        log_q = z.log_softmax(-1)
+        losses.append((t * log_q * -share).flatten(1).sum(1))
+        slope = log_q.exp().mul_(t.sum(-1, keepdim=True)).sub_(t)
+        gradients.append(slope.mul_(share / temperature))
+        if targets.requires_grad:
+            targets.backward(log_q * -share)
+    return sum(losses), sum(gradients)
 
 
 class Step:
     """A training step of the students in `network`.
 
-    method: a target function; hyperparameters: name -> (G, 1, 1); options: {input: its options};
-    memory: what the targets' inputs remember. `total` (G,) is the sum of the samples' losses in the
-    epoch so far.
+    groups: those of each method, one after the other. `learners` are what they become here;
+    `total` (G,) is the sum of the samples' losses in the epoch so far.
     """
 
     def __init__(
         self,
         network: Network,
         cell: CellData,
-        method: Callable,
-        hyperparameters: Mapping[str, Tensor],
-        options: Mapping[str, Mapping],
+        groups: Sequence[Group],
         optimizer: SGD | Adam,
-        memory: dict,
         epochs: int,
     ):
-        self.network, self.cell, self.method = network, cell, method
-        self.hyperparameters, self.memory = hyperparameters, memory
-        self.inputs = [
-            (load("target_input", name), options.get(name, {})) for name in inputs_of(method)
-        ]
-        self.optimizer, self.epoch, self.epochs = optimizer, 0, epochs
-        self.parameters = list(network.parameters())
+        self.network, self.cell, self.optimizer = network, cell, optimizer
+        self.sizes = [len(group.points) for group in groups]
+        ends = itertools.accumulate(self.sizes)
+        parts = (network.part(slice(end - n, end)) for end, n in zip(ends, self.sizes))
+        self.learners = [Learners(*each, cell) for each in zip(groups, parts)]
+        self.epoch, self.epochs = 0, epochs
         self.total = torch.zeros(network.students, dtype=cell.dtype, device=cell.device)
 
     def start(self, epoch: int, learning_rate: float) -> None:
@@ -72,18 +140,29 @@ class Step:
         All are (B,).
         """
         x = self.cell.train.batch(indices, views)
-        logits = self.network.logits(x)
-        batch = Batch(indices, views, noise, x, logits, self.epoch, self.epochs)
-        inputs = [
-            compute(self.cell, self.network, batch, self.memory, **options)
-            for compute, options in self.inputs
-        ]
-        loss = losses(logits, self.method(*inputs, **self.hyperparameters))
-        for parameter in self.parameters:
-            parameter.grad = None
-        loss.sum().backward()
+        with torch.set_grad_enabled(not self.network.written_out):
+            logits = self.network.logits(x)
+        said = logits.detach().requires_grad_()
+        batch = Batch(indices, views, noise, x, said, self.epoch, self.epochs)
+        loss, gradient = self.learn(batch)
+        if said.grad is not None:
+            gradient += said.grad
+        self.network.backward(logits, gradient)
         self.optimizer.step()
-        self.total += loss.detach() * len(indices)
+        self.total.add_(loss, alpha=len(indices))
+
+    def learn(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return `learn` of all students, each towards its own method's targets."""
+        own = [batch._replace(logits=part) for part in batch.logits.split(self.sizes)]
+        learnt = [
+            (learners.students, learners.terms(self.cell, batch))
+            for learners, batch in zip(self.learners, own, strict=True)
+        ]
+        runs = list(merged(learnt))
+        parts = batch.logits.split([students for students, _ in runs])
+        results = [learn(part, terms) for part, (_, terms) in zip(parts, runs, strict=True)]
+        loss, gradient = zip(*results, strict=True)
+        return results[0] if len(results) == 1 else (torch.cat(loss), torch.cat(gradient))
 
 
 class Graphed:

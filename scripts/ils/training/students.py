@@ -5,9 +5,9 @@ students/.../shard<n>.safetensors, under the name of each cell:
 
     validation_logits (G, N, K) float32 at each student's best epoch, validation_labels (N,)
     best_epoch, failed_epoch (G,) int64; train_loss, validation_ce (G, epochs)
-    best (1,) int64: the student of the lowest cross-entropy on the validation data, (0,) if all
-    diverged; weights/<name> (1, ...): its weights
-    metadata "cells": by cell the G grid points and what decided the numbers' rounding
+    best (M,) int64: of each method the student of the lowest cross-entropy on the validation data,
+    unless all diverged; weights/<name> (M, ...): their weights
+    metadata "cells": by cell the G methods and grid points, and what decided the numbers' rounding
 
 In test_logits/.../shard<n>.safetensors likewise logits (G, N_test, K), labels and ids (N_test,),
 with the same metadata and "digests" of all that decided a cell's results, test split included. No
@@ -31,19 +31,25 @@ TESTED = ("logits", "labels", "ids")
 Arrays = Mapping[str, np.ndarray]
 
 
-def shard_arrays(results: Sequence[Any], labels: np.ndarray) -> Arrays:
+def shard_arrays(results: Sequence[Any], methods: Sequence[str], labels: np.ndarray) -> Arrays:
     """Return the arrays of a cell in the file of its students.
 
-    results: the `trainer.Students` of consecutive chunks; labels: of the validation data, (N,).
+    results: the `trainer.Students` of consecutive chunks; methods: of each student, (G,); labels:
+    of the validation data, (N,).
     """
     arrays = {name: np.concatenate([getattr(r, name) for r in results]) for name in PER_STUDENT}
     arrays["validation_labels"] = labels
     ce = raw_cross_entropy(arrays)
-    arrays["best"] = np.array([ce.argmin()] if np.isfinite(ce).any() else [], np.int64)
+    best: dict[str, int] = {}
+    for index, method in enumerate(methods):
+        if ce[index] < ce[best[method]] if method in best else np.isfinite(ce[index]):
+            best[method] = index
+    arrays["best"] = np.array(list(best.values()), np.int64)
     rows = [(result, row) for result in results for row in range(len(result.best_epoch))]
-    for result, row in (rows[index] for index in arrays["best"]):
-        for name, tensor in result.weights.items():
-            arrays[f"weights/{name}"] = tensor[row : row + 1].cpu().numpy()
+    kept = [rows[index] for index in arrays["best"]]
+    for name in results[0].weights if kept else ():
+        weights = [result.weights[name][row].cpu().numpy() for result, row in kept]
+        arrays[f"weights/{name}"] = np.stack(weights)
     return arrays
 
 
@@ -55,7 +61,7 @@ def raw_cross_entropy(arrays: Arrays) -> np.ndarray:
 
 
 class Best(NamedTuple):
-    """The student with which a method teaches: the best of all its shards by validation data."""
+    """A method's best student by validation data, of all its shards."""
 
     point: dict[str, Any]
     validation_logits: np.ndarray  # (N, K)
@@ -63,22 +69,23 @@ class Best(NamedTuple):
     weights: dict[str, np.ndarray]  # (1, ...)
 
 
-def best_student(paths: Sequence[str], cell: Cell) -> Best:
-    """Return a cell's `Best` among the files of a method's shards; UserError when all diverged."""
+def best_student(paths: Sequence[str], cell: Cell, method: str) -> Best:
+    """Return the `Best` of a method in a cell, among the files of the shards that trained it;
+    UserError when all its students diverged."""
     chosen, lowest = None, np.inf
     for path in paths:
         arrays, metadata = load_arrays(path, under=f"{cell.name}/")
-        ce = raw_cross_entropy(arrays)
-        for index in arrays["best"]:
-            if ce[index] < lowest:
-                lowest, point = ce[index], metadata["cells"][cell.name]["points"][index]
+        about, ce = metadata["cells"][cell.name], raw_cross_entropy(arrays)
+        for row, index in enumerate(arrays["best"]):
+            if about["methods"][index] == method and ce[index] < lowest:
+                lowest, point = ce[index], about["points"][index]
                 logits, labels = arrays["validation_logits"][index], arrays["validation_labels"]
                 names = [name for name in arrays if name.startswith("weights/")]
-                weights = {name.removeprefix("weights/"): arrays[name] for name in names}
+                weights = {n.removeprefix("weights/"): arrays[n][row : row + 1] for n in names}
                 chosen = Best(point, logits, labels, weights)
     if chosen is None:
         raise UserError(
-            f"{cell.title}: every student of the grid diverged; lower the learning rate or "
+            f"{cell.title}: every student of {method} diverged; lower the learning rate or "
             "change the grid"
         )
     return chosen
@@ -110,22 +117,31 @@ def left_before(
 
 
 class Grid:
-    """All students of a method in a cell, from the files of its shards, without their weights.
+    """All students of a method in a cell, without their weights, from the files of the shards that
+    trained it.
 
     Arrays are those of the file, of all shards: validation_logits (G, N, K), best_epoch (G,) ...
     """
 
-    def __init__(self, paths: Sequence[str], cell: str):
+    def __init__(self, paths: Sequence[str], cell: str, method: str):
         self.cell = cell
-        names = [*PER_STUDENT, "validation_labels"]
-        shards = [load_arrays(path, names, f"{cell}/") for path in paths]
-        self.points = [point for _, about in shards for point in about["cells"][cell]["points"]]
-        self.sizes = [len(arrays["best_epoch"]) for arrays, _ in shards]
+        shards = [load_arrays(p, [*PER_STUDENT, "validation_labels"], f"{cell}/") for p in paths]
+        self.about = [metadata["cells"][cell] for _, metadata in shards]
+        self.rows = [  # the students as (shard, number in it)
+            (shard, row)
+            for shard, about in enumerate(self.about)
+            for row, name in enumerate(about["methods"])
+            if name == method
+        ]
+        self.points = [self.about[shard]["points"][row] for shard, row in self.rows]
         self.validation_labels = shards[0][0]["validation_labels"]
-        joined = {name: np.concatenate([a[name] for a, _ in shards]) for name in PER_STUDENT}
-        self.validation_logits, self.best_epoch = joined["validation_logits"], joined["best_epoch"]
-        self.failed_epoch = joined["failed_epoch"]
-        self.train_loss, self.validation_ce = joined["train_loss"], joined["validation_ce"]
+        of = {
+            name: np.stack([shards[shard][0][name][row] for shard, row in self.rows])
+            for name in PER_STUDENT
+        }
+        self.validation_logits, self.best_epoch = of["validation_logits"], of["best_epoch"]
+        self.failed_epoch = of["failed_epoch"]
+        self.train_loss, self.validation_ce = of["train_loss"], of["validation_ce"]
         self.failed = self.failed_epoch > 0
 
     def matching(self, among: Mapping[str, Any]) -> np.ndarray:
@@ -142,15 +158,10 @@ class Grid:
 
     def test_arrays(self, paths: Sequence[str], index: int) -> Arrays:
         """Return labels, ids (N,) and the student's logits (N, K) from the files of test logits."""
-        first = 0
-        for path, size in zip(paths, self.sizes, strict=True):
-            if index < first + size:
-                arrays, metadata = load_arrays(path, TESTED, f"{self.cell}/")
-                own = self.points[first : first + size]
-                if metadata["cells"][self.cell]["points"] != own:
-                    raise UserError(
-                        f"{path}: the test logits are of other students; delete it and run again"
-                    )
-                return {**arrays, "logits": arrays["logits"][index - first]}
-            first += size
-        raise IndexError(index)
+        shard, row = self.rows[index]
+        arrays, metadata = load_arrays(paths[shard], TESTED, f"{self.cell}/")
+        if metadata["cells"][self.cell] != self.about[shard]:
+            raise UserError(
+                f"{paths[shard]}: the test logits are of other students; delete it and run again"
+            )
+        return {**arrays, "logits": arrays["logits"][row]}

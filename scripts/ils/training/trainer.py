@@ -1,13 +1,15 @@
 """Training G students together: one pass over shared batches, one optimizer, G losses summed.
 
-The students of a grid see the same initial weights, batch order, augmented views, stochastic-depth
-coins and dropout masks, all drawn from the cell's seed; only their targets differ. So a student's
-result does not depend on which others it trains with, except for floating-point rounding.
+The students of a cell, of one method or several, see the same initial weights, batch order,
+augmented views, stochastic-depth coins and dropout masks, all drawn from the cell's seed; only
+their targets differ. So a student's result does not depend on which others it trains with: on the
+CPU not by a bit, on a GPU by rounding only.
 """
 
+import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,7 +22,7 @@ from ils.plan.records import Recipe
 from ils.training.cell import CellData, predict
 from ils.training.checkpoints import Checkpoint, Checkpoints, State
 from ils.training.optimizers import make_optimizer
-from ils.training.step import Graphed, Step, losses
+from ils.training.step import Graphed, Group, Step, cross_entropy
 
 INITIALISATION, BATCHES, NOISE = 1, 2, 3  # streams of a cell's seed; the split is stream 0
 
@@ -64,33 +66,25 @@ class Students(NamedTuple):
 def train(
     network: Network,
     cell: CellData,
-    method: Callable,
-    hyperparameters: Mapping[str, Sequence[float]],
+    groups: Sequence[Group],
     recipe: Recipe,
     seed: int,
     title: str,
-    options: Mapping[str, Mapping] | None = None,
     checkpoint: Checkpoint | None = None,
     cuda_graphs: bool = False,
 ) -> Students:
-    """Train the G students of `network` on the targets of `method`; returns `Students`.
+    """Train the G students of `network`, those of each group's method in order; returns `Students`.
 
-    hyperparameters: name -> G values. options: {input: its options}, of `ils.targets.inputs`.
     `title` names the job in progress bar and log. A student whose loss stops being finite is marked
     as failed; the others go on undisturbed. checkpoint: where to go on from and what to keep, if
     anything. cuda_graphs: see `step.Graphed`.
     """
     network = network.to(cell.device, cell.dtype)
     generator = torch.Generator().manual_seed(stream(seed, BATCHES))
-    values = {
-        name: torch.as_tensor(values, dtype=cell.dtype, device=cell.device).view(-1, 1, 1)
-        for name, values in hyperparameters.items()
-    }
     onehot = torch.nn.functional.one_hot(cell.validation_labels, cell.classes).to(cell.dtype)
     noise = torch.Generator().manual_seed(stream(seed, NOISE))
-    memory: dict[str, Any] = {}
     optimizer = make_optimizer(recipe, network.parameters())
-    plain = Step(network, cell, method, values, options or {}, optimizer, memory, recipe.epochs)
+    plain = Step(network, cell, groups, optimizer, recipe.epochs)
     step = Graphed(plain) if cuda_graphs else plain
     state = network.state_dict()  # refers to the weights themselves, which change in place
     best = {name: tensor.clone() for name, tensor in state.items()}
@@ -108,7 +102,8 @@ def train(
         "history": history,
     }
     generators = {"batches": generator, "noise": noise}
-    state_of_job = State(title, tensors | optimizer.tensors(), records, generators, memory, network)
+    tensors |= optimizer.tensors()
+    state_of_job = State(title, tensors, records, generators, plain.learners)
     done = checkpoint.resume(state_of_job) if checkpoint else 0
 
     epochs = tqdm(
@@ -128,7 +123,7 @@ def train(
             step(*batch)
 
         logits = predict(network, cell.validation)
-        ce = losses(logits, onehot)
+        ce = cross_entropy(logits, onehot)
         history[:, active, epoch] = (
             torch.stack([plain.total / len(cell.train), ce]).double().cpu().numpy()[:, active]
         )
@@ -168,45 +163,49 @@ def train(
 
 
 def train_chunks(
-    points: Sequence[Mapping[str, float]],
+    students: Sequence[Group],
     at_once: int,
     build: Callable[[int], Network],
     learn: Callable[..., Students],
     title: str,
     checkpoints: Checkpoints,
 ) -> list[Students]:
-    """Train the students of all `points`, up to `at_once` in one network; returns them by chunk.
+    """Train the students of all groups, up to `at_once` in one network; returns them by chunk.
 
-    build(students) makes a network; learn(network, hyperparameters=, title=, checkpoint=) is
-    `train`, told the rest. Where the device's memory does not suffice for a chunk, half of it goes
-    on: slower, and with other rounding.
+    build(students) makes a network; learn(network, groups=, title=, checkpoint=) is `train`, told
+    the rest. The chunks are about the same size. Where the device's memory does not suffice for
+    one, half of it goes on, which is slower.
     """
     results: list[Students] = []
-    start = 0
-    while start < len(points):
-        chunk = points[start : start + at_once]
-        name = f"{title} {start + 1}-{start + len(chunk)}/{len(points)}"
-        checkpoint = checkpoints.chunk(start, len(chunk))
+    rest = [(group, point) for group in students for point in group.points]
+    total = len(rest)
+    while rest:
+        size = math.ceil(len(rest) / math.ceil(len(rest) / at_once))
+        start = total - len(rest)
+        name = f"{title} {start + 1}-{start + size}/{total}"
+        checkpoint = checkpoints.chunk(start, size)
         if (kept := checkpoint.finished()) is not None:
             log.info("%s: finished before", name)
-            students = Students.of(kept)
+            trained = Students.of(kept)
         else:
-            values = {key: [point[key] for point in chunk] for key in points[0]}
+            by_group = itertools.groupby(rest[:size], lambda student: id(student[0]))
+            chunk = [list(of_group) for _, of_group in by_group]
+            groups = [c[0][0]._replace(points=[point for _, point in c]) for c in chunk]
             try:
-                network = build(len(chunk))
-                students = learn(network, hyperparameters=values, title=name, checkpoint=checkpoint)
+                network = build(size)
+                trained = learn(network, groups=groups, title=name, checkpoint=checkpoint)
             except torch.OutOfMemoryError:
-                if len(chunk) == 1:
+                if size == 1:
                     raise UserError(
                         f"{name}: one student does not fit into the device's memory; "
                         "use a smaller network or batch"
                     ) from None
-                at_once = math.ceil(len(chunk) / 2)
+                at_once = math.ceil(size / 2)
                 log.warning("%s: out of device memory; %d students at once go on", name, at_once)
                 torch.cuda.empty_cache()
                 continue
-            if checkpoints.all_chunks or start + len(chunk) < len(points):
-                checkpoint.save(students.arrays(), finished=True)
-        results.append(students)
-        start += len(chunk)
+            if checkpoints.all_chunks or size < len(rest):
+                checkpoint.save(trained.arrays(), finished=True)
+        results.append(trained)
+        del rest[:size]
     return results
