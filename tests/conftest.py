@@ -14,8 +14,10 @@ import torch
 import yaml
 
 from ils.data.splits import split
+from ils.plan.plugins import load
 from ils.plan.records import Recipe
 from ils.training.cell import CellData
+from ils.training.step import Group
 
 torch.set_num_threads(1)
 
@@ -64,6 +66,14 @@ def make_cell():
         return CellData(data, parts, augmentation, device, soft_targets, temperature, torch.float64)
 
     return make
+
+
+def group(targets, grid=None, students=1, name="", options=None):
+    """So many students of one method (a function, or the name of one), or one for each of a grid's
+    parallel lists {hyperparameter: values}."""
+    function = load("method", targets) if isinstance(targets, str) else targets
+    points = [dict(zip(grid, values)) for values in zip(*grid.values())] if grid else [{}] * students
+    return Group(name or function.__name__, function, points, options or {})
 
 
 class Clone:
