@@ -41,6 +41,8 @@ class Samples:
         self.mean = torch.as_tensor(mean, dtype=dtype, device=device).view(shape)
         self.std = torch.as_tensor(std, dtype=dtype, device=device).view(shape)
         self.inputs = torch.as_tensor(inputs, device=device)
+        if self.inputs.dim() == 2:  # a table is small: it is normalised once
+            self.inputs = (self.inputs - self.mean) / self.std
         if self.pad:
             padded = torch.nn.functional.pad(self.inputs, (self.pad,) * 4)
             self.windows = padded.unfold(2, inputs.shape[2], 1).unfold(3, inputs.shape[3], 1)
@@ -53,14 +55,15 @@ class Samples:
 
         `views` (B,) picks augmented views, None the inputs as they are.
         """
+        if self.inputs.dim() == 2:
+            return self.inputs[indices]
         x = self.inputs[indices] if views is None or not self.pad else self._crops(indices, views)
         if views is not None and self.flip:
             x = torch.where((views % 2 == 1).view(-1, 1, 1, 1), x.flip(-1), x)
         # Not x.contiguous(memory_format=...): where C is 1 that leaves strides which convolutions
         # take for another layout.
-        layout = torch.channels_last if x.dim() == 4 else torch.contiguous_format
         normalised = torch.empty(
-            x.shape, dtype=self.mean.dtype, device=x.device, memory_format=layout
+            x.shape, dtype=self.mean.dtype, device=x.device, memory_format=torch.channels_last
         )
         return torch.sub(x, self.mean, out=normalised).div_(self.std)
 

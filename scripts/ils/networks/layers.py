@@ -155,6 +155,11 @@ class Network(nn.Module):
         """G, the number of students in this network."""
         return len(next(self.parameters()))
 
+    @functools.cached_property
+    def tensors(self) -> list[Tensor]:
+        """All parameters and buffers, of a network that gets no others any more."""
+        return [*(parameter.detach() for parameter in self.parameters()), *self.buffers()]
+
     def logits(self, x: Tensor) -> Tensor:
         """Return the logits (G, B, K) of x (B, ...), in x's type, in the network's `precision`.
 
@@ -201,9 +206,10 @@ class Network(nn.Module):
         return logits
 
     def backward(self, logits: Tensor, gradient: Tensor) -> None:
-        """Set the parameters' gradients by that of the `logits` (G, B, K) of the last batch."""
-        for parameter in self.parameters():
-            parameter.grad = None
+        """Add the parameters' gradients by that of the `logits` (G, B, K) of the last batch.
+
+        A network that has it `written_out` sets them.
+        """
         logits.backward(gradient)
 
     def part(self, rows: slice) -> "Network":
@@ -221,14 +227,17 @@ class Network(nn.Module):
         if self.survival:
             uniform = torch.rand(len(self.survival), generator=generator)
             self.coins = (uniform < torch.tensor(self.survival)).tolist()
-        for layer in self.modules():
-            if isinstance(layer, Dropout):
-                layer.seed = int(torch.randint(2**62, (), generator=generator))
+        for layer in self._dropouts:
+            layer.seed = int(torch.randint(2**62, (), generator=generator))
+
+    @functools.cached_property
+    def _dropouts(self) -> list[Dropout]:
+        return [layer for layer in self.modules() if isinstance(layer, Dropout)]
 
     @property
     def draws_coins(self) -> bool:
         """Whether `draw_coins` draws anything."""
-        return bool(self.survival) or any(isinstance(layer, Dropout) for layer in self.modules())
+        return bool(self.survival or self._dropouts)
 
 
 def _layout(tensor: Tensor) -> Tensor:

@@ -34,25 +34,23 @@ class MLP(Network):
         return self.precision != "bfloat16"
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x.flatten(1)
-        inputs = []
-        for layer in self.layers[:-1]:
+        x = x.flatten(1).expand(len(self.layers[0].weight), -1, -1)
+        inputs = [x]
+        *hidden, last = self.layers
+        for layer in hidden:
+            x = torch.baddbmm(layer.bias, x, layer.weight).relu_()
             inputs.append(x)
-            x = layer(x).relu_()
-        inputs.append(x)
-        if self.training and self.written_out:
-            self.inputs = inputs
-        return self.layers[-1](x)
+        self.inputs = inputs
+        return torch.baddbmm(last.bias, x, last.weight)
 
     def backward(self, logits: Tensor, gradient: Tensor) -> None:
         if not self.written_out:
             return super().backward(logits, gradient)
-        for number, layer in reversed(list(enumerate(self.layers))):
-            x = self.inputs[number]
-            x = x.expand(self.students, *x.shape[-2:])
-            layer.weight.grad = torch.bmm(x.mT, gradient)
-            layer.bias.grad = gradient.sum(1, keepdim=True)
-            if number:
-                gradient = torch.bmm(gradient, layer.weight.detach().mT)
+        for layer, x in zip(reversed(self.layers), reversed(self.inputs)):
+            weight, bias = layer.weight, layer.bias
+            weight.grad = torch.bmm(x.mT, gradient, out=weight.grad)
+            bias.grad = torch.sum(gradient, 1, keepdim=True, out=bias.grad)
+            if x is not self.inputs[0]:
+                gradient = torch.bmm(gradient, weight.detach().mT)
                 torch.ops.aten.threshold_backward.grad_input(gradient, x, 0, grad_input=gradient)
         return None

@@ -1,9 +1,11 @@
 """What a target function may look at, by the name of its positional parameter, in one mini-batch.
 
-An input is a function of the cell (`ils.training.cell.CellData`), the network in training, the
-`Batch` and a `memory` that lasts as long as the training does; only the inputs that a method asks
-for are computed. G students, B samples, K classes. Its keyword-only parameters are options, which a
-method's entry in the config may set under `inputs`.
+An input is a function of the cell (`ils.training.cell.CellData`) and of what its parameters name:
+the `indices` and `views` of the samples, or the `network` in training, the `batch` and a `memory`
+that lasts as long as the training does. It sees the students of its own method only, G of them;
+B samples, K classes. Targets of nothing but samples are computed once and looked up. Only the
+inputs that a method asks for are computed. Keyword-only parameters are options, which a method's
+entry in the config may set under `inputs`.
 """
 
 import copy
@@ -48,42 +50,41 @@ def inputs_of(method: Callable) -> list[str]:
     ]
 
 
+
 @target_input
-def onehot(cell, network, batch: Batch, memory: dict) -> Tensor:
+def onehot(cell, indices: Tensor, views: Tensor) -> Tensor:
     """The labels, (B, K)."""
-    return cell.onehot[batch.indices]
+    return cell.onehot[indices]
 
 
 @target_input
-def teacher_logits(cell, network, batch: Batch, memory: dict) -> Tensor:
+def teacher_logits(cell, indices: Tensor, views: Tensor) -> Tensor:
     """The teacher's logits on the same views of the samples, (B, K)."""
-    return cell.teacher_logits[0][batch.indices, batch.views]
+    return cell.teacher_logits[0][indices, views]
 
 
 @target_input
-def teachers_logits(cell, network, batch: Batch, memory: dict) -> Tensor:
+def teachers_logits(cell, indices: Tensor, views: Tensor) -> Tensor:
     """The logits of several teachers on the same views of the samples, (M, B, K).
 
     They are in the order that the soft targets were given in.
     """
-    return torch.stack([logits[batch.indices, batch.views] for logits in cell.teacher_logits])
+    return torch.stack([logits[indices, views] for logits in cell.teacher_logits])
 
 
 @target_input
-def teacher_temperature(cell, network, batch: Batch, memory: dict) -> float:
+def teacher_temperature(cell, indices: Tensor, views: Tensor) -> float:
     """The temperature T* fitted to the teacher on validation data."""
     return cell.teacher_temperature
 
 
 @target_input
-def class_distances(cell, network, batch: Batch, memory: dict, *, samples: int = 500) -> Tensor:
+def class_distances(cell, indices: Tensor, views: Tensor, *, samples: int = 500) -> Tensor:
     """Mean Euclidean distance (K, K) between normalised training inputs of two classes.
 
     `samples` of each class enter, without views.
     """
-    if "class_distances" not in memory:
-        memory["class_distances"] = cell.class_distances(samples)
-    return memory["class_distances"]
+    return cell.class_distances(samples)
 
 
 @target_input
@@ -114,13 +115,10 @@ def ema_confidence(cell, network, batch: Batch, memory: dict, *, decay: float = 
 
     The average is exponential and moving; its decay is Zhang & Sabuncu's (2020).
     """
-    state = network.state_dict()
     if "average" not in memory:
         memory["average"] = copy.deepcopy(network).eval().requires_grad_(False)
-    else:
-        for name, tensor in memory["average"].state_dict().items():
-            tensor.lerp_(state[name], 1 - decay)
     with torch.no_grad():
+        torch._foreach_lerp_(memory["average"].tensors, network.tensors, 1 - decay)
         probabilities = memory["average"].logits(batch.x).softmax(-1)
         return (probabilities * cell.onehot[batch.indices]).sum(-1)
 

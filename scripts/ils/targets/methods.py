@@ -175,10 +175,11 @@ def beta(onehot: Tensor, ema_confidence: Tensor, uniform: Tensor, *, epsilon, al
     a = (1 - alpha - epsilon) / epsilon
     # A power as an exponential: the CPU rounds powers in another way at the end of a tensor.
     draws = (uniform.sort().values.log() / a).exp()  # (G, 1, B), or (1, 1, B)
-    rank = ema_confidence.argsort(-1).argsort(-1)
-    b = draws.expand(len(rank), 1, -1).squeeze(1).gather(-1, rank)[..., None]
-    spread = b * onehot + (1 - b) / (onehot.shape[-1] - 1) * (1 - onehot)
-    return alpha * onehot + (1 - alpha) * spread
+    surest_last = ema_confidence.argsort(-1)
+    draws = draws.expand(len(surest_last), 1, -1).squeeze(1)
+    b = torch.empty_like(draws).scatter_(-1, surest_last, draws)[..., None]
+    rest = (1 - alpha) * (1 - b) / (onehot.shape[-1] - 1)  # of each wrong class
+    return torch.where(onehot > 0, alpha + (1 - alpha) * b, rest)
 
 
 @method

@@ -1,5 +1,6 @@
 """The data of a cell on the device, and what a network says of its samples."""
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -61,6 +62,7 @@ class CellData:
             )
         return torch.as_tensor(arrays["logits"], dtype=self.dtype, device=self.device)
 
+    @functools.cache
     def class_distances(self, samples: int) -> torch.Tensor:
         """Mean Euclidean distance (K, K) between the normalised training inputs of each two
         classes.

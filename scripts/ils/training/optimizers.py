@@ -19,8 +19,8 @@ ALIGNMENT = 64  # numbers; the kernels round those after the last whole vector i
 
 
 class Flat:
-    """Parameters laid one after the other into one block of memory, `weights`, and a block like it
-    for their gradients.
+    """Parameters laid one after the other into one block of memory, `weights`, and the gradients
+    that are added to each into a block like it.
 
     Each keeps the order of its dimensions in memory (convolution weights are channels_last) and
     begins, as the blocks end, at a multiple of `ALIGNMENT`.
@@ -34,7 +34,8 @@ class Flat:
         self.gradient = torch.zeros_like(self.weights)
         for parameter, view in zip(self.parameters, self.views(self.weights), strict=True):
             parameter.data = view.copy_(parameter.detach())
-        self.gradients = self.views(self.gradient)
+        for parameter, gradient in zip(self.parameters, self.views(self.gradient), strict=True):
+            parameter.grad = gradient
 
     def views(self, block: Tensor) -> list[Tensor]:
         """Each parameter's part of a block, in its shape and layout."""
@@ -44,15 +45,6 @@ class Flat:
             dense = block[start : start + p.numel()].view([p.shape[d] for d in order])
             views.append(dense.permute([order.index(d) for d in range(p.dim())]))
         return views
-
-    def collect(self) -> list[Tensor]:
-        """The block of gradients, in a list, with those that the parameters have now."""
-        given = [p.grad for p in self.parameters]
-        present = [(mine, grad) for mine, grad in zip(self.gradients, given) if grad is not None]
-        if len(present) < len(given):
-            self.gradient.zero_()
-        torch._foreach_copy_(*map(list, zip(*present)))
-        return [self.gradient]
 
 
 class SGD:
@@ -82,7 +74,7 @@ class SGD:
         """Update the parameters by their gradients."""
         torch._fused_sgd_(
             [self.flat.weights],
-            self.flat.collect(),
+            [self.flat.gradient],
             self.velocity,
             lr=self.learning_rate,
             momentum=self.momentum,
@@ -118,7 +110,7 @@ class Adam:
         self.steps += 1
         torch._fused_adam_(
             [self.flat.weights],
-            self.flat.collect(),
+            [self.flat.gradient],
             [self.mean],
             [self.square],
             [],  # the largest squares, of AMSGrad

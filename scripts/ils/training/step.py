@@ -5,8 +5,9 @@ that see no others, and one loss, one backward pass and one update serve all. On
 waits for a result, so the host runs ahead; as a CUDA graph it is one call instead of thousands.
 """
 
+import functools
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -20,6 +21,8 @@ from ils.targets.methods import Term
 from ils.training.cell import CellData
 from ils.training.optimizers import SGD, Adam
 
+Targets = Tensor | list[Term]
+LOOKED_UP = 250_000  # numbers of a student's targets for all samples and views that are kept
 WARM_UP = 3  # steps before the first graph, in which libraries choose their algorithms
 
 
@@ -41,26 +44,84 @@ class Learners:
 
     def __init__(self, group: Group, network: Network, cell: CellData):
         self.method, self.function, self.students = group.method, group.targets, len(group.points)
-        self.network, self.memory = network, dict[str, Any]()
+        self.network, self.cell, self.memory = network, cell, dict[str, Any]()
         self.hyperparameters = {
             name: torch.as_tensor(
                 [point[name] for point in group.points], dtype=cell.dtype, device=cell.device
             ).view(-1, 1, 1)
             for name in group.points[0]
         }
-        self.inputs = [
-            (load("target_input", name), group.options.get(name, {}))
-            for name in inputs_of(group.targets)
-        ]
+        functions = [load("target_input", name) for name in inputs_of(group.targets)]
+        options = [group.options.get(name, {}) for name in inputs_of(group.targets)]
+        self.inputs = list(zip(functions, map(inputs_of, functions), options))
+        known = {name for _, names, _ in self.inputs for name in names}
+        self.of_samples = known.isdisjoint({"network", "batch", "memory"})
 
-    def terms(self, cell: CellData, batch: Batch) -> list[Term]:
-        """What they learn of a mini-batch whose logits (G, B, K) are their own."""
+    def targets(self, indices: Tensor, views: Tensor, batch: Batch | None = None) -> Targets:
+        """What they learn of the samples at `indices` in these views, (B,) each.
+
+        batch: of these samples, with the logits (G, B, K) of these students alone; for targets that
+        are `of_samples` None.
+        """
+        seen = {"cell": self.cell, "network": self.network, "batch": batch, "memory": self.memory}
+        seen |= {"indices": indices, "views": views}
         inputs = (
-            compute(cell, self.network, batch, self.memory, **options)
-            for compute, options in self.inputs
+            compute(*(seen[name] for name in names), **options)
+            for compute, names, options in self.inputs
         )
-        targets = self.function(*inputs, **self.hyperparameters)
-        return targets if isinstance(targets, list) else [Term(targets)]
+        return self.function(*inputs, **self.hyperparameters)
+
+
+class Lookup:
+    """Targets for all training samples and views, computed once.
+
+    targets: of so many neighbouring students, ((G,) N views, K).
+    """
+
+    def __init__(self, students: int, targets: Targets, views: int):
+        self.students, self.all, self.views = students, targets, views
+
+    def targets(self, indices: Tensor, views: Tensor, batch: Batch | None = None) -> Targets:
+        """As those of `Learners`."""
+        at = indices * self.views + views if self.views > 1 else indices
+        if isinstance(self.all, list):
+            return [t._replace(targets=t.targets.index_select(-2, at)) for t in self.all]
+        return self.all.index_select(-2, at)
+
+
+def merged(sizes: Sequence[int], targets: Sequence[Targets]) -> list[tuple[int, Targets]]:
+    """Join the targets of neighbours, so many students each, but lists of terms."""
+    joined: list[tuple[int, Targets]] = []
+    runs = itertools.groupby(zip(sizes, targets), lambda each: isinstance(each[1], list))
+    for of_terms, run in runs:
+        parts = list(run)
+        if of_terms or len(parts) == 1:
+            joined += parts
+            continue
+        whole = torch.cat([t.expand(n, *t.shape[-2:]) for n, t in parts])
+        joined.append((sum(n for n, _ in parts), whole))
+    return joined
+
+
+def looked_up(learners: Sequence[Learners], cell: CellData) -> list[Learners | Lookup]:
+    """The learners, but those whose targets are of the samples alone and not too many.
+
+    How many are too many depends on the cell alone, so that a student's numbers do not depend on
+    its company.
+    """
+    views = cell.train.views
+    if len(cell.train) * views * cell.classes > LOOKED_UP:
+        return list(learners)
+    all_views = torch.arange(len(cell.train) * views, device=cell.device)
+    samples = all_views.div(views, rounding_mode="floor"), all_views % views
+    parts: list[Learners | Lookup] = []
+    for of_samples, run in itertools.groupby(learners, lambda each: each.of_samples):
+        if not of_samples:
+            parts += run
+            continue
+        sizes, targets = zip(*((each.students, each.targets(*samples)) for each in run))
+        parts += [Lookup(n, t, views) for n, t in merged(sizes, targets)]
+    return parts
 
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
@@ -68,42 +129,25 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     return -(targets * logits.log_softmax(-1)).flatten(1).sum(1) / logits.shape[1]
 
 
-def plain(term: Term) -> bool:
-    """Whether a term is nothing but the cross-entropy to its targets."""
-    return isinstance(term.weight, float) and term.weight == term.temperature == 1
-
-
-def merged(learnt: Iterable[tuple[int, list[Term]]]) -> Iterator[tuple[int, list[Term]]]:
-    """Join the terms of neighbours that learn plain targets; each is (students, their terms)."""
-    runs = itertools.groupby(learnt, lambda each: len(each[1]) == 1 and plain(each[1][0]))
-    for joined, run in runs:
-        if not joined:
-            yield from run
-            continue
-        parts = [(n, terms[0].targets) for n, terms in run]
-        shape = parts[0][1].shape[-2:]
-        targets = [t if len(t) == n and t.dim() == 3 else t.expand(n, *shape) for n, t in parts]
-        yield sum(n for n, _ in parts), [Term(targets[0] if len(parts) == 1 else torch.cat(targets))]
-
-
-def learn(logits: Tensor, terms: Iterable[Term]) -> tuple[Tensor, Tensor]:
+def learn(logits: Tensor, targets: Targets) -> tuple[Tensor, Tensor]:
     """Return the loss of each student (G,), the sum of its terms' weighted cross-entropies, and its
     gradient by the logits (G, B, K).
 
     It is written out: w/(B T) (q sum_j t_j - t) of a term. What targets that depend on the logits
     add to it is left in the graph of `logits`.
     """
-    losses, gradients = [], []
-    for targets, weight, temperature in terms:
-        t, share = targets.detach(), weight / logits.shape[1]
+    parts = []
+    for t, weight, temperature in targets if isinstance(targets, list) else [Term(targets)]:
+        plain, share = t.detach(), weight / logits.shape[1]
         z = logits.detach() if isinstance(temperature, float) else logits.detach() / temperature
         log_q = z.log_softmax(-1)
-        losses.append((t * log_q * -share).flatten(1).sum(1))
-        slope = log_q.exp().mul_(t.sum(-1, keepdim=True)).sub_(t)
-        gradients.append(slope.mul_(share / temperature))
-        if targets.requires_grad:
-            targets.backward(log_q * -share)
-    return sum(losses), sum(gradients)
+        loss = (plain * log_q * -share).flatten(1).sum(1)
+        slope = log_q.exp().mul_(plain.sum(-1, keepdim=True)).sub_(plain)
+        parts.append((loss, slope.mul_(share / temperature)))
+        if t.requires_grad:
+            t.backward(log_q * -share)
+    loss, gradient = zip(*parts)
+    return functools.reduce(torch.add, loss), functools.reduce(torch.add, gradient)
 
 
 class Step:
@@ -122,10 +166,11 @@ class Step:
         epochs: int,
     ):
         self.network, self.cell, self.optimizer = network, cell, optimizer
-        self.sizes = [len(group.points) for group in groups]
-        ends = itertools.accumulate(self.sizes)
-        parts = (network.part(slice(end - n, end)) for end, n in zip(ends, self.sizes))
+        sizes = [len(group.points) for group in groups]
+        parts = (network.part(slice(e - n, e)) for e, n in zip(itertools.accumulate(sizes), sizes))
         self.learners = [Learners(*each, cell) for each in zip(groups, parts)]
+        self.parts = looked_up(self.learners, cell)
+        self.sizes = [part.students for part in self.parts]
         self.epoch, self.epochs = 0, epochs
         self.total = torch.zeros(network.students, dtype=cell.dtype, device=cell.device)
 
@@ -147,22 +192,23 @@ class Step:
         loss, gradient = self.learn(batch)
         if said.grad is not None:
             gradient += said.grad
+        if not self.network.written_out:
+            self.optimizer.flat.gradient.zero_()
         self.network.backward(logits, gradient)
         self.optimizer.step()
         self.total.add_(loss, alpha=len(indices))
 
     def learn(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return `learn` of all students, each towards its own method's targets."""
+        """Return what `learn` does of all students, each towards its own method's targets."""
         own = [batch._replace(logits=part) for part in batch.logits.split(self.sizes)]
-        learnt = [
-            (learners.students, learners.terms(self.cell, batch))
-            for learners, batch in zip(self.learners, own, strict=True)
-        ]
-        runs = list(merged(learnt))
+        samples = batch.indices, batch.views
+        targets = [part.targets(*samples, each) for part, each in zip(self.parts, own)]
+        runs = merged(self.sizes, targets)
+        if len(runs) == 1:
+            return learn(batch.logits, runs[0][1])
         parts = batch.logits.split([students for students, _ in runs])
-        results = [learn(part, terms) for part, (_, terms) in zip(parts, runs, strict=True)]
-        loss, gradient = zip(*results, strict=True)
-        return results[0] if len(results) == 1 else (torch.cat(loss), torch.cat(gradient))
+        loss, gradient = zip(*(learn(part, t) for part, (_, t) in zip(parts, runs)))
+        return torch.cat(loss), torch.cat(gradient)
 
 
 class Graphed:
