@@ -11,6 +11,7 @@ import copy
 import functools
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -148,7 +149,11 @@ class Network(nn.Module):
     survival: Sequence[float] = ()
     coins: Sequence[bool] = ()
     precision: str = "float32"
-    written_out: bool = False  # whether `backward` needs nothing that autograd records
+
+    @property
+    def written_out(self) -> bool:
+        """Whether `backward` needs nothing that autograd records."""
+        return False
 
     @property
     def students(self) -> int:
@@ -198,7 +203,9 @@ class Network(nn.Module):
         """The logits (G, B, K) of the first G among so many more students like the first."""
         buffers = dict(self.named_buffers())
         tensors = {**dict(self.named_parameters()), **buffers}
-        longer = {n: torch.cat([t, t[:1].expand(missing, *t.shape[1:])]) for n, t in tensors.items()}
+        longer = {
+            n: torch.cat([t, t[:1].expand(missing, *t.shape[1:])]) for n, t in tensors.items()
+        }
         more = {name: _layout(tensor) for name, tensor in longer.items()}
         logits = torch.func.functional_call(self, more, x)[: self.students]
         for name, buffer in buffers.items():
@@ -215,8 +222,8 @@ class Network(nn.Module):
     def part(self, rows: slice) -> "Network":
         """The students at `rows` as a network of their own, whose tensors are views of this one's:
         what changes here changes there."""
-        views = {id(p): nn.Parameter(p.detach()[rows]) for p in self.parameters()}
-        views |= {id(b): b[rows] for b in self.buffers()}
+        views: dict[int, Any] = {id(b): b[rows] for b in self.buffers()}
+        views |= {id(p): nn.Parameter(p.detach()[rows]) for p in self.parameters()}
         return copy.deepcopy(self, views)
 
     def draw_coins(self, generator: torch.Generator) -> None:

@@ -30,13 +30,17 @@ class MLP(Network):
         self.inputs: list[Tensor] = []  # of each layer, in the last training step
 
     @property
+    def _linear(self) -> list[Linear]:
+        return [layer for layer in self.layers if isinstance(layer, Linear)]
+
+    @property
     def written_out(self) -> bool:
         return self.precision != "bfloat16"
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x.flatten(1).expand(len(self.layers[0].weight), -1, -1)
+        *hidden, last = self._linear
+        x = x.flatten(1).expand(len(last.weight), -1, -1)
         inputs = [x]
-        *hidden, last = self.layers
         for layer in hidden:
             x = torch.baddbmm(layer.bias, x, layer.weight).relu_()
             inputs.append(x)
@@ -46,7 +50,7 @@ class MLP(Network):
     def backward(self, logits: Tensor, gradient: Tensor) -> None:
         if not self.written_out:
             return super().backward(logits, gradient)
-        for layer, x in zip(reversed(self.layers), reversed(self.inputs)):
+        for layer, x in zip(reversed(self._linear), reversed(self.inputs)):
             weight, bias = layer.weight, layer.bias
             weight.grad = torch.bmm(x.mT, gradient, out=weight.grad)
             bias.grad = torch.sum(gradient, 1, keepdim=True, out=bias.grad)

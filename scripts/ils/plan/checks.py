@@ -118,7 +118,9 @@ def check_methods(config):
     check_inheritance(methods, "methods")
     for i, entry in enumerate(config["methods"]):
         if re.fullmatch(ROUND + r"\d+", entry["name"]):
-            raise UserError(f"config: methods[{i}].name: {entry['name']!r} names a round; rename it")
+            raise UserError(
+                f"config: methods[{i}].name: {entry['name']!r} names a round; rename it"
+            )
         options = entry.get("inputs", {})
         check_inputs(options, known[entry["targets"]].inputs, f"methods[{i}].inputs")
     check_betas(methods)

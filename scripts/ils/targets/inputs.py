@@ -50,7 +50,6 @@ def inputs_of(method: Callable) -> list[str]:
     ]
 
 
-
 @target_input
 def onehot(cell, indices: Tensor, views: Tensor) -> Tensor:
     """The labels, (B, K)."""

@@ -67,7 +67,7 @@ class SGD:
 
     def tensors(self) -> dict[str, Tensor]:
         """What is remembered between steps, {name: tensor}."""
-        return {"velocity": tensor for tensor in self.velocity}
+        return {f"velocity/{i}": tensor for i, tensor in enumerate(self.velocity)}
 
     @torch.no_grad()
     def step(self) -> None:

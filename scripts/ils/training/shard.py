@@ -67,7 +67,11 @@ class Inputs:
         temperature = known[teacher_method]["temperature"] if teacher_method in known else None
         device = choose_device(plan.device)
         on_device = CellData(data, split, plan.augmentation, device, soft_targets, temperature)
-        read = (*data.values(), *split.values(), *(arrays[n] for arrays in soft_targets for n in names))
+        read = (
+            *data.values(),
+            *split.values(),
+            *(arrays[n] for arrays in soft_targets for n in names),
+        )
         return on_device, known, [temperature, *map(crc32, read)]
 
 

@@ -98,8 +98,8 @@ def merged(sizes: Sequence[int], targets: Sequence[Targets]) -> list[tuple[int, 
         if of_terms or len(parts) == 1:
             joined += parts
             continue
-        whole = torch.cat([t.expand(n, *t.shape[-2:]) for n, t in parts])
-        joined.append((sum(n for n, _ in parts), whole))
+        own = [t.expand(n, *t.shape[-2:]) for n, t in parts if not isinstance(t, list)]
+        joined.append((sum(n for n, _ in parts), torch.cat(own)))
     return joined
 
 
@@ -136,18 +136,21 @@ def learn(logits: Tensor, targets: Targets) -> tuple[Tensor, Tensor]:
     It is written out: w/(B T) (q sum_j t_j - t) of a term. What targets that depend on the logits
     add to it is left in the graph of `logits`.
     """
-    parts = []
+    losses, slopes, by_logits = [], [], []
     for t, weight, temperature in targets if isinstance(targets, list) else [Term(targets)]:
         plain, share = t.detach(), weight / logits.shape[1]
-        z = logits.detach() if isinstance(temperature, float) else logits.detach() / temperature
+        z = logits.detach()
+        if not isinstance(temperature, float) or temperature != 1:
+            z = z / temperature
         log_q = z.log_softmax(-1)
-        loss = (plain * log_q * -share).flatten(1).sum(1)
+        losses.append((plain * log_q * -share).flatten(1).sum(1))
         slope = log_q.exp().mul_(plain.sum(-1, keepdim=True)).sub_(plain)
-        parts.append((loss, slope.mul_(share / temperature)))
+        slopes.append(slope.mul_(share / temperature))
         if t.requires_grad:
-            t.backward(log_q * -share)
-    loss, gradient = zip(*parts)
-    return functools.reduce(torch.add, loss), functools.reduce(torch.add, gradient)
+            by_logits.append((t, log_q * -share))
+    if by_logits:
+        torch.autograd.backward([t for t, _ in by_logits], [slope for _, slope in by_logits])
+    return functools.reduce(torch.add, losses), functools.reduce(torch.add, slopes)
 
 
 class Step:
