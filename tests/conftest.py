@@ -72,7 +72,9 @@ def group(targets, grid=None, students=1, name="", options=None):
     """So many students of one method (a function, or the name of one), or one for each of a grid's
     parallel lists {hyperparameter: values}."""
     function = load("method", targets) if isinstance(targets, str) else targets
-    points = [dict(zip(grid, values)) for values in zip(*grid.values())] if grid else [{}] * students
+    points = (
+        [dict(zip(grid, values)) for values in zip(*grid.values())] if grid else [{}] * students
+    )
     return Group(name or function.__name__, function, points, options or {})
 
 
@@ -102,7 +104,7 @@ class Clone:
         return output
 
     def planned(self, *targets):
-        """How often a dry run would run each rule, and the methods whose students it trains."""
+        """How often a dry run would run each rule, and which later rounds it trains."""
         output = self.snakemake("--dry-run", "--cores", "1", *targets)
         stats = re.search(r"Job stats:\njob +count\n-+ +-+\n(.*?)\ntotal", output, re.S)
         lines = [line.split() for line in stats[1].splitlines()] if stats else []

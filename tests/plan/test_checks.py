@@ -90,6 +90,16 @@ def test_committed_configs_are_valid(path):
         ),
         (["methods", LS, "targets"], "lss", r"targets: 'lss' is none of .*ils2.*did you mean 'ls'"),
         (["methods", LS, "name"], "no_ls", "'no_ls' is used twice"),
+        (
+            ["methods", method("cls"), "name"],
+            "round1",
+            r"config: methods\[2\].name: 'round1' names a round; rename it",
+        ),
+        (
+            ["trained_together"],
+            "rounds",
+            r"config: trained_together: 'rounds' is not one of \['round', 'method'\]",
+        ),
         (["methods", LS, "label"], "No LS", "'No LS' is the label of two columns"),
         (
             ["methods", LS, "grid", "epsilon"],

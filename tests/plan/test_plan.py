@@ -1,6 +1,7 @@
 """What the config makes of the workflow: cells, batches, jobs, and what each is told and needs."""
 
 import copy
+import itertools
 import math
 import subprocess
 import sys
@@ -12,8 +13,9 @@ import yaml
 
 from ils.errors import UserError
 from ils.plan.entries import DISTILLED, columns, distilled_method, teaching_methods
-from ils.plan.grids import count_shards
+from ils.plan.grids import grid_points, shares
 from ils.plan.plan import Plan
+from ils.plan.plugins import plugins
 from ils.plan.records import Architecture, Cell, Training
 
 ROOT = Path(__file__).parents[2]
@@ -21,8 +23,15 @@ CONFIGS = {
     path.stem: yaml.safe_load(path.read_text())
     for path in map(ROOT.joinpath, ("config/config.yaml", "config/paper.yaml", "tests/small.yaml"))
 }
+OTHERWISE = {"round": "method", "method": "round"}
+CONFIGS |= {  # each also the other way
+    f"{name}_by_{way}": config | {"trained_together": way}
+    for name, config in CONFIGS.items()
+    for way in [OTHERWISE[config["trained_together"]]]
+}
 DEFAULT = CONFIGS["config"] | {"hours_per_job": 24}
 FIVE = DEFAULT | {"cells_per_job": 5}
+BY_METHOD = {"trained_together": "method"}
 FIRST_FIVE = "digits_LeNet_and_4_more_seed0"
 ALL = "compared", "teaching", DISTILLED
 every_config = pytest.mark.parametrize("name", CONFIGS)
@@ -40,21 +49,31 @@ def records(plan):
     told = {}
     for batch in plan.batches:
         told[batch] = plan.evaluation(batch), plan.cell_plans(batch), plan.needs(batch)
-        for method in plan.methods_of(batch):
-            shards = plan.shards(batch, method)
-            inputs = plan.teachers(batch, method), plan.temperatures(batch, method)
-            inputs = *inputs, plan.inherited(batch, method), plan.needs(batch, method)
-            told[batch, method] = plan.training(batch, method), shards, *inputs
+        for name in plan.rounds(batch):
+            shards = plan.shards(batch, name)
+            inputs = plan.teachers(batch, name), plan.fits(batch, name)
+            inputs = *inputs, plan.fitted(batch, name), plan.needs(batch, name)
+            told[batch, name] = plan.training(batch, name), shards, *inputs
     return told
 
 
 def trainings(plan):
-    """{(batch, method): Training}."""
+    """{(batch, round): Training}."""
     return {
-        (batch, method): plan.training(batch, method)
+        (batch, name): plan.training(batch, name)
         for batch in plan.batches
-        for method in plan.methods_of(batch)
+        for name in plan.rounds(batch)
     }
+
+
+def differing(before, after):
+    """The names of the rounds that differ between two `trainings`, and of the methods that do."""
+    rounds = {key for key in before if before[key] != after[key]}
+    methods = set()
+    for key in rounds:
+        old, new = ({m.name: m for m in told[key].methods} for told in (before, after))
+        methods |= {name for name in old | new if old.get(name) != new.get(name)}
+    return {name for _, name in rounds}, methods
 
 
 PROGRAM = """
@@ -63,7 +82,7 @@ from ils.plan.plan import Plan
 from ils.plan import artefacts, plugins
 plan = Plan.checked(yaml.safe_load(open("../config/paper.yaml")))
 for batch in plan.batches:
-    plan.evaluation(batch), [plan.training(batch, method) for method in plan.methods_of(batch)]
+    plan.evaluation(batch), [plan.training(batch, name) for name in plan.rounds(batch)]
 plan.summary(), plan.measuring, plan.wildcards, artefacts.Artefacts(plan, "paper.yaml").outputs
 print({"torch", "numpy", "pandas", "scipy", "matplotlib", "snakemake"} & set(sys.modules))
 """
@@ -79,17 +98,26 @@ def test_a_plan_needs_neither_torch_nor_numpy_nor_snakemake():
 @every_config
 def test_every_input_is_somebodys_output(name):
     plan = Plan(CONFIGS[name])
-    trained = {(batch, method) for batch in plan.batches for method in plan.methods_of(batch)}
-    for batch, method in trained:
-        cells, training = plan.batches[batch].cells, plan.training(batch, method)
-        shards = plan.shards(batch, method)
+    trained = {(batch, name) for batch in plan.batches for name in plan.rounds(batch)}
+    for batch, name in trained:
+        cells, training = plan.batches[batch].cells, plan.training(batch, name)
+        shards = plan.shards(batch, name)
         assert [shard["shard"] for shard in shards] == list(range(training.shards))
         assert len(training.cells) == len(training.recipes) == len(plan.cells(batch)) == len(cells)
-        teachers, inherited = plan.teachers(batch, method), plan.inherited(batch, method)
-        temperatures = plan.temperatures(batch, method)
-        for source in (*teachers, *temperatures, *inherited.values()):
-            assert (source["batch"], source["method"]) in trained
-        for sources in filter(None, (teachers, temperatures)):
+        teachers, fits = plan.teachers(batch, name), plan.fits(batch, name)
+        for source in teachers:
+            assert source["method"] in plan.methods_of(source["batch"])
+            assert plan.shards_of(**source) == plan.shards(
+                source["batch"], plan.round_of(source["method"])
+            )
+        known = {source for method in training.methods for source in method.inherited.values()}
+        inputs = [plugins("method")[method.targets].inputs for method in training.methods]
+        known |= {training.teacher} if any("teacher_temperature" in i for i in inputs) else set()
+        for source in fits:
+            assert (source["batch"], source["round"]) in trained
+            known -= set(plan.fitted(**source))
+        assert not known
+        for sources in filter(None, (teachers, fits)):
             taught_by = {c for source in sources for c in plan.batches[source["batch"]].cells}
             assert {cell.teachers for cell in cells} <= taught_by
     assert all(cell in plan.batches[plan.batch_of(cell)].cells for cell in plan.taught)
@@ -102,7 +130,9 @@ def test_every_input_is_somebodys_output(name):
     for batch in plan.batches_of("compared", DISTILLED):
         evaluation, methods = plan.evaluation(**batch), plan.methods_of(**batch)
         assert {column.method for column in evaluation.columns} <= set(methods)
-        counts = Counter(shard["method"] for shard in plan.all_shards(**batch))
+        assert list(evaluation.rounds) == methods
+        assert set(evaluation.rounds.values()) == set(evaluation.shards)
+        counts = Counter(shard["round"] for shard in plan.all_shards(**batch))
         assert list(evaluation.shards.items()) == list(counts.items())  # the files' order, too
 
 
@@ -161,10 +191,8 @@ def test_one_more_grid_value_changes_what_that_method_is_told(name):
         longer["methods"][i]["grid"][hyperparameter].append(0.0123)
         after = trainings(Plan(longer))
         assert after.keys() == before.keys()
-        changed = {
-            method for batch, method in before if after[batch, method] != before[batch, method]
-        }
-        assert changed == {config["methods"][i]["name"]}
+        method = config["methods"][i]["name"]
+        assert differing(before, after) == ({Plan(config).round_of(method)}, {method})
 
 
 def add_pair(config):
@@ -190,10 +218,15 @@ def test_a_pair_appended_or_a_seed_added_renames_no_batch_and_changes_no_other_j
 
 
 @every_config
-def test_a_method_added_trains_no_other_again(name):
-    before, after = (trainings(Plan(c)) for c in (CONFIGS[name], edited(CONFIGS[name], add_method)))
-    assert {method for _, method in after.keys() - before.keys()} == {"mine"}
-    assert before.items() <= after.items()
+def test_a_method_added_trains_its_round_again_and_by_itself_no_other(name):
+    config = CONFIGS[name]
+    before, after = (trainings(Plan(c)) for c in (config, edited(config, add_method)))
+    if config["trained_together"] == "method":
+        assert {name for _, name in after.keys() - before.keys()} == {"mine"}
+        assert before.items() <= after.items()
+    else:
+        assert before.keys() == after.keys()
+        assert differing(before, after) == ({"round1"}, {"mine"})
 
 
 @every_config
@@ -204,6 +237,8 @@ def test_what_training_does_not_read_is_in_no_training(name):
         config["synthetic"] = None
         for entry in config["methods"]:
             entry |= {"label": f"My {entry['label']}", "temperature_scaling": "none"}
+        for entry in config["networks"]:
+            entry["students_at_once"] = {"cpu": 1, "cuda": 2}
         for entry in config["recipes"]:
             entry["name"] += "_renamed"
         for entry in config["experiments"] + config["distillation"]["pairs"]:
@@ -237,15 +272,18 @@ def test_columns_and_batches_follow_the_config():
     )
 
 
-def test_a_grid_is_split_by_device_hours():
-    def per_job(hours_per_job, hours):
-        config = copy.deepcopy(DEFAULT) | {"hours_per_job": hours_per_job, "distillation": None}
-        if hours is not None:
-            config["experiments"][0]["hours"] = hours
-        plan = Plan(config)
-        return plan.students_per_job(plan.compared[0])
+def with_hours(hours, **settings):
+    """The plan of the default study whose first pair takes so many hours, and its first batch."""
+    config = copy.deepcopy(DEFAULT) | {"distillation": None} | settings
+    if hours is not None:
+        config["experiments"][0]["hours"] = hours
+    ils1 = next(entry for entry in config["methods"] if entry["name"] == "ils1")
+    ils1["grid"] = {"p1": [0.9, 0.8, 0.7], "p2": [1, 2]}
+    plan = Plan(config)
+    return plan, plan.batch_of(plan.compared[0])
 
-    grid = {"p1": [1, 2, 3], "p2": [1, 2]}
+
+def test_a_grid_is_split_by_device_hours():
     for hours, students, jobs in (
         (24, 1, 6),
         (13, 1, 6),
@@ -255,10 +293,41 @@ def test_a_grid_is_split_by_device_hours():
         (3.4, 7, 1),
         (None, math.inf, 1),
     ):
-        assert per_job(24, hours) == students
-        assert count_shards(grid, students) == jobs
-    assert per_job(0.3, 0.1) == 3  # 0.3 / 0.1 is a little less
-    assert count_shards({}, 5) == count_shards({}, math.inf) == 1
+        plan, batch = with_hours(hours, **BY_METHOD)
+        assert plan.students_per_job(plan.compared[0]) == students
+        assert len(plan.shards_of(batch, "ils1")) == plan.training(batch, "ils1").shards == jobs
+        assert len(plan.shards_of(batch, "no_ls")) == 1
+    plan, _ = with_hours(0.1, hours_per_job=0.3)
+    assert plan.students_per_job(plan.compared[0]) == 3  # 0.3 / 0.1 is a little less
+
+
+def test_the_grids_of_a_round_are_joined_before_they_are_split():
+    plan, batch = with_hours(4)  # six students a job
+    jobs = [job for job in plan.trainings("compared") if job["batch"] == batch]
+    assert [(job["round"], job["shard"], job["students"]) for job in jobs] == [
+        ("round1", 0, 5),
+        ("round1", 1, 5),
+        ("round2", 0, 5),
+        ("round2", 1, 5),
+        ("round2", 2, 5),
+        ("round2", 3, 5),
+    ]
+    assert [plan.students_of_job(batch, name) for name in ("round1", "round2")] == [5, 5]
+    assert plan.needs(batch, "round2")["runtime"] == 10 + 90 * 4 * 5
+    of_methods = {name: plan.shards_of(batch, name) for name in plan.methods}
+    assert len(of_methods["no_ls"]) == 2 and len(of_methods["dis"]) == 4
+    for name, size in (("round1", 2), ("round2", 4)):
+        methods = plan.training(batch, name).methods
+        points = [(m.name, point) for m in methods for point in grid_points(m.grid)]
+        cut = shares(points, plan.training(batch, name).shards)
+        assert len(cut) == size and [*itertools.chain(*cut)] == points and set(map(len, cut)) == {5}
+    # A job holds the end of one grid and the start of the next one.
+    assert [{name for name, _ in share} for share in cut] == [
+        {"dis", "beta", "ils1"},
+        {"ils1", "ils2"},
+        {"ils2", "ils"},
+        {"ils"},
+    ]
 
 
 def test_cells_of_one_job_share_their_students_per_job():
@@ -275,7 +344,10 @@ def test_who_only_teaches_trains_the_methods_that_teach_and_their_teachers():
     config["distillation"]["teachers"] = ["beta", "ils1"]
     assert teaching_methods(config) == {"no_ls", "beta", "ls", "ils1"}
     jobs = Plan(config).trainings("teaching")
-    assert [(job["method"], job["students"]) for job in jobs] == [
+    assert [(job["round"], job["students"]) for job in jobs] == [("round1", 5), ("round2", 5)]
+    config |= BY_METHOD
+    jobs = Plan(config).trainings("teaching")
+    assert [(job["round"], job["students"]) for job in jobs] == [
         ("no_ls", 1),
         ("beta", 1),
         ("ls", 4),
@@ -285,11 +357,12 @@ def test_who_only_teaches_trains_the_methods_that_teach_and_their_teachers():
     config["distillation"]["grids"] = {"ils1": {"p1": [0.9], "p2": [1.0]}}
     plan = Plan(config)
     sizes = {
-        kind: [job["students"] for job in plan.trainings(kind) if job["method"] == "ils1"]
+        kind: [job["students"] for job in plan.trainings(kind) if job["round"] == "ils1"]
         for kind in ("teaching", "compared")
     }
     assert sizes == {"teaching": [1], "compared": [4] * 4}
-    assert plan.training(jobs[0]["batch"], "ils1").grid == {"p1": [0.9], "p2": [1.0]}
+    (ils1,) = plan.training(jobs[0]["batch"], "ils1").methods
+    assert ils1.grid == {"p1": [0.9], "p2": [1.0]}
     assert teaching_methods(config | {"distillation": None}) == set()
     assert distilled_method(config)["grid"]["teacher"] == [0, 1]
     jobs = plan.trainings(DISTILLED)
@@ -299,7 +372,7 @@ def test_who_only_teaches_trains_the_methods_that_teach_and_their_teachers():
 def test_distilled_students_learn_from_each_teacher_of_their_own_cell():
     plan = Plan(DEFAULT)
     batch = "digits_ResNet8_distilled"
-    assert plan.methods_of(batch) == [DISTILLED]
+    assert plan.rounds(batch) == {DISTILLED: [DISTILLED]}
     teaching = [plan.batch_of(Cell("digits", "ResNet8", seed)) for seed in (0, 1, 2)]
     assert plan.teachers(batch, DISTILLED) == [
         {"batch": source, "method": method}
@@ -315,21 +388,66 @@ def test_distilled_students_learn_from_each_teacher_of_their_own_cell():
 
 
 def test_only_who_looks_at_a_teacher_waits_for_one():
-    plan = Plan(DEFAULT)
+    plan = Plan(DEFAULT | BY_METHOD)
     batch = plan.batch_of(plan.compared[0])
     waiting = {m: [t["method"] for t in plan.teachers(batch, m)] for m in plan.methods}
-    scaled = {m for m in plan.methods if plan.temperatures(batch, m)}
     assert {m for m, teachers in waiting.items() if teachers} == {"dis", "ils1", "ils2", "ils"}
     assert set(map(tuple, waiting.values())) == {(), ("no_ls",)}
-    assert scaled == {"ils1", "ils"}
-    inherited = {m: plan.inherited(batch, m) for m in plan.methods}
-    assert inherited.pop("beta") == {"epsilon": {"batch": batch, "method": "ls"}}
-    assert not any(inherited.values())
+    fits = {m: plan.fits(batch, m) for m in plan.methods}
+    assert fits.pop("ils1") == fits.pop("ils") == [{"batch": batch, "round": "no_ls"}]
+    assert fits.pop("beta") == [{"batch": batch, "round": "ls"}]
+    assert not any(fits.values())
+    inherited = {m: plan.training(batch, m).methods[0].inherited for m in plan.methods}
+    assert inherited.pop("beta") == {"epsilon": "ls"} and not any(inherited.values())
+    assert {m: plan.fitted(batch, m) for m in plan.methods if plan.fitted(batch, m)} == {
+        "no_ls": ["no_ls"],
+        "ls": ["ls"],
+    }
+
+
+FIRST, SECOND = ["no_ls", "cls", "bs_soft", "ls"], ["dis", "beta", "ils1", "ils2", "ils"]
+
+
+def test_a_round_is_the_methods_whose_needs_the_earlier_ones_meet():
+    plan = Plan(DEFAULT)
+    batch = plan.batch_of(plan.compared[0])
+    assert plan.rounds(batch) == {"round1": FIRST, "round2": SECOND}
+    assert [plan.students(batch, name) for name in ("round1", "round2")] == [10, 18]
+    assert [m.name for m in plan.training(batch, "round2").methods] == SECOND
+    assert plan.later_rounds == ["round2"]
+    assert not plan.teachers(batch, "round1") and not plan.fits(batch, "round1")
+    assert plan.teachers(batch, "round2") == [{"batch": batch, "method": "no_ls"}]
+    assert plan.fits(batch, "round2") == [{"batch": batch, "round": "round1"}]
+    assert plan.fitted(batch, "round1") == ["no_ls", "ls"] and not plan.fitted(batch, "round2")
+    assert plan.rounds("digits_ResNet8_and_1_more_seed2") == {  # only those that teach
+        "round1": ["no_ls", "ls"],
+        "round2": ["ils"],
+    }
+    assert set(plan.wildcards["round"].split("|")) == {"round1", "round2", DISTILLED}
+
+
+def test_who_inherits_from_the_second_round_is_in_the_third():
+    def inherit(config):
+        entry = {"name": "late", "label": "Late", "targets": "ls", "grid": {}}
+        inherit = {"inherit": {"epsilon": "ils2"}, "temperature_scaling": "none"}
+        config["methods"].insert(0, entry | inherit)
+
+    plan = Plan(edited(DEFAULT, inherit))
+    batch = plan.batch_of(plan.compared[0])
+    assert plan.rounds(batch) == {"round3": ["late"], "round1": FIRST, "round2": SECOND}
+    assert plan.fits(batch, "round3") == [{"batch": batch, "round": "round2"}]
+    assert plan.fitted(batch, "round2") == ["ils2"] and not plan.teachers(batch, "round3")
+
+
+def test_by_method_each_is_a_round_of_its_own():
+    plan = Plan(DEFAULT | BY_METHOD)
+    assert plan.rounds(plan.batch_of(plan.compared[0])) == {name: [name] for name in plan.methods}
+    assert plan.later_rounds == [name for name in plan.methods if name != "no_ls"]
 
 
 def test_a_job_asks_for_what_its_cells_need():
     hours = {"gpu": 0, "mem_mb": 6000, "runtime": 10 + 90 * 24}  # no hours: hours_per_job
-    assert Plan(FIVE).needs(FIRST_FIVE, "ils") == hours
+    assert Plan(FIVE).needs(FIRST_FIVE, "round2") == hours
     config = copy.deepcopy(FIVE)
     config["networks"][0]["gpu"] = 1  # the perceptron's
     sizes = {"samples": 1_000_000, "test": 0, "shape": [1, 8, 8], "classes": 10}
@@ -339,10 +457,12 @@ def test_a_job_asks_for_what_its_cells_need():
     config["distillation"] = None
     plan = Plan(config)
     megabytes = 2 * (64 + 4 * 9 * 10)  # the images and one teacher's logits, twice
-    assert plan.students(FIRST_FIVE, "ils") == 8
-    minutes = 10 + 90 * 0.5 * 5 * 8
-    needs = {"gpu": 0, "mem_mb": 6000 + megabytes, "runtime": minutes}
-    assert plan.needs(FIRST_FIVE, "ils") == needs
+    for way, name, students in (("method", "ils", 8), ("round", "round2", 18)):
+        planned = Plan(config | {"trained_together": way})
+        assert planned.students(FIRST_FIVE, name) == students
+        minutes = 10 + 90 * 0.5 * 5 * students
+        needs = {"gpu": 0, "mem_mb": 6000 + megabytes, "runtime": minutes}
+        assert planned.needs(FIRST_FIVE, name) == needs
     perceptrons = "digits_MLP_and_3_more_seed0"
     needs = {"gpu": 1, "mem_mb": 8000 + megabytes, "runtime": 10 + 90 * 0.5 * 4}
     assert plan.needs(perceptrons) == needs
@@ -382,11 +502,11 @@ def test_how_a_network_is_trained_is_part_of_what_its_results_depend_on():
         plan = Plan(config)
         return plan.cell_plan(Cell("iris", "MLP", 0)).architecture
 
-    plain, at_once = architecture(), {"cpu": 25, "cuda": 125}
+    plain = architecture()
     precision = {"cpu": "float32", "cuda": "tf32"}
-    assert plain == Architecture("mlp", {"hidden": [3]}, at_once, precision, 0, plain.code)
+    assert plain == Architecture("mlp", {"hidden": [3]}, precision, 0, plain.code)
     told = {"precision": {"cpu": "bfloat16", "cuda": "float32"}, "cuda_graphs": 1}
-    precise = Architecture("mlp", {"hidden": [3]}, at_once, code=plain.code, **told)
+    precise = Architecture("mlp", {"hidden": [3]}, code=plain.code, **told)
     assert architecture(**told) == precise and len(plain.code) == 16
 
 
@@ -394,31 +514,42 @@ def test_the_jobs_of_a_study_add_up_to_its_grids():
     config = copy.deepcopy(FIVE)
     for experiment in config["experiments"]:
         experiment["hours"] = 8
-    summary = "9 pairs x 2 seeds, 12 columns: 504 trainings in 36 jobs"
-    distillation = "26 trainings in 3 jobs of further teachers, 18 trainings in 2 jobs of students"
-    assert Plan(FIVE).summary() == f"{summary}; distillation: {distillation}"
-    whole = f"{summary.replace('36', '18')}; distillation: {distillation}"
-    assert Plan(DEFAULT).summary() == whole
+    summary = "9 pairs x 2 seeds, 12 columns: 504 trainings in {} jobs"
+    distillation = "26 trainings in {} jobs of further teachers, 18 trainings in 2 jobs of students"
+    sizes = f"{summary}; distillation: {distillation}"
+    assert Plan(FIVE).summary() == sizes.format(8, 2)
+    assert Plan(DEFAULT).summary() == sizes.format(4, 2)
+    assert Plan(FIVE | BY_METHOD).summary() == sizes.format(36, 3)
+    assert Plan(DEFAULT | BY_METHOD).summary() == sizes.format(18, 3)
     config["distillation"] = None
-    plan = Plan(config)
-    assert plan.summary() == summary.replace("36", "60")
-    sizes = [job["students"] for job in plan.trainings(*ALL) if job["method"] == "ils"]
-    assert sizes == [3, 3, 2] * 4  # as `grids.shard_points` splits a grid of 8
+    plan = Plan(config)  # three students a job
+    assert plan.summary() == summary.format(40)
+    sizes = [job["students"] for job in plan.trainings(*ALL) if job["round"] == "round1"]
+    assert sizes == [3, 3, 2, 2] * 4
+    plan = Plan(config | BY_METHOD)
+    assert plan.summary() == summary.format(60)
+    sizes = [job["students"] for job in plan.trainings(*ALL) if job["round"] == "ils"]
+    assert sizes == [3, 3, 2] * 4  # as `grids.shares` splits a grid of 8
 
 
 def test_the_largest_grids_train_first_after_those_that_others_wait_for():
     plan = Plan(DEFAULT)
-    batch = plan.batch_of(plan.compared[0])
+    batch, distilled = plan.batch_of(plan.compared[0]), "digits_ResNet8_distilled"
+    assert plan.urgency(batch, "round1") == plan.urgency(distilled, DISTILLED) == plan.first
+    assert plan.first > plan.urgency(batch, "round2") == 18
+    plan = Plan(DEFAULT | BY_METHOD)
     urgency = {method: plan.urgency(batch, method) for method in plan.methods}
     assert urgency["no_ls"] == plan.first > urgency["ils"] > urgency["ls"] > urgency["dis"] > 0
-    assert urgency["ils"] == 8 and plan.urgency("digits_ResNet8_distilled", DISTILLED) == plan.first
+    assert urgency["ils"] == 8 and plan.urgency(distilled, DISTILLED) == plan.first
 
 
 def test_a_training_is_told_all_that_decides_it():
-    training = Plan(DEFAULT).training("digits_LeNet_and_8_more_seed1", "cls")
-    assert isinstance(training, Training) and training.shards == 1
-    assert training.grid == {"epsilon": [0.01, 0.1], "beta": [0.1, 1.0]}
-    assert training.targets.function == "cls" and len(training.targets.code) == 16
+    training = Plan(DEFAULT).training("digits_LeNet_and_8_more_seed1", "round1")
+    assert isinstance(training, Training) and training.shards == 1 and training.teacher == "no_ls"
+    assert [method.name for method in training.methods] == FIRST
+    cls = training.methods[1]
+    assert cls.grid == {"epsilon": [0.01, 0.1], "beta": [0.1, 1.0]} and cls.inputs == {}
+    assert cls.targets == "cls" and len(cls.code) == 16
     first = training.cells[0]
     assert first.cell == Cell("digits", "LeNet", 1) and first.device == "cpu"
     assert first.augmentation == {"pad": 1, "flip": False}

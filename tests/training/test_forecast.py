@@ -20,7 +20,7 @@ from ils.data.sources import Raw
 from ils.data.splits import split
 from ils.errors import UserError
 from ils.networks.build import build
-from ils.plan.grids import count_points, shard_points
+from ils.plan.grids import count_points, grid_points, shares
 from ils.plan.plan import Plan
 from ils.plan.records import Architecture, Recipe
 from ils.training.costs import (
@@ -110,16 +110,16 @@ def test_a_dry_run_of_the_papers_config_plans_every_training(tmp_path):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     output = done.stdout + done.stderr
     planned = re.findall(r"Training (\w+) students, shard (\d+): (\w+)", output)
-    teachers = re.findall(r"Training the teachers: (\w+)", output)
-    planned = {*planned, *(("no_ls", "0", batch) for batch in teachers)}
+    teachers = re.findall(r"Training the teachers, (\w+), shard (\d+): (\w+)", output)
+    planned = {*planned, *teachers}
     jobs = Plan(PAPER).trainings("compared")
     assert f"12 columns: 4,158 trainings in {len(jobs)} jobs" in output
-    assert planned == {(job["method"], str(job["shard"]), job["batch"]) for job in jobs}
+    assert planned == {(job["round"], str(job["shard"]), job["batch"]) for job in jobs}
     grids = {method["name"]: method["grid"] for method in PAPER["methods"]}
     shards = Counter((method, batch) for method, _, batch in planned)
     students = Counter()
     for method, shard, batch in planned:  # the grid points that this job will train
-        points = shard_points(grids[method], int(shard), shards[method, batch])
+        points = shares(grid_points(grids[method]), shards[method, batch])[int(shard)]
         students[batch] += len(points)
     assert len(students) == 22 and set(students.values()) == {189}
 
@@ -239,11 +239,11 @@ def test_a_step_is_timed_in_training_itself_and_not_for_long(
     monkeypatch.setattr(
         "ils.training.costs.time", types.SimpleNamespace(process_time=lambda: next(clock))
     )
-    architecture = Architecture(family, options, {"cpu": 2}, {"cpu": "float32"}, 0, "code")
+    architecture = Architecture(family, options, {"cpu": "float32"}, 0, "code")
     augmentation = {"pad": 2 * (len(shape) == 3), "flip": len(shape) == 3}
     recipe, about = replace(RECIPE, batch_size=16), ("data", "N", "recipe")
     told = Sizes(40, 10, 10, shape, 3, 1), augmentation, architecture, recipe, torch.device("cpu")
-    seconds = step_seconds(Pair(*about, *told), 2)
+    seconds = step_seconds(Pair(*about, *told, students_at_once=2), 2)
     assert seconds == pytest.approx(tick) and next(clock) == pytest.approx(tick * calls)
 
 
@@ -284,7 +284,8 @@ def test_the_suggested_number_of_students_is_the_smallest_that_is_as_fast_as_any
         slowed = {"MLP": abs(students - 6) / 50, "ResNet8": 2 * students}.get(pair.network, 0)
         return students * (1 + slowed) if pair.network == "ResNet8" else 10 + students * slowed
 
-    rows = speeds(Plan(DEFAULT), KNOWN, torch.device("cpu"), measure)
+    plan = Plan(DEFAULT | {"trained_together": "method"})
+    rows = speeds(plan, KNOWN, torch.device("cpu"), measure)
     suggested = {row["network"]: row["students"] for row in rows if row["suggested"]}
     assert tried["LeNet"] == [1, 2, 3, 4, 5] and suggested["LeNet"] == 4
     assert tried["ResNet8"] == [1, 2, 3, 4] and suggested["ResNet8"] == 1
@@ -294,6 +295,15 @@ def test_the_suggested_number_of_students_is_the_smallest_that_is_as_fast_as_any
     assert lenet == [32 * students / 10 for students in (1, 2, 3, 4)]
     assert [row["configured"] for row in rows if row["network"] == "ResNet8"] == [False] * 4
     assert len(suggested) == len(DEFAULT["networks"])
+
+
+def test_as_many_students_are_tried_as_the_largest_round_has():
+    rows = speeds(Plan(DEFAULT), KNOWN, torch.device("cpu"), lambda pair, students: 1.0)
+    tried = {}
+    for row in rows:
+        tried.setdefault(row["network"], []).append(row["students"])
+    assert tried["MLP"] == [1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 18]
+    assert tried["AlexNet"] == [1, 2, 3]  # a student of each of three teachers
 
 
 def test_jobs_of_several_cells_count_for_each_pair_and_once_in_the_total():

@@ -124,10 +124,10 @@ def after_the_check(plan):
     plan.summary()
     for batch in plan.batches:
         plan.evaluation(batch)
-        for method in plan.methods_of(batch):
-            plan.training(batch, method)
-            plan.needs(batch, method)
-            plan.urgency(batch, method)
+        for name in plan.rounds(batch):
+            plan.training(batch, name)
+            plan.needs(batch, name)
+            plan.urgency(batch, name)
     assert plan.wildcards and plan.measuring and Artefacts(plan, "hostile.yaml").outputs
 
 

@@ -79,7 +79,7 @@ def test_what_a_modules_config_leaves_out_is_the_defaults(tmp_path):
     write(tmp_path, {"seeds": [5], "distillation": {"seeds": [5, 6]}}, module())
     output = snakemake(tmp_path, "--dry-run")
     assert "9 pairs x 1 seeds, 12 columns" in output
-    assert "Training the teachers: digits_LeNet_and_8_more_seed5" in output
+    assert "Training the teachers, round1, shard 0: digits_LeNet_and_8_more_seed5" in output
     assert counts(output)["ils_distil"] == 2
     assert "results/table3.tex" in output and not (tmp_path / "results").exists()
 
@@ -105,7 +105,7 @@ rule both:
     write(tmp_path, study, *modules, threads, both)
     output = snakemake(tmp_path, "--dry-run")
     jobs = counts(output)
-    assert jobs["ils_split"] == 2 and jobs["other_split"] == 4
+    assert jobs["ils_split"] == 1 and jobs["other_split"] == 2
     assert jobs["ils_train_teacher"] == jobs["ils_train_students"] == jobs["ils_table3"] == 1
     assert jobs["other_train_teacher"] == jobs["other_train_students"] == 2
     assert not jobs.keys() & {"ils_distil", "other_distil"}

@@ -1,9 +1,11 @@
 """What runs again after an edit, by dry runs of the default study, whose results are empty files.
 
 As the table of config/YOUR_OWN.md says: an edit trains what it changes and who learns from that,
-and whatever comes after the students' logits trains nothing.
+whole rounds of methods or each by itself, and whatever comes after the students' logits trains
+nothing.
 """
 
+import contextlib
 import re
 
 import pytest
@@ -17,11 +19,11 @@ TEACHING = "digits_ResNet8_and_1_more_seed2"  # distillation has one seed more
 DISTILLED = {f"Distilling students: {b}_distilled" for b in ("digits_ResNet8", "breast_cancer_MLP")}
 
 
-@pytest.fixture(scope="module")
-def default(tmp_path_factory):
-    """A clone in which Snakemake takes the default study for done."""
-    clone = Clone(tmp_path_factory.mktemp("touched"))
+def taken_for_done(folder, **settings):
+    """A clone in which Snakemake takes the default study, with other settings, for done."""
+    clone = Clone(folder)
     clone.config = clone.folder / "config/config.yaml"
+    clone.edit_config(lambda config: config.update(settings))
     for line in clone.snakemake("--summary", "all").splitlines():
         if line.startswith("results/"):
             path = clone.folder / line.split("\t")[0]
@@ -33,13 +35,13 @@ def default(tmp_path_factory):
     return clone
 
 
-@pytest.fixture
-def touched(default):
-    """The same, its code and config put back after the test."""
-    paths = default.config, *default.folder.glob("scripts/**/*.py")
+@contextlib.contextmanager
+def put_back(clone):
+    """A clone whose code and config are put back in the end."""
+    paths = clone.config, *clone.folder.glob("scripts/**/*.py")
     contents = {path: path.read_bytes() for path in paths}
-    yield default
-    for path in default.folder.glob("scripts/**/*.py"):
+    yield clone
+    for path in clone.folder.glob("scripts/**/*.py"):
         if path not in contents:
             path.unlink()
     for path, content in contents.items():
@@ -47,18 +49,47 @@ def touched(default):
             path.write_bytes(content)
 
 
+@pytest.fixture(scope="module")
+def default(tmp_path_factory):
+    return taken_for_done(tmp_path_factory.mktemp("by_round"))
+
+
+@pytest.fixture
+def touched(default):
+    """The default study, which trains rounds of methods; put back after the test."""
+    with put_back(default):
+        yield default
+
+
+@pytest.fixture(scope="module")
+def default_by_method(tmp_path_factory):
+    return taken_for_done(tmp_path_factory.mktemp("by_method"), trained_together="method")
+
+
+@pytest.fixture
+def by_method(default_by_method):
+    """The same study, which trains each method by itself, as the paper's; put back, too."""
+    with put_back(default_by_method):
+        yield default_by_method
+
+
 def trained(messages):
     """The jobs that train, prepare training or repeat the synthetic study."""
     return {message for message in messages if re.match(EXPENSIVE, message)}
 
 
-def training(methods, batches, teachers=False):
-    """The jobs that train students of methods in batches, after `teachers` of their own."""
-    jobs = {f"Training {m} students, shard 0: {batch}" for m in methods for batch in batches}
+def training(rounds, batches, teachers=None):
+    """The jobs that train rounds in batches, after the round of `teachers` of their own."""
+    jobs = {f"Training {name} students, shard 0: {batch}" for name in rounds for batch in batches}
     if teachers:
-        jobs |= {f"Training the teachers: {batch}" for batch in batches}
+        jobs |= {f"Training the teachers, {teachers}, shard 0: {batch}" for batch in batches}
         jobs |= soft_targets(["no_ls"], batches)
     return jobs
+
+
+def both_rounds(batches):
+    """The jobs that train all of batches by rounds."""
+    return training(["round2"], batches, teachers="round1")
 
 
 def soft_targets(methods, batches):
@@ -84,6 +115,20 @@ def one_more_temperature(config):
     config["methods"][7]["grid"]["temperature"].append(6)
 
 
+def one_more_of_ils(config):
+    """Distillation's students learn from it."""
+    config["methods"][8]["grid"]["temperature"].append(6)
+
+
+def one_more_beta(config):
+    config["methods"][2]["grid"]["beta"].append(0.5)
+
+
+def others_at_once(config):
+    for network in config["networks"]:
+        network["students_at_once"] = {"cpu": 2, "cuda": 3}
+
+
 def one_more_dataset(config):
     entry = {"name": "flowers", "source": "sklearn", "options": {"set": "iris"}}
     config["datasets"].append(config["datasets"][2] | entry)
@@ -96,6 +141,15 @@ def one_more_seed(config):
 
 def one_pair_less(config):
     config["experiments"].pop()
+
+
+def changed_by(edit, clone):
+    """The messages of the jobs that an edit of the config reruns, which is then taken back."""
+    before = clone.config.read_bytes()
+    clone.edit_config(edit)
+    messages = clone.messages("all")
+    clone.config.write_bytes(before)
+    return messages
 
 
 SELECTING = {f"Selecting and testing the students of all methods: {batch}" for batch in BOTH}
@@ -123,6 +177,12 @@ def test_a_setting_of_the_analysis_trains_nothing(edit, reruns, touched):
     touched.edit_config(edit)
     messages = touched.messages("all")
     assert reruns <= set(messages) and not trained(messages)
+
+
+def test_how_many_students_train_at_once_reruns_no_job_of_the_study(touched):
+    provenance = set(changed_by(setting(checkpoint_minutes=1), touched))
+    assert set(changed_by(others_at_once, touched)) == provenance
+    assert "Writing down what ran" in provenance and not trained(provenance)
 
 
 @pytest.mark.parametrize(
@@ -181,11 +241,47 @@ def test_an_edit_of_metrics_or_selection_trains_no_students(old, module, touched
     assert all(re.match("Synthetic study|.* best-epsilon curves$", m) for m in trained(messages))
 
 
-EVERY_METHOD = "dis", "cls", "bs_soft", "beta", "ls", "ils1", "ils2", "ils"
+ALL_BUT_THE_TEACHER = "dis", "cls", "bs_soft", "beta", "ls", "ils1", "ils2", "ils"
 EIGHT = [f"digits_LeNet_and_7_more_seed{seed}" for seed in (0, 1)]
 CANCER = [f"breast_cancer_MLP_seed{seed}" for seed in (0, 1)]
 FLOWERS = [f"flowers_MLP_seed{seed}" for seed in (0, 1)]
 SEVEN = [f"{ALL}_seed7"]
+TAUGHT = [*BOTH, TEACHING]  # all from whom distillation's students learn
+
+
+@pytest.mark.parametrize(
+    "edit, jobs",
+    [
+        # The first round is one network: its other methods train again, and so who needs any.
+        (
+            one_more_epsilon,
+            both_rounds(TAUGHT) | soft_targets(["ls", "ils"], TAUGHT) | DISTILLED,
+        ),
+        (
+            one_more_beta,
+            both_rounds(BOTH) | soft_targets(["ls", "ils"], BOTH) | DISTILLED,
+        ),
+        (
+            one_more_temperature,
+            training(["round2"], BOTH) | soft_targets(["ils"], BOTH) | DISTILLED,
+        ),
+        (
+            one_more_of_ils,
+            training(["round2"], TAUGHT) | soft_targets(["ils"], TAUGHT) | DISTILLED,
+        ),
+        (one_more_dataset, both_rounds(FLOWERS)),
+        (one_more_seed, both_rounds(SEVEN)),
+        # The pair's cells leave their batches, are still needed to teach, and get one of their own.
+        (
+            one_pair_less,
+            both_rounds([*EIGHT, *CANCER])
+            | soft_targets(["ls", "ils"], [*EIGHT, *CANCER])
+            | DISTILLED,
+        ),
+    ],
+)
+def test_an_entry_trains_the_rounds_that_it_changes_and_who_learns_from_them(edit, jobs, touched):
+    assert trained(changed_by(edit, touched)) == jobs
 
 
 @pytest.mark.parametrize(
@@ -193,24 +289,24 @@ SEVEN = [f"{ALL}_seed7"]
     [
         (
             one_more_epsilon,
-            training(["ls"], [*BOTH, TEACHING])
+            training(["ls"], TAUGHT)
             | training(["beta"], BOTH)
-            | soft_targets(["ls"], [*BOTH, TEACHING])
+            | soft_targets(["ls"], TAUGHT)
             | DISTILLED,
         ),
         (one_more_temperature, training(["ils2"], BOTH)),
-        (one_more_dataset, training(EVERY_METHOD, FLOWERS, teachers=True)),
-        (one_more_seed, training(EVERY_METHOD, SEVEN, teachers=True)),
-        # The pair's cells leave their batches, are still needed to teach, and get one of their own.
+        (one_more_beta, training(["cls"], BOTH)),
+        (others_at_once, set()),
+        (one_more_dataset, training(ALL_BUT_THE_TEACHER, FLOWERS, teachers="no_ls")),
+        (one_more_seed, training(ALL_BUT_THE_TEACHER, SEVEN, teachers="no_ls")),
         (
             one_pair_less,
-            training(EVERY_METHOD, EIGHT, teachers=True)
-            | training(["ls", "ils"], CANCER, teachers=True)
+            training(ALL_BUT_THE_TEACHER, EIGHT, teachers="no_ls")
+            | training(["ls", "ils"], CANCER, teachers="no_ls")
             | soft_targets(["ls", "ils"], [*EIGHT, *CANCER])
             | DISTILLED,
         ),
     ],
 )
-def test_an_entry_trains_what_it_changes_and_who_learns_from_it(edit, jobs, touched):
-    touched.edit_config(edit)
-    assert trained(touched.messages("all")) == jobs
+def test_by_method_an_entry_trains_what_it_changes_and_who_learns_from_it(edit, jobs, by_method):
+    assert trained(changed_by(edit, by_method)) == jobs

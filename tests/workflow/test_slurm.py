@@ -100,16 +100,18 @@ def test_the_small_study_runs_on_slurm_to_the_bytes_of_a_local_run(cluster, fini
 
 
 IRIS, WINE = (
-    f"results/students/{name}_MLP_seed0/ls/shard0.safetensors" for name in ("iris", "wine")
+    f"results/students/{name}_MLP_seed0/round1/shard0.safetensors" for name in ("iris", "wine")
 )
 
 
 def lengthened(config):
-    """Two jobs that train for some seconds each, and keep a checkpoint of every one."""
+    """Two jobs that train students of two methods for some seconds each, and keep a checkpoint of
+    every one."""
     config["recipes"].append(config["recipes"][0] | {"name": "long", "epochs": 6000})
     for experiment in config["experiments"]:
         experiment["recipe"] = "long"
     config |= {"cells_per_job": 1, "checkpoint_minutes": 0.02, "distillation": None}
+    config["trained_together"] = "round"
     on_gpus(config)
 
 
@@ -147,7 +149,7 @@ def training_process(job):
 def log_of(clone, target):
     """The log of the job that writes a target."""
     batch = target.split("/")[2]
-    return clone.folder / f"results/logs/train_students/{batch}-ls-0.log"
+    return clone.folder / f"results/logs/train_teacher/{batch}-round1-0.log"
 
 
 def slurm_job(clone, target):

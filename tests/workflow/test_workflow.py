@@ -46,6 +46,26 @@ def test_one_and_two_cores_make_the_same_bytes(finished, tmp_path):
     assert not different
 
 
+def made_otherwise(config):
+    """Rounds of methods, cut into other shards, of which other numbers train in one network."""
+    config |= {"trained_together": "round", "hours_per_job": 4}
+    for network in config["networks"]:
+        network["students_at_once"] = {"cpu": 2, "cuda": 1}
+
+
+def test_in_whatever_company_students_train_the_results_are_the_same_bytes(finished, tmp_path):
+    clone = Clone(tmp_path, finished.folder, [path.name for path in finished.folder.iterdir()])
+    clone.edit_config(made_otherwise)
+    targets = "results/metrics.csv", "results/distillation.csv"
+    clone.snakemake("--cores", "2", *targets)
+    assert list(tmp_path.glob("results/students/*/round2/shard1.safetensors"))
+    predictions = [p.relative_to(tmp_path) for p in tmp_path.glob("results/predictions/*")]
+    assert len(predictions) == 2
+    for name in (*targets, *predictions):
+        assert (tmp_path / name).stat().st_mtime > (finished.folder / name).stat().st_mtime
+        assert (tmp_path / name).read_bytes() == (finished.folder / name).read_bytes(), name
+
+
 def test_a_finished_study_has_nothing_to_do(finished):
     assert finished.planned("all") == ({}, set())
     assert "Nothing to be done" in finished.snakemake("--cores", "2", "results/table3.tex")
@@ -108,7 +128,7 @@ def test_an_edit_to_the_teachers_recipe_retrains_everything_after_it(unchanged):
 def test_one_more_seed_leaves_the_first_alone(unchanged):
     unchanged.edit_config(lambda config: config["seeds"].append(1))
     counts, _ = unchanged.planned("all")
-    assert counts["split"] == 1 and "dataset" not in counts  # iris has one
+    assert counts["split"] == 1 and "dataset" not in counts
     assert counts["train_teacher"] == 1 and counts["train_students"] == 5
     assert counts["distil"] == 1 and counts["evaluate"] == 2  # by the teachers of seed 1
 
@@ -161,11 +181,11 @@ def test_a_wrong_config_stops_before_any_job(unchanged):
 
 def test_a_damaged_file_is_named_with_what_to_do(finished, tmp_path):
     clone = Clone(tmp_path, finished.folder, [path.name for path in finished.folder.iterdir()])
-    split = tmp_path / "results/splits/iris/seed0.safetensors"
+    split = tmp_path / "results/splits/iris_MLP_and_1_more_seed0.safetensors"
     split.write_bytes(split.read_bytes()[:100])
     target = "results/soft_targets/iris_MLP_and_1_more_seed0/no_ls.safetensors"
     output = clone.snakemake(target, "--cores", "1", check=False)
-    line = r"error in train_teacher .*iris/seed0.safetensors: damaged .*; delete the file and run"
+    line = r"error in train_teacher .*more_seed0.safetensors: damaged .*; delete the file and run"
     assert re.search(line, output)
     assert "Traceback" not in output
 
