@@ -257,7 +257,7 @@ def test_students_that_do_not_fit_are_one_clear_error():
             raise torch.OutOfMemoryError("CUDA out of memory")
         return 1.0
 
-    message = r"network LeNet: 8 students do not fit .* lower students_at_once\.cuda"
+    message = r"network LeNet: 18 students do not fit .* lower students_at_once\.cuda"
     with pytest.raises(UserError, match=message):
         forecast(Plan(DEFAULT), KNOWN, torch.device("cpu"), measure)
 
