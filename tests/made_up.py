@@ -7,21 +7,30 @@ import numpy as np
 
 from ils.files import save_arrays
 from ils.plan.grids import grid_points
-from ils.plan.records import Architecture, Cell, CellPlan, Targets, Training
+from ils.plan.records import Architecture, Cell, CellPlan, Method, Training
 
 CELL = Cell("made_up", "MLP", 0)
 
 
-def training(function, grid, recipe, network=("mlp", {"hidden": [4]}), cells=(CELL,), pad=0):
-    """What decides the students of a target function; two train at once, on the CPU.
+def training(grids, recipe, network=("mlp", {"hidden": [4]}), cells=(CELL,), pad=0, inherited=()):
+    """What decides the students of a round, on the CPU.
 
-    network: the family of all cells and its options.
+    grids: of its methods, by the names of target functions; network: the family of all cells and
+    its options; inherited: {method: {hyperparameter: the method that sets it}}.
     """
-    at_once, precision = {"cpu": 2, "cuda": 2}, {"cpu": "float32", "cuda": "tf32"}
-    architecture = Architecture(*network, at_once, precision, 0, "code")
+    precision, inherited = {"cpu": "float32", "cuda": "tf32"}, dict(inherited)
+    architecture = Architecture(*network, precision, 0, "code")
     plans = [CellPlan(cell, "cpu", {"pad": pad, "flip": False}, architecture) for cell in cells]
-    targets = Targets(function, {}, "code")
-    return Training(tuple(plans), (recipe,) * len(plans), targets, grid, 1)
+    methods = [
+        Method(name, name, {}, "code", grid, inherited.get(name, {}))
+        for name, grid in grids.items()
+    ]
+    return Training(tuple(plans), (recipe,) * len(plans), tuple(methods), 1, "no_ls")
+
+
+def at_once(training):
+    """Two students train in one network, in all cells of a `training`."""
+    return {plan.cell.network: {"cpu": 2, "cuda": 2} for plan in training.cells}
 
 
 def predictions(path, columns, grids, sizes, epochs=12, failed=()):

@@ -8,13 +8,13 @@ import pytest
 import torch
 from scipy import stats
 
+from conftest import group
 from evaluate import choose
 from ils.document import findings
 from ils.document.tables import decimals_of, table4
 from ils.errors import UserError
 from ils.files import save_arrays
 from ils.networks.build import build
-from ils.plan.plugins import load
 from ils.plan.records import Cell, Column, Recipe
 from ils.statistics.claims import DISTILLATION, Claim
 from ils.statistics.distillation import compared, difference
@@ -78,7 +78,7 @@ def distilled(cell, epochs=150, **changed):
     }
     network = build("mlp", {"hidden": [16]}, (2,), 3, teachers, 0)
     recipe = Recipe(epochs=epochs, **RECIPE)
-    return train(network, cell, load("method", "distil"), values, recipe, 0, "distil")
+    return train(network, cell, [group("distil", values)], recipe, 0, "distil")
 
 
 def perfect(scale):
@@ -124,15 +124,16 @@ def test_the_best_student_of_each_teacher_is_chosen(tmp_path):
     )
     points = [{"teacher": t, "weight": w} for t, w in ((0, 0.9), (1, 0.9), (0, 0.1), (1, 0.1))]
     labels = np.arange(60, 75) % 3
-    arrays = shard_arrays([students], labels).items()
+    about = {"methods": ["distil"] * 4, "points": points}
+    arrays = shard_arrays([students], about["methods"], labels).items()
     named = {f"{CELL.name}/{name}": array for name, array in arrays}
-    save_arrays(tmp_path / "s", named, cells={CELL.name: {"points": points}})
-    grid, ce = Grid([tmp_path / "s"], CELL.name), students.validation_ce.min(1)
+    save_arrays(tmp_path / "s", named, cells={CELL.name: about})
+    grid, ce = Grid([tmp_path / "s"], CELL.name, "distil"), students.validation_ce.min(1)
     columns = [Column("", "distil", "none", {"teacher": teacher}) for teacher in (0, 1)]
     for teacher, column in enumerate(columns):
         chosen, _ = choose(grid, column, (0.5, 5), "job")
         assert chosen.index == min((teacher, teacher + 2), key=lambda i: ce[i])
-    best = best_student([tmp_path / "s"], CELL)  # of all: it teaches on
+    best = best_student([tmp_path / "s"], CELL, "distil")  # of all: it teaches on
     assert best.point == points[ce.argmin()]
     assert all(len(array) == 1 for array in best.weights.values())
     grid.failed[[0, 2]] = True

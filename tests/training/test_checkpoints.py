@@ -17,11 +17,10 @@ import pytest
 import torch
 
 import made_up
-from conftest import RECIPE, ROOT, made_up_data, made_up_split
+from conftest import RECIPE, ROOT, group, made_up_data, made_up_split
 from ils.errors import UserError
 from ils.files import load_arrays, save_arrays
 from ils.networks.build import build
-from ils.plan.plugins import load
 from ils.plan.records import Cell
 from ils.training.checkpoints import Checkpoint, Checkpoints, digest
 from ils.training.shard import Inputs, Outputs
@@ -30,25 +29,23 @@ from train_students import train_students
 
 ADAM = replace(RECIPE, optimizer="adam", learning_rate=0.01, epochs=6)
 SGD = replace(RECIPE, epochs=6, patience=5)
-CASES = {  # a network's coins, Adam's count of steps, the memory of targets, their own noise
+SHORT_MEMORY = {"ema_confidence": {"decay": 0.5}}
+ILS2 = group("ils2", {"epsilon": [0.1, 0.2], "temperature": [1.0, 2.0]})
+PS_KD = group("ps_kd", {"alpha": [0.5, 0.8]})
+BETA = group("beta", {"epsilon": [0.1, 0.2], "alpha": [0.4, 0.4]})
+SHORT = group("beta", {"epsilon": [0.1], "alpha": [0.2]}, 1, "short", SHORT_MEMORY)
+CASES = {  # a network's coins, Adam's count of steps, the memories of targets, their own noise
     "resnet": (
         ("resnet", {"depth": 8, "width": 4, "survival": 0.5}, (1, 8, 8)),
-        "ils2",
-        {"epsilon": [0.1, 0.2], "temperature": [1.0, 2.0]},
+        [ILS2, BETA, PS_KD],
         SGD,
     ),
     "alexnet": (
         ("alexnet", {"width": 2, "hidden": (8, 8), "stride": 1}, (1, 8, 8)),
-        "ps_kd",
-        {"alpha": [0.5, 0.8]},
+        [PS_KD],
         ADAM,
     ),
-    "mlp": (
-        ("mlp", {"hidden": [8]}, (5,)),
-        "beta",
-        {"epsilon": [0.1, 0.2], "alpha": [0.4, 0.4]},
-        SGD,
-    ),
+    "mlp": (("mlp", {"hidden": [8]}, (5,)), [SHORT, ILS2, BETA], SGD),
 }
 
 
@@ -61,45 +58,53 @@ def same(a, b):
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_training_that_was_told_to_end_goes_on_to_the_same_numbers(case, make_cell, tmp_path):
-    (family, options, shape), method, grid, recipe = CASES[case]
+    (family, options, shape), groups, recipe = CASES[case]
+    students = sum(len(of_method.points) for of_method in groups)
 
     def train_toy(checkpoint):
         cell = make_cell(shape, teacher=True)
-        network, function = build(family, options, shape, 3, 2, 0), load("method", method)
-        return train(network, cell, function, grid, recipe, 0, "toy job", checkpoint=checkpoint)
+        network = build(family, options, shape, 3, students, 0)
+        return train(network, cell, groups, recipe, 0, "toy job", checkpoint=checkpoint)
 
     undisturbed, stops = train_toy(None), 0
     for _ in range(recipe.epochs):
         checkpoints = Checkpoints(tmp_path / "shard", "digest", minutes=1e9)
         checkpoints.told_to_end = stops < 3  # after every epoch that it trains
         try:
-            students = train_toy(checkpoints.chunk(0, 2))
+            trained = train_toy(checkpoints.chunk(0, students))
             break
         except UserError as error:
             stops += 1
             assert f"toy job: told to end by a signal after epoch {stops}," in str(
                 error
             ) and "run again" in str(error)
-    assert stops == 3 and same(students, undisturbed)
+    assert stops == 3 and same(trained, undisturbed)
 
 
 CELLS = Cell("toy", "ResNet8", 0), Cell("toy", "ResNet8", 1)
-INPUTS = Inputs("data", "split", ["soft"])
+INPUTS = Inputs("data", "splits", ["soft"])
 STUDENTS = f"shard.partial/{CELLS[0].name}"
 
 
 def training(cells=1, **recipe):
-    """Two chunks of students, which train for some seconds, in each cell."""
+    """Two chunks of students of three methods, which train for some seconds, in each cell.
+
+    Two of the methods remember something, and the students of one are in both chunks.
+    """
     network = "resnet", {"depth": 8, "width": 4, "survival": 0.5}
-    grid = {"epsilon": [0.1, 0.2, 0.3], "temperature": [2.0]}
+    methods = {
+        "ps_kd": {"alpha": [0.5]},
+        "beta": {"epsilon": [0.1, 0.2], "alpha": [0.4]},
+        "ils2": {"epsilon": [0.1], "temperature": [2.0]},
+    }
     recipe = replace(RECIPE, **{"epochs": 60} | recipe)
-    return made_up.training("ils2", grid, recipe, network, CELLS[:cells], pad=1)
+    return made_up.training(methods, recipe, network, CELLS[:cells], pad=1)
 
 
 def run(training, inputs=(INPUTS,), minutes=1e9):
     """The job itself, in the working directory."""
     outputs = Outputs("shard", "tests", [], minutes, len(training.cells))
-    train_students(training, 0, list(inputs), outputs)
+    train_students(training, 0, made_up.at_once(training), list(inputs), outputs)
 
 
 JOB = "import test_checkpoints as job; job.run(job.training(), minutes=0)"
@@ -112,7 +117,8 @@ def folder(tmp_path, monkeypatch):
     data = made_up_data((1, 8, 8))
     parts = made_up_split(data)
     save_arrays("data", data)
-    save_arrays("split", parts)
+    splits = {f"{cell.split}/{name}": parts[name] for cell in CELLS for name in parts}
+    save_arrays("splits", splits)
     logits = np.random.default_rng(1).normal(size=(len(parts["train"]), 9, 3)).astype(np.float32)
     soft = {"logits": logits, "ids": data["ids"][parts["train"]]}
     save_arrays("soft", {f"{cell.name}/{name}": soft[name] for cell in CELLS for name in soft})
@@ -127,7 +133,7 @@ def start():
     return subprocess.Popen(command, env=os.environ | environment, stderr=pipe, text=True)
 
 
-def test_killed_at_three_random_moments_it_leaves_the_bytes_of_an_undisturbed_run(folder):
+def test_killed_at_random_moments_it_leaves_the_bytes_of_an_undisturbed_run(folder):
     results = folder / "shard", folder / "tests"
     assert start().wait() == 0
     undisturbed = [path.read_bytes() for path in results]
@@ -139,13 +145,14 @@ def test_killed_at_three_random_moments_it_leaves_the_bytes_of_an_undisturbed_ru
         checkpoints = (folder / STUDENTS).glob("*.safetensors")
         return max((path.stat().st_mtime_ns for path in checkpoints), default=0)
 
-    for _ in range(3):
+    for number in [signal.SIGKILL] * 3 + [signal.SIGTERM]:
         before, process = newest(), start()
         while newest() == before and process.poll() is None:
             time.sleep(0.01)
-        time.sleep(moments.uniform(0, 0.5))
-        process.kill()
-        assert process.wait() == -signal.SIGKILL, "it was done before it was killed"
+        time.sleep(moments.uniform(0, 0.5) if number == signal.SIGKILL else 0)
+        process.send_signal(number)
+        ended = -signal.SIGKILL if number == signal.SIGKILL else 1  # by an error of its own
+        assert process.wait() == ended, "it was done before it was killed"
         assert not any(path.exists() for path in results)
         assert any((folder / STUDENTS).iterdir())
     assert start().wait() == 0
@@ -159,7 +166,7 @@ def test_sigterm_ends_a_job_after_its_epoch_with_one_line(folder):
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
     error = process.communicate()[1]
-    assert process.returncode and "UserError: toy ResNet8 seed 0 1-2/3: told to end" in error
+    assert process.returncode and "UserError: toy ResNet8 seed 0 1-2/4: told to end" in error
     assert "told to end by a signal after epoch" in error
 
 
@@ -177,7 +184,7 @@ def interrupted(training, monkeypatch):
     with pytest.raises(UserError, match="after epoch 2"):
         run(training)
     monkeypatch.setattr(Checkpoint, "keep", original)
-    assert sorted(os.listdir(STUDENTS)) == ["0-1.safetensors", "2-2.safetensors"]
+    assert sorted(os.listdir(STUDENTS)) == ["0-1.safetensors", "2-3.safetensors"]
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "foreign", "none"])
@@ -186,7 +193,7 @@ def test_a_damaged_checkpoint_is_set_aside_and_one_of_another_job_not_trusted(
 ):
     job = training(epochs=10)
     interrupted(job, monkeypatch)
-    path = folder / STUDENTS / "2-2.safetensors"
+    path = folder / STUDENTS / "2-3.safetensors"
     content = bytearray(path.read_bytes())
     if damage == "foreign":
         job = training(epochs=10, learning_rate=0.04)
@@ -196,7 +203,7 @@ def test_a_damaged_checkpoint_is_set_aside_and_one_of_another_job_not_trusted(
     caplog.set_level("INFO")
     run(job)
     said = capsys.readouterr().err + caplog.text
-    aside = "2-2.safetensors: damaged" in said and "set aside as 2-2.damaged" in said
+    aside = "2-3.safetensors: damaged" in said and "set aside as 2-3.damaged" in said
     assert aside == (damage in ("cut", "flipped"))
     assert ("goes on after epoch 2" in said) == (damage == "none")
     assert ("finished before" in said) == (damage != "foreign")
@@ -222,9 +229,9 @@ def test_the_digest_changes_with_arguments_and_files(tmp_path):
 
 def test_out_of_memory_halves_the_students_trained_at_once(make_cell, tmp_path, caplog):
     cell, sizes, most = make_cell((5,)), [], 2
-    points = [{"epsilon": 0.05 * i} for i in range(5)]
+    groups = [group("ls", {"epsilon": [0.05 * i for i in range(4)]}), group("no_ls")]
     recipe = replace(RECIPE, epochs=2)
-    learn = functools.partial(train, cell=cell, method=load("method", "ls"), recipe=recipe, seed=0)
+    learn = functools.partial(train, cell=cell, recipe=recipe, seed=0)
 
     def limited(network, **told):
         sizes.append(network.students)
@@ -235,7 +242,7 @@ def test_out_of_memory_halves_the_students_trained_at_once(make_cell, tmp_path, 
     def chunks(at_once):
         make = lambda students: build("mlp", {"hidden": [8]}, (5,), 3, students, 0)  # noqa: E731
         checkpoints = Checkpoints(tmp_path / str(at_once), "digest", 1e9)
-        return train_chunks(points, at_once, make, limited, "toy", checkpoints)
+        return train_chunks(groups, at_once, make, limited, "toy", checkpoints)
 
     halved = chunks(5)
     assert sizes == [5, 3, 2, 2, 1]
@@ -265,7 +272,7 @@ def test_the_finished_cells_of_a_job_that_fails_later_are_not_trained_again(fold
     for name in ("shard", "tests"):
         (folder / name).unlink()
     with pytest.raises(UserError, match="missing: no such file"):
-        run(job, [INPUTS, replace(INPUTS, split="missing")])
+        run(job, [INPUTS, replace(INPUTS, splits="missing")])
     assert not (folder / "shard").exists() and not (folder / "tests").exists()
     caplog.set_level("INFO")
     run(job, both)

@@ -14,11 +14,24 @@ from ils.errors import UserError
 from ils.files import load_arrays, load_json, save_arrays, save_json
 from ils.plan.records import Cell, Column, Evaluation
 from ils.training.shard import Inputs, Outputs
+from ils.training.students import Grid, best_student
 from soft_targets import soft_targets
 from train_students import train_students
 
 CELLS = Cell("toy", "MLP", 0), Cell("toy", "MLP", 1)
 BOUNDS = [0.5, 5.0]
+ROUNDS = "first", "second"
+ROUND_OF = {"no_ls": "first", "ls": "first", "dis": "second", "ils": "second", "beta": "second"}
+SECOND = made_up.training(
+    {
+        "dis": {},
+        "ils": {"p1": [0.975, 0.85], "p2": [0.75, 2.0], "temperature": [1, 4]},
+        "beta": {"alpha": [0.4, 0.3]},
+    },
+    replace(RECIPE, epochs=5),
+    cells=CELLS,
+    inherited={"beta": {"epsilon": "ls"}},
+)
 
 
 class Study:
@@ -28,33 +41,40 @@ class Study:
         self.folder = folder
         folder.mkdir()
         save_arrays(self.path("data"), data)
-        save_arrays(self.path("split"), split)
+        splits = {f"{cell.split}/{part}": split[part] for cell in CELLS for part in split}
+        save_arrays(self.path("splits"), splits)
 
     def path(self, name):
         return str(self.folder / name)
 
-    def train(self, method, training, *learnt):
-        """Train all students of a method; learnt: soft targets, temperatures, {name: inherited}."""
-        both = [self.path("data")] * 2, [self.path("split")] * 2
-        inputs = Inputs.of_cells(*both, *(learnt or ([], [], {})))
-        outputs = self.path(method), self.path(f"tests_{method}")
-        train_students(training, 0, inputs, Outputs(*outputs, [], 1e9, len(inputs)))
+    def train(self, name, training, soft_targets=(), fits=()):
+        """Train all students of a round."""
+        files = [self.path("data")] * 2, self.path("splits"), soft_targets, fits
+        outputs = Outputs(self.path(name), self.path(f"tests_{name}"), [], 1e9, 2)
+        at_once = made_up.at_once(training)
+        train_students(training, 0, at_once, Inputs.of_cells(*files), outputs)
 
     def run(self):
-        """Everything from the teacher's training to the predictions."""
-        teacher = made_up.training("no_ls", {}, RECIPE, cells=CELLS)
-        self.train("no_ls", teacher)
-        fit_temperatures([self.path("no_ls")], CELLS, BOUNDS, self.path("no_ls.json"))
-        files = [self.path("data")] * 2, [self.path("split")] * 2, [self.path("no_ls")]
-        soft_targets(teacher.cells, *files, self.path("soft"))
-        grid = {"p1": [0.975, 0.85], "p2": [0.75, 2.0], "temperature": [1, 4]}
-        training = made_up.training("ils", grid, replace(RECIPE, epochs=5), cells=CELLS)
-        self.train("ils", training, [self.path("soft")], [self.path("no_ls.json")], {})
+        """Everything from the teacher's training to the predictions: two rounds of students."""
+        smoothing = {"epsilon": [0.05, 0.2]}
+        first = made_up.training({"no_ls": {}, "ls": smoothing}, RECIPE, cells=CELLS)
+        self.train("first", first)
+        files, methods = [self.path("first")], ["no_ls", "ls"]
+        fit_temperatures(files, CELLS, methods, BOUNDS, self.path("first.json"))
+        read = [self.path("data")] * 2, self.path("splits"), files
+        soft_targets(first.cells, "no_ls", *read, self.path("soft"))
+        self.train("second", SECOND, [self.path("soft")], [self.path("first.json")])
         columns = [Column(way, "ils", way) for way in ("none", "selected", "joint")]
-        evaluation = Evaluation(CELLS, (Column("teacher", "no_ls", "none"), *columns), {})
-        files = {method: [self.path(method)] for method in ("no_ls", "ils")}
-        tests = {method: [self.path(f"tests_{method}")] for method in files}
-        evaluate(evaluation, files, tests, BOUNDS, self.path("predictions"))
+        columns += [Column(name, name, "none") for name in ("beta", "dis")]
+        evaluation = Evaluation(
+            CELLS,
+            (Column("teacher", "no_ls", "none"), *columns),
+            dict.fromkeys(ROUNDS, 1),
+            ROUND_OF,
+        )
+        students = {name: [self.path(name)] for name in ROUNDS}
+        tests = {name: [self.path(f"tests_{name}")] for name in ROUNDS}
+        evaluate(evaluation, students, tests, BOUNDS, self.path("predictions"))
         return self
 
     def bytes(self, *names):
@@ -69,7 +89,7 @@ def test_no_training_and_no_selection_sees_the_test_split(tmp_path):
     permuted["inputs"][rows] = np.roll(data["inputs"][rows], 4, 0)
     first = Study(tmp_path / "first", data, split).run()
     other = Study(tmp_path / "other", permuted, split).run()
-    seen = "split", "no_ls", "no_ls.json", "soft", "ils"
+    seen = "splits", "first", "first.json", "soft", "second"
     assert first.bytes("data") != other.bytes("data") and first.bytes(*seen) == other.bytes(*seen)
     (arrays, metadata), (others, same) = (
         load_arrays(s.path("predictions")) for s in (first, other)
@@ -77,10 +97,10 @@ def test_no_training_and_no_selection_sees_the_test_split(tmp_path):
     assert metadata == same and len(metadata["cells"]) == 2
     for cell in CELLS:
         assert not np.array_equal(arrays[f"{cell.name}/labels"], others[f"{cell.name}/labels"])
-        for name in ("teacher", "none", "selected", "joint"):
+        for name in ("teacher", "none", "selected", "joint", "beta", "dis"):
             name = f"{cell.name}/logits/{name}"
             assert (arrays[name] != others[name]).any(-1).all()
-    for tests in ("tests_no_ls", "tests_ils"):
+    for tests in ("tests_first", "tests_second"):
         logits, changed = (load_arrays(s.path(tests))[0] for s in (first, other))
         assert (logits[f"{CELLS[0].name}/logits"] != changed[f"{CELLS[0].name}/logits"]).all()
 
@@ -92,95 +112,131 @@ def study(tmp_path_factory):
 
 
 def test_a_file_holds_each_cell_under_its_name(study):
-    students, metadata = load_arrays(study.path("ils"))
-    tests = load_arrays(study.path("tests_ils"))[0]
+    students, metadata = load_arrays(study.path("second"))
+    tests = load_arrays(study.path("tests_second"))[0]
     for cell in CELLS:
         names = {name.removeprefix(f"{cell.name}/") for name in students if cell.name in name}
         assert {"validation_logits", "best", "weights/layers.0.weight"} <= names
         assert not [name for name in names if "test" in name]
-        assert len(metadata["cells"][cell.name]["points"]) == 8
-        assert students[f"{cell.name}/validation_logits"].shape == (8, 18, 3)
-        assert students[f"{cell.name}/weights/layers.0.weight"].shape[0] == 1  # the best one's
-        assert tests[f"{cell.name}/logits"].shape == (8, 18, 3)
+        about = metadata["cells"][cell.name]
+        assert about["methods"] == ["dis"] + ["ils"] * 8 + ["beta"] * 2
+        assert len(about["points"]) == 11 and about["points"][1]["p1"] == 0.975
+        assert students[f"{cell.name}/validation_logits"].shape == (11, 18, 3)
+        best = students[f"{cell.name}/best"].tolist()  # of each method
+        assert [about["methods"][index] for index in best] == ["dis", "ils", "beta"]
+        assert students[f"{cell.name}/weights/layers.0.weight"].shape[0] == 3  # theirs
+        assert tests[f"{cell.name}/logits"].shape == (11, 18, 3)
     logits = [students[f"{cell.name}/validation_logits"] for cell in CELLS]
     assert not np.array_equal(*logits)  # cells of other seeds
 
 
 def test_the_soft_targets_are_those_of_the_best_teacher_of_each_cell(study):
-    soft, temperatures = load_arrays(study.path("soft"))[0], load_json(study.path("no_ls.json"))
-    rows = load_arrays(study.path("split"))[0]["train"]
-    assert temperatures.keys() == {cell.name for cell in CELLS}
+    soft, fits = load_arrays(study.path("soft"))[0], load_json(study.path("first.json"))
+    splits = load_arrays(study.path("splits"))[0]
+    assert fits.keys() == {cell.name for cell in CELLS}
     for cell in CELLS:
         assert soft[f"{cell.name}/logits"].shape == (54, 1, 3)
+        rows = splits[f"{cell.split}/train"]
         assert np.array_equal(soft[f"{cell.name}/ids"], rows + 1000)
-        assert BOUNDS[0] <= temperatures[cell.name]["temperature"] <= BOUNDS[1]
+        assert fits[cell.name].keys() == {"no_ls", "ls"}
+        assert fits[cell.name]["no_ls"]["point"] == {}
+        for fit in fits[cell.name].values():
+            assert BOUNDS[0] <= fit["temperature"] <= BOUNDS[1]
     assert not np.array_equal(*(soft[f"{cell.name}/logits"] for cell in CELLS))
 
 
 def test_cells_share_a_file_or_have_their_own_in_turn():
-    data, split = ["a", "b"], ["c", "d"]
-    shared = Inputs.of_cells(data, split, ["soft"], ["t"], {"epsilon": "ls"})
-    assert shared == [
-        Inputs(a, c, ["soft"], ["t"], {"epsilon": "ls"}) for a, c in zip(data, split, strict=True)
-    ]
-    own = Inputs.of_cells(data, split, ["a1", "a2", "b1", "b2"], ["ta", "tb"], {})
-    assert own == [Inputs("a", "c", ["a1", "a2"], ["ta"]), Inputs("b", "d", ["b1", "b2"], ["tb"])]
-    assert Inputs.of_cells(["a"], ["c"], ["1", "2"], [], {}) == [Inputs("a", "c", ["1", "2"])]
-    assert Inputs.of_cells(data, split, [], [], {})[1] == Inputs("b", "d")
+    data, fits = ["a", "b"], ["t", "u"]
+    shared = Inputs.of_cells(data, "c", ["soft"], fits)
+    assert shared == [Inputs(a, "c", ["soft"], fits) for a in data]
+    own = Inputs.of_cells(data, "c", ["a1", "a2", "b1", "b2"], fits)
+    assert own == [Inputs("a", "c", ["a1", "a2"], fits), Inputs("b", "c", ["b1", "b2"], fits)]
+    assert Inputs.of_cells(["a"], "c", ["1", "2"], []) == [Inputs("a", "c", ["1", "2"])]
+    assert Inputs.of_cells(data, "c", [], [])[1] == Inputs("b", "c")
 
 
 def test_students_take_what_they_inherit_from_the_best_of_another_method(study):
-    save_json(
-        study.path("ls.json"),
-        {cell.name: {"point": {"epsilon": 0.1 + cell.seed / 10}} for cell in CELLS},
-    )
-    grid = {"alpha": [0.4, 0.3]}
-    training = made_up.training("beta", grid, replace(RECIPE, epochs=1), cells=CELLS)
-    study.train("beta", training, [], [], {"epsilon": study.path("ls.json")})
-    cells = load_arrays(study.path("beta"))[1]["cells"]
+    known = load_json(study.path("first.json"))
+    changed = {cell.name: dict(known[cell.name]) for cell in CELLS}
+    for cell in CELLS:
+        changed[cell.name]["ls"] = {"point": {"epsilon": 0.1 + cell.seed / 10}, "temperature": 3.0}
+    save_json(study.path("changed.json"), changed)
+    study.train("changed", SECOND, [study.path("soft")], [study.path("changed.json")])
+    (arrays, new), (others, old) = (load_arrays(study.path(n)) for n in ("changed", "second"))
     for cell, epsilon in zip(CELLS, (0.1, 0.2), strict=True):
         points = [{"alpha": alpha, "epsilon": epsilon} for alpha in (0.4, 0.3)]
-        assert cells[cell.name]["points"] == points
+        assert new["cells"][cell.name]["points"][9:] == points
+        assert old["cells"][cell.name]["points"][:9] == new["cells"][cell.name]["points"][:9]
+        inherited = known[cell.name]["ls"]["point"]["epsilon"]
+        assert [p["epsilon"] for p in old["cells"][cell.name]["points"][9:]] == [inherited] * 2
+        logits = f"{cell.name}/validation_logits"  # only who inherits has learnt something else
+        assert np.array_equal(arrays[logits][:9], others[logits][:9])
+        assert (arrays[logits][9:] != others[logits][9:]).any((1, 2)).all()
+
+
+def test_the_temperature_of_the_targets_is_the_one_fitted_to_the_teaching_method(study):
+    """Not that of another method which the students know of."""
+    known = load_json(study.path("first.json"))
+    for method, differ in (("ls", False), ("no_ls", True)):
+        changed = {cell.name: dict(known[cell.name]) for cell in CELLS}
+        for cell in CELLS:
+            changed[cell.name][method] = changed[cell.name][method] | {"temperature": 4.9}
+        save_json(study.path("warm.json"), changed)
+        study.train("warm", SECOND, [study.path("soft")], [study.path("warm.json")])
+        arrays, others = (load_arrays(study.path(name))[0] for name in ("warm", "second"))
+        for cell in CELLS:
+            logits = f"{cell.name}/validation_logits"
+            changes = (arrays[logits] != others[logits]).any((1, 2))
+            assert changes.tolist() == [False] + [differ] * 8 + [False] * 2  # dis, ils, beta
 
 
 def test_soft_targets_temperatures_and_best_points_of_other_cells_are_refused(study):
     other = "toy/Other/seed0"
     save_arrays(study.path("other"), {f"{other}/logits": np.zeros(3), f"{other}/ids": np.zeros(3)})
-    save_json(study.path("other.json"), {other: {"temperature": 1.0, "point": {}}})
-    save_json(study.path("none.json"), {cell.name: {"point": {}} for cell in CELLS})
-    training = made_up.training("beta", {"alpha": [0.4]}, RECIPE, cells=CELLS)
-    soft, fitted = [study.path("soft")], [study.path("no_ls.json")]
-    other = [study.path("other")], [study.path("other.json")]
-    for learnt, words in (
-        ((other[0], fitted, {}), "other: lacks the array.s. ids, logits"),
-        ((soft, other[1], {}), "other.json: lacks toy/MLP/seed0"),
-        (([], [], {"epsilon": other[1][0]}), "other.json: lacks toy/MLP/seed0"),
-        (([], [], {"epsilon": study.path("none.json")}), "none.json: lacks epsilon"),
+    known = load_json(study.path("first.json"))
+    pointless = {"point": {}, "temperature": 1.0}
+    fits = {
+        "cell": {other: known[CELLS[0].name]},
+        "teacher": {cell.name: {"ls": known[cell.name]["ls"]} for cell in CELLS},
+        "heir": {cell.name: {"no_ls": known[cell.name]["no_ls"]} for cell in CELLS},
+        "point": {cell.name: known[cell.name] | {"ls": pointless} for cell in CELLS},
+        "cold": {cell.name: known[cell.name] | {"no_ls": {"point": {}}} for cell in CELLS},
+    }
+    for name, content in fits.items():
+        save_json(study.path(f"{name}.json"), content)
+    soft = study.path("soft")
+    for taught, fitted, words in (
+        (study.path("other"), "first", "other: lacks the array.s. ids, logits"),
+        (soft, "cell", "cell.json: lacks .*"),
+        (soft, "teacher", "teacher.json: lacks .*no_ls"),
+        (soft, "heir", "heir.json: lacks .*ls"),
+        (soft, "point", "point.json: lacks .*epsilon"),
+        (soft, "cold", "cold.json: lacks .*temperature"),
     ):
         with pytest.raises(UserError, match=words):
-            study.train("beta", training, *learnt)
+            study.train("refused", SECOND, [taught], [study.path(f"{fitted}.json")])
+        assert not Path(study.path("refused")).exists()
 
 
 def test_test_logits_of_other_students_are_refused(study):
-    evaluation = Evaluation(CELLS, (Column("ILS", "ils", "none"),), {})
-    students, tests = {"ils": [study.path("ils")]}, {"ils": [study.path("tests_no_ls")]}
-    with pytest.raises(UserError, match="tests_no_ls: the test logits are of other students"):
+    column = Column("ILS", "ils", "none")
+    evaluation = Evaluation(CELLS, (column,), {"second": 1}, {"ils": "second"})
+    students, tests = {"second": [study.path("second")]}, {"second": [study.path("tests_first")]}
+    with pytest.raises(UserError, match="tests_first: the test logits are of other students"):
         evaluate(evaluation, students, tests, BOUNDS, study.path("wrong"))
 
 
 def test_a_cell_that_changes_its_batch_is_taken_over_and_not_trained_again(tmp_path, monkeypatch):
     data = made_up_data((5,))
     study = Study(tmp_path / "study", data, made_up_split(data))
-    teacher = made_up.training("no_ls", {}, RECIPE, cells=CELLS)
+    teacher = made_up.training({"no_ls": {}}, RECIPE, cells=CELLS)
     both, one, apart = (Path("{}/" + batch + "/no_ls/shard0") for batch in ("both", "one", "apart"))
 
     def train(folder, place, training, cells):
-        inputs = Inputs.of_cells(
-            [study.path("data")] * cells, [study.path("split")] * cells, [], [], {}
-        )
+        inputs = Inputs.of_cells([study.path("data")] * cells, study.path("splits"), [], [])
         names = (str(tmp_path / str(place).format(f"{folder}{kind}")) for kind in ("s", "t"))
         outputs = Outputs(*names, [], 1e9, cells)
-        train_students(training, 0, inputs, outputs)
+        train_students(training, 0, made_up.at_once(training), inputs, outputs)
         return Path(outputs.students).read_bytes(), Path(outputs.test_logits).read_bytes()
 
     train("first/", both, teacher, 2)
@@ -192,3 +248,36 @@ def test_a_cell_that_changes_its_batch_is_taken_over_and_not_trained_again(tmp_p
         longer = alone._replace(recipes=(replace(RECIPE, epochs=4),))
         with pytest.raises(TypeError):
             train("first/", one, longer, 1)
+
+
+def test_the_shards_of_a_round_hold_its_students_wherever_they_cut_a_method(study):
+    """The first of four shards ends within a method, the second holds nothing else."""
+    paths = {kind: [study.path(f"{kind}{n}") for n in range(4)] for kind in ("part", "tests_part")}
+    inputs = Inputs.of_cells(
+        [study.path("data")] * 2,
+        study.path("splits"),
+        [study.path("soft")],
+        [study.path("first.json")],
+    )
+    cut, held = SECOND._replace(shards=4), []
+    for shard, (students, tests) in enumerate(zip(*paths.values(), strict=True)):
+        outputs = Outputs(students, tests, [], 1e9, 2)
+        train_students(cut, shard, made_up.at_once(cut), inputs, outputs)
+        held.append(load_arrays(students)[1]["cells"][CELLS[0].name]["methods"])
+    assert held == [["dis", "ils", "ils"], ["ils"] * 3, ["ils"] * 3, ["beta"] * 2]
+    for cell in CELLS:
+        for method in ("dis", "ils", "beta"):
+            grid = Grid(paths["part"], cell.name, method)
+            whole = Grid([study.path("second")], cell.name, method)
+            assert grid.points == whole.points
+            assert np.array_equal(grid.validation_logits, whole.validation_logits)
+            assert np.array_equal(grid.train_loss, whole.train_loss)
+            best = best_student(paths["part"], cell, method)
+            same = best_student([study.path("second")], cell, method)
+            assert best.point == same.point
+            for name, array in same.weights.items():
+                assert np.array_equal(best.weights[name], array)
+            for index in range(len(whole.points)):
+                logits = grid.test_arrays(paths["tests_part"], index)["logits"]
+                others = whole.test_arrays([study.path("tests_second")], index)["logits"]
+                assert np.array_equal(logits, others)

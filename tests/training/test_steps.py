@@ -13,13 +13,11 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from conftest import RECIPE, made_up_data
+from conftest import RECIPE, group, made_up_data
 from ils.data.splits import split
 from ils.errors import UserError
 from ils.networks.build import build
 from ils.networks.layers import replace_tensors
-from ils.plan.plugins import load
-from ils.targets.methods import no_ls
 from ils.training.cell import CellData
 from ils.training.optimizers import make_optimizer
 from ils.training.step import Step
@@ -40,6 +38,7 @@ GRIDS = {
         "times_t_squared": [0, 1],
     },
 }
+TOGETHER = [*GRIDS, "all"]  # students of one method, or of all in one network
 NETWORKS = {
     "lenet": ("lenet", {"padding": 2}),
     "densenet": ("densenet", {"depth": 10, "growth": 4}),
@@ -137,19 +136,22 @@ def recorded(monkeypatch):
     return graphs
 
 
+def groups_of(method):
+    return [group(name, GRIDS[name], 2) for name in (GRIDS if method == "all" else [method])]
+
+
 def students_of(make_cell, network, method, **options):
     family, network_options = NETWORKS[network]
-    cell = make_cell((1, 8, 8), pad=1, teacher=True)
+    cell, groups = make_cell((1, 8, 8), pad=1, teacher=True), groups_of(method)
     cell.teacher_logits *= 2  # as distillation has several
-    built = build(family, network_options, (1, 8, 8), 3, 2, seed=7)
+    built = build(family, network_options, (1, 8, 8), 3, 2 * len(groups), seed=7)
     recipe = options.pop("recipe", RECIPE)
-    targets = load("method", method), GRIDS[method]
-    return train(built, cell, *targets, recipe, seed=3, title="test", **options)
+    return train(built, cell, groups, recipe, seed=3, title="test", **options)
 
 
-@pytest.mark.parametrize("method", GRIDS)
+@pytest.mark.parametrize("method", TOGETHER)
 def test_a_recorded_step_is_the_step(method, make_cell, recorded):
-    optimizer = "adam" if method == "beta" else "sgd"
+    optimizer = "adam" if method in ("beta", "all") else "sgd"
     recipe = dataclasses.replace(RECIPE, batch_size=8, optimizer=optimizer, learning_rate=0.01)
     step_by_step = students_of(make_cell, "lenet", method, recipe=recipe)
     assert not recorded
@@ -181,21 +183,16 @@ def test_a_network_that_draws_coins_is_not_recorded(options, make_cell, recorded
     network = build(*options, (1, 8, 8), 3, 1, seed=0)
     cell = make_cell((1, 8, 8))
     with pytest.raises(UserError, match=r"stochastic depth or dropout .* cuda_graphs: 0"):
-        train(network, cell, no_ls, {}, RECIPE, 0, "test", cuda_graphs=True)
+        train(network, cell, [group("no_ls")], RECIPE, 0, "test", cuda_graphs=True)
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-@pytest.mark.parametrize("method", GRIDS)
+@pytest.mark.parametrize("method", TOGETHER)
 def test_no_step_after_the_first_waits_for_the_device(network, method, make_cell):
-    cell = make_cell((1, 8, 8), pad=1, teacher=True)
+    cell, groups = make_cell((1, 8, 8), pad=1, teacher=True), groups_of(method)
     cell.teacher_logits *= 2
-    built = build(*NETWORKS[network], (1, 8, 8), 3, 2, seed=7).to(cell.dtype)
-    grid = {
-        name: torch.tensor(values, dtype=cell.dtype).view(-1, 1, 1)
-        for name, values in GRIDS[method].items()
-    }
-    optimizer = make_optimizer(RECIPE, built.parameters())
-    step = Step(built, cell, load("method", method), grid, {}, optimizer, {}, 3)
+    built = build(*NETWORKS[network], (1, 8, 8), 3, 2 * len(groups), seed=7).to(cell.dtype)
+    step = Step(built, cell, groups, make_optimizer(RECIPE, built.parameters()), 3)
     first, second, *_ = cell.batches(16, torch.Generator(), torch.Generator())
     step(*first)
     with Watch() as watch:
@@ -248,24 +245,24 @@ def test_whatever_a_step_makes_is_on_the_gpu(network, method, monkeypatch):
         "ids": data["ids"][parts["train"]],
     }
 
-    def backward(loss):
-        assert loss.device == gpu
+    def backward(tensors, gradients, *_, **__):
+        pairs = zip(tensors_in(tensors), tensors_in(gradients), strict=True)
+        for tensor, gradient in pairs:
+            assert tensor.device == gradient.device == gpu
+            assert tensor.shape == gradient.shape
 
-    monkeypatch.setattr(torch.Tensor, "backward", backward)
+    monkeypatch.setattr(torch.autograd, "backward", backward)
     with FakeTensorMode():
         built = build(*NETWORKS[network], (1, 8, 8), 3, 2, 7, "tf32")
         replace_tensors(
             built, {name: tensor.to(gpu) for name, tensor in built.state_dict().items()}
         )
         cell = CellData(data, parts, {"pad": 1, "flip": False}, gpu, [soft_targets] * 2, 1.5)
-        grid = {
-            name: torch.tensor(values, device=gpu).view(-1, 1, 1)
-            for name, values in GRIDS[method].items()
-        }
         # How many inputs a class has is known on a real device alone.
-        memory = {"class_distances": torch.zeros(3, 3, device=gpu)}
-        optimizer = types.SimpleNamespace(step=lambda: None)
-        step = Step(built, cell, load("method", method), grid, {}, optimizer, memory, 3)
+        cell.class_distances = lambda samples: torch.zeros(3, 3, device=gpu)
+        flat = types.SimpleNamespace(gradient=torch.zeros(1, device=gpu))
+        optimizer = types.SimpleNamespace(step=lambda: None, flat=flat)
+        step = Step(built, cell, groups_of(method), optimizer, 3)
         indices, views = torch.zeros(2, 16, dtype=torch.int64, device=gpu)
         for _ in range(2):
             step(indices, views, torch.zeros(16, device=gpu))

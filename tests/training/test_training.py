@@ -6,31 +6,32 @@ import numpy as np
 import pytest
 import torch
 
-from conftest import RECIPE, made_up_data, made_up_split
+from conftest import RECIPE, group, made_up_data, made_up_split
 from evaluate import choose
 from ils.data.samples import Samples, view_count
 from ils.errors import UserError
 from ils.files import save_arrays
 from ils.networks.build import build
-from ils.plan.grids import grid_points, shard_points
+from ils.plan.grids import grid_points, shares
 from ils.plan.plugins import load
 from ils.plan.records import Cell, Column
 from ils.targets.inputs import Batch
 from ils.training.cell import CellData
 from ils.training.devices import choose_device
 from ils.training.optimizers import SGD, Adam
-from ils.training.step import losses
+from ils.training.step import Step, cross_entropy, learn
 from ils.training.students import Grid, best_student, shard_arrays
 from ils.training.trainer import BATCHES, stream, train
 
 CELL = Cell("toy", "MLP", 0)
 
 
-def save_students(path, chunks, points, labels):
+def save_students(path, chunks, points, labels, method="ls"):
     """Write a file of one cell's students, as a shard's job does."""
-    arrays = shard_arrays(chunks, labels).items()
+    methods = [method] * len(points)
+    arrays = shard_arrays(chunks, methods, labels).items()
     named = {f"{CELL.name}/{name}": array for name, array in arrays}
-    save_arrays(path, named, cells={CELL.name: {"points": points}})
+    save_arrays(path, named, cells={CELL.name: {"methods": methods, "points": points}})
 
 
 def mlp(students=1, seed=0):
@@ -56,7 +57,7 @@ def test_optimizers_take_the_steps_of_torch_optim(ours, theirs):
         weight = torch.nn.Parameter(start.clone())
         optimizer = make([weight])
         for step in range(7):
-            weight.grad = None
+            weight.grad = weight.grad.zero_() if weight.grad is not None else None
             ((weight - step) ** 2).sum().backward()
             optimizer.step()
         results.append(weight.detach())
@@ -74,20 +75,27 @@ def test_optimizers_do_not_mind_how_weights_and_gradients_are_stored(make):
         weight = torch.nn.Parameter(weight)
         optimizer = make([weight])
         for step in range(3):
-            weight.grad = (step + torch.arange(weight.numel()).view(weight.shape) * 1.0).double()
+            weight.grad.copy_(step + torch.arange(weight.numel()).view(weight.shape))
             optimizer.step()
         results.append(weight.detach())
     torch.testing.assert_close(*results, rtol=0, atol=0)
 
 
-def test_a_parameter_without_gradient_keeps_its_momentum_and_decay():
-    weight = torch.nn.Parameter(torch.ones(1))
-    optimizer = SGD([weight], 1.0, 0.5, False, 0.1)
-    weight.grad = torch.tensor([0.9])
-    optimizer.step()  # velocity 0.9 + 0.1 * 1 = 1, weight 0
-    weight.grad = None
-    optimizer.step()  # velocity 0.5, weight -0.5
-    assert weight.item() == pytest.approx(-0.5)
+def test_a_parameter_without_gradient_keeps_its_momentum_and_decay(make_cell):
+    """That of a block which stochastic depth skips, after a step in which it had a gradient."""
+    cell = make_cell((1, 8, 8), pad=1)
+    options = {"depth": 8, "width": 4, "survival": 0.5}
+    network = build("resnet", options, (1, 8, 8), 3, 2, 0).double()
+    optimizer, weight = SGD(network.parameters(), 1.0, 0.5, False, 0.1), network.blocks[1].bn1.bias
+    step, weights = Step(network, cell, [group("no_ls", students=2)], optimizer, 1), []
+    batches = cell.batches(16, torch.Generator(), torch.Generator())
+    for network.coins, batch in zip(([True] * 3, [False] * 3), batches):
+        weights.append(weight.detach().clone())
+        step(*batch)
+    velocity = weights[0] - weights[1]  # the learning rate is 1
+    assert velocity.abs().min() > 0
+    expected = weights[1] - (0.5 * velocity + 0.1 * weights[1])
+    torch.testing.assert_close(weight.detach(), expected)
 
 
 def test_every_view_is_the_padded_image_cropped_and_flipped():
@@ -141,30 +149,34 @@ def test_an_epoch_visits_every_sample_once(make_cell, batch_size, sizes):
     assert len(noise.unique()) == 54 and noise.min() >= 0 and noise.max() < 1
 
 
-def test_students_see_the_teachers_logits_of_the_view_they_are_shown(make_cell):
+@pytest.mark.parametrize("looked_up", [True, False])
+def test_students_see_the_teachers_logits_of_the_view_they_are_shown(
+    looked_up, make_cell, monkeypatch
+):
     cell = make_cell((1, 4, 4), pad=1, teacher=True)
-    seen = []
+    seen, calls = [], []
 
-    def spy(onehot, teacher_logits):
-        seen.append((onehot.argmax(-1), teacher_logits))
-        return onehot
+    def both(onehot, teacher_logits):
+        calls.append(len(onehot))
+        return 100 * onehot + teacher_logits
 
-    train(
-        build("lenet", {"padding": 4}, (1, 4, 4), 3, 1, 0),
-        cell,
-        spy,
-        {},
-        replace(RECIPE, epochs=1),
-        5,
-        "spy",
-    )
+    def spy(logits, targets):
+        seen.append(targets)
+        return learn(logits, targets)
+
+    monkeypatch.setattr("ils.training.step.learn", spy)
+    if not looked_up:
+        monkeypatch.setattr("ils.training.step.LOOKED_UP", 0)
+    network = build("lenet", {"padding": 4}, (1, 4, 4), 3, 1, 0)
+    train(network, cell, [group(both)], replace(RECIPE, epochs=1), 5, "spy")
+    assert calls == ([54 * 9] if looked_up else [16, 16, 16, 6])
     plan = cell.batches(
         RECIPE.batch_size, torch.Generator().manual_seed(stream(5, BATCHES)), torch.Generator()
     )
-    for (labels, logits), (indices, views, _) in zip(seen, plan, strict=True):
-        assert torch.equal(labels, cell.onehot[indices].argmax(-1))
-        for row, (index, view) in enumerate(zip(indices, views)):
-            assert torch.equal(logits[row], cell.teacher_logits[0][index, view])
+    for targets, (indices, views, _) in zip(seen, plan, strict=True):
+        for row, (index, view) in enumerate(zip(indices, views, strict=True)):
+            expected = 100 * cell.onehot[index] + cell.teacher_logits[0][index, view]
+            assert torch.equal(targets[row], expected)
 
 
 def test_class_distances_are_mean_euclidean_distances_of_training_inputs(make_cell):
@@ -182,33 +194,6 @@ def test_class_distances_are_mean_euclidean_distances_of_training_inputs(make_ce
         [np.linalg.norm(x[labels == a][0] - x[labels == b][0]) for b in range(3)] for a in range(3)
     ]
     np.testing.assert_allclose(cell.class_distances(1), first)
-
-
-STATEFUL = [
-    ("bs_soft", {"beta": [0.95, 0.8]}),
-    ("beta", {"epsilon": [0.05, 0.2], "alpha": [0.4, 0.2]}),
-    ("ps_kd", {"alpha": [0.8, 0.2]}),
-    ("cls", {"epsilon": [0.05, 0.2], "beta": [0.1, 1.0]}),
-]
-
-
-@pytest.mark.parametrize("name, grid", STATEFUL)
-def test_methods_that_look_at_the_students_state_train_together_as_alone(make_cell, name, grid):
-    cell = make_cell((1, 8, 8), pad=1)
-
-    def students(rows):
-        network = build("resnet", {"depth": 8, "width": 4}, (1, 8, 8), 3, len(rows), 0)
-        chosen = {key: [values[row] for row in rows] for key, values in grid.items()}
-        return train(network, cell, load("method", name), chosen, RECIPE, 1, "test")
-
-    together = students([0, 1])
-    for row in range(2):
-        alone = students([row])
-        np.testing.assert_allclose(
-            together.validation_logits[row], alone.validation_logits[0], atol=1e-9
-        )
-        np.testing.assert_allclose(together.train_loss[row], alone.train_loss[0], atol=1e-9)
-    assert not np.allclose(together.train_loss[0], together.train_loss[1])
 
 
 def test_the_average_of_the_weights_decays_by_0_999_a_step(make_cell):
@@ -245,14 +230,14 @@ def test_loss_is_the_mean_cross_entropy_of_each_student():
     logits = torch.tensor([[[0.0, 0.0]], [[0.0, np.log(3.0)]]])
     targets = torch.tensor([[[0.5, 0.5]], [[1.0, 0.0]]])
     torch.testing.assert_close(
-        losses(logits, targets), torch.tensor([np.log(2), np.log(4)], dtype=torch.float64)
+        cross_entropy(logits, targets), torch.tensor([np.log(2), np.log(4)], dtype=torch.float64)
     )
 
 
 def test_the_best_validation_epoch_is_kept_and_patience_stops(make_cell):
     cell = make_cell((5,))
     recipe = replace(RECIPE, epochs=60, learning_rate=0.5, milestones=[], patience=4)
-    students = train(mlp(2), cell, load("method", "ls"), {"epsilon": [0.0, 0.3]}, recipe, 0, "test")
+    students = train(mlp(2), cell, [group("ls", {"epsilon": [0.0, 0.3]})], recipe, 0, "test")
     for g in range(2):
         ce = students.validation_ce[g]
         ran = int(np.isfinite(ce).sum())
@@ -275,8 +260,8 @@ def test_a_student_that_diverges_is_marked_and_leaves_the_others_alone(make_cell
         return onehot * torch.where(epsilon > 0.5, torch.nan, 1.0)
 
     grid = {"epsilon": [0.1, 0.9, 0.2]}
-    students = train(mlp(3), cell, poison, grid, RECIPE, 0, "test")
-    alone = train(mlp(1), cell, load("method", "no_ls"), {}, RECIPE, 0, "test")
+    students = train(mlp(3), cell, [group(poison, grid)], RECIPE, 0, "test")
+    alone = train(mlp(1), cell, [group("no_ls")], RECIPE, 0, "test")
     assert students.failed_epoch.tolist() == [0, 1, 0]
     for g in (0, 2):
         np.testing.assert_allclose(
@@ -284,22 +269,22 @@ def test_a_student_that_diverges_is_marked_and_leaves_the_others_alone(make_cell
         )
 
     paths, labels = [tmp_path / "shard0", tmp_path / "shard1"], cell.validation_labels.numpy()
-    save_students(paths[0], [students], grid_points(grid), labels)
-    kept = Grid(paths[:1], CELL.name)
+    save_students(paths[0], [students], grid_points(grid), labels, "poison")
+    kept = Grid(paths[:1], CELL.name, "poison")
     assert kept.failed.tolist() == [False, True, False]
     column, bounds = Column("toy", "poison", "joint"), (0.5, 5.0)
     assert choose(kept, column, bounds, "toy job")[0].index in (0, 2)
-    best = best_student(paths[:1], CELL)
+    best = best_student(paths[:1], CELL, "poison")
     assert best.point["epsilon"] in (0.1, 0.2) and np.isfinite(best.validation_logits).all()
     kept.failed[:] = True
     with pytest.raises(UserError, match="toy job poison: every student"):
         choose(kept, replace(column, scaling="none"), bounds, "toy job")
 
-    all_failed = train(mlp(1), cell, poison, {"epsilon": [0.9]}, RECIPE, 0, "test")
-    save_students(paths[1], [all_failed], [{"epsilon": 0.9}], labels)
-    assert best_student(reversed(paths), CELL).point == best.point
-    with pytest.raises(UserError, match="toy MLP seed 0: every student of the grid diverged"):
-        best_student(paths[1:], CELL)
+    all_failed = train(mlp(1), cell, [group(poison, {"epsilon": [0.9]})], RECIPE, 0, "test")
+    save_students(paths[1], [all_failed], [{"epsilon": 0.9}], labels, "poison")
+    assert best_student(reversed(paths), CELL, "poison").point == best.point
+    with pytest.raises(UserError, match="toy MLP seed 0: every student of poison diverged"):
+        best_student(paths[1:], CELL, "poison")
 
 
 def test_shards_together_are_the_grid(make_cell, tmp_path):
@@ -307,33 +292,25 @@ def test_shards_together_are_the_grid(make_cell, tmp_path):
     grid = {"epsilon": [0.0, 0.1, 0.2, 0.3], "temperature": [1, 2]}
     points = grid_points(grid)
     assert len(points) == 8 and points[1] == {"epsilon": 0.0, "temperature": 2}
-    assert [point for shard in range(3) for point in shard_points(grid, shard, 3)] == points
+    assert [point for shard in shares(points, 3) for point in shard] == points
     labels = cell.validation_labels.numpy()
     recipe = replace(RECIPE, epochs=2)
 
     def trained(points):
-        return train(
-            mlp(len(points)),
-            cell,
-            load("method", "ls"),
-            {"epsilon": [p["epsilon"] for p in points]},
-            recipe,
-            0,
-            "t",
-        )
+        students = group("ls", {"epsilon": [p["epsilon"] for p in points]})
+        return train(mlp(len(points)), cell, [students], recipe, 0, "t")
 
     paths = []
-    for shard in range(3):
-        mine = shard_points(grid, shard, 3)
+    for shard, mine in enumerate(shares(points, 3)):
         chunks = [trained(mine[start : start + 2]) for start in range(0, len(mine), 2)]
         paths.append(tmp_path / f"shard{shard}.safetensors")
         save_students(paths[-1], chunks, mine, labels)
     whole = trained(points)
-    joined = Grid(paths, CELL.name)
-    assert joined.points == points and joined.sizes == [3, 3, 2]
+    joined = Grid(paths, CELL.name, "ls")
+    assert joined.points == points and [row for _, row in joined.rows] == [0, 1, 2, 0, 1, 2, 0, 1]
     np.testing.assert_allclose(joined.validation_logits, whole.validation_logits, atol=1e-9)
     chosen, _ = choose(joined, Column("LS", "ls", "selected"), (0.5, 5.0), "toy")
-    best = best_student(paths, CELL)
+    best = best_student(paths, CELL, "ls")
     assert best.point == points[chosen.index]
     assert np.array_equal(best.validation_logits, joined.validation_logits[chosen.index])
     assert best.weights.keys() == whole.weights.keys()
@@ -345,9 +322,8 @@ def test_the_same_seed_gives_the_same_bytes(make_cell, tmp_path):
     for run in "ab":
         cell = make_cell((1, 8, 8), pad=1, teacher=True)
         network = build("resnet", {"depth": 8, "width": 4, "survival": 0.5}, (1, 8, 8), 3, 2, 0)
-        students = train(
-            network, cell, load("method", "ls"), {"epsilon": [0.1, 0.2]}, RECIPE, 1, "test"
-        )
+        both = group("ls", {"epsilon": [0.1, 0.2]})
+        students = train(network, cell, [both], RECIPE, 1, "test")
         points, labels = [{"epsilon": 0.1}, {"epsilon": 0.2}], cell.validation_labels.numpy()
         save_students(tmp_path / run, [students], points, labels)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()

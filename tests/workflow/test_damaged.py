@@ -2,6 +2,7 @@
 
 import ast
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -20,22 +21,28 @@ from ils.training.shard import Inputs, Outputs
 from prepare_dataset import prepare_dataset
 from rank_methods import rank_methods
 from soft_targets import soft_targets
-from split_dataset import split_dataset
+from split_datasets import split_datasets
 from train_students import train_students
 
 # Where the workflow has them: a job looks beside its own files for those of other batches.
 STUDENTS, TESTS = "students/batch/{}/shard0", "test_logits/batch/{}/shard0"
-TEACHERS, ILS, ILS_TESTS = STUDENTS.format("no_ls"), STUDENTS.format("ils"), TESTS.format("ils")
+FIRST, SECOND, SECOND_TESTS = *map(STUDENTS.format, ("first", "second")), TESTS.format("second")
 
 
 class Study:
     """One file of every kind, and the functions that read it: `readers`, {file: functions}."""
 
     cells, bounds = (Cell("mine", "MLP", 0), Cell("mine", "Other", 0)), [0.5, 5.0]
-    grid = {"p1": [0.95, 0.9], "p2": [1.0], "temperature": [2.0]}
-    teacher = made_up.training("no_ls", {}, RECIPE, cells=cells)
-    students = made_up.training("ils", grid, RECIPE, cells=cells)
-    inheriting = made_up.training("beta", {"alpha": [0.4]}, RECIPE, cells=cells)
+    first = made_up.training({"no_ls": {}, "ls": {"epsilon": [0.1]}}, RECIPE, cells=cells)
+    second = made_up.training(
+        {
+            "ils": {"p1": [0.95, 0.9], "p2": [1.0], "temperature": [2.0]},
+            "beta": {"alpha": [0.4]},
+        },
+        RECIPE,
+        cells=cells,
+        inherited={"beta": {"epsilon": "ls"}},
+    )
 
     def __init__(self, folder):
         self.folder = folder
@@ -45,12 +52,11 @@ class Study:
         np.savez(folder / "mine.npz", inputs=inputs, labels=labels)
         steps = {
             "data": self.prepare,
-            "split": self.cut,
-            TEACHERS: self.teach,
+            "splits": self.cut,
+            FIRST: self.teach,
             "fitted.json": self.fit,
             "soft": self.soften,
-            ILS: self.learn,
-            "best.json": self.find_best,
+            SECOND: self.learn,
             "predictions": self.test,
             "metrics.csv": self.measure,
         }
@@ -59,13 +65,12 @@ class Study:
             assert (folder / name).exists()
         self.readers = {
             "data": [self.cut, self.teach, self.soften],
-            "split": [self.teach, self.soften],
-            TEACHERS: [self.fit, self.soften],
+            "splits": [self.teach, self.soften],
+            FIRST: [self.fit, self.soften],
             "fitted.json": [self.learn],
             "soft": [self.learn],
-            ILS: [self.test, self.find_best],
-            ILS_TESTS: [self.test],
-            "best.json": [self.inherit],
+            SECOND: [self.test],
+            SECOND_TESTS: [self.test],
             "predictions": [self.measure],
             "metrics.csv": [self.rank],
             "mine.npz": [self.prepare],
@@ -79,37 +84,35 @@ class Study:
 
     def cut(self):
         sizes = {"name": "mine", "test": 0.3, "validation": 0.3}
-        split_dataset(*self.paths("data", "split"), 0, sizes)
+        splits = [{"name": cell.split, "seed": 0, "dataset": sizes} for cell in self.cells]
+        split_datasets(self.paths("data", "data"), splits, self.path("splits"))
 
     def train(self, training, name, **learnt):
-        inputs = Inputs(*self.paths("data", "split"), **learnt)
-        outputs = self.paths(STUDENTS.format(name), TESTS.format(name))
-        train_students(training, 0, [inputs] * 2, Outputs(*outputs, [], 1e9, 2))
+        inputs = [Inputs(*self.paths("data", "splits"), **learnt)] * 2
+        outputs = Outputs(*self.paths(STUDENTS.format(name), TESTS.format(name)), [], 1e9, 2)
+        train_students(training, 0, made_up.at_once(training), inputs, outputs)
 
     def teach(self):
-        self.train(self.teacher, "no_ls")
+        self.train(self.first, "first")
 
     def fit(self):
-        fit_temperatures(self.paths(TEACHERS), self.cells, self.bounds, self.path("fitted.json"))
+        told = self.cells, ("no_ls", "ls"), self.bounds
+        fit_temperatures(self.paths(FIRST), *told, self.path("fitted.json"))
 
     def soften(self):
-        files = self.paths("data", "data"), self.paths("split", "split"), self.paths(TEACHERS)
-        soft_targets(self.teacher.cells, *files, self.path("soft"))
+        files = self.paths("data", "data"), self.path("splits"), self.paths(FIRST)
+        soft_targets(self.first.cells, "no_ls", *files, self.path("soft"))
 
     def learn(self):
         soft, fitted = self.paths("soft"), self.paths("fitted.json")
-        self.train(self.students, "ils", soft_targets=soft, temperatures=fitted)
-
-    def find_best(self):
-        fit_temperatures(self.paths(ILS), self.cells, self.bounds, self.path("best.json"))
-
-    def inherit(self):
-        self.train(self.inheriting, "beta", inherited={"epsilon": self.path("best.json")})
+        self.train(self.second, "second", soft_targets=soft, fits=fitted)
 
     def test(self):
         columns = tuple(Column(way, "ils", way) for way in ("none", "joint"))
-        files = ({"ils": self.paths(name)} for name in (ILS, ILS_TESTS))
-        evaluation = Evaluation(self.cells, columns, {"ils": 1})
+        columns += (Column("beta", "beta", "none"),)
+        files = ({"second": self.paths(name)} for name in (SECOND, SECOND_TESTS))
+        rounds = {"ils": "second", "beta": "second"}
+        evaluation = Evaluation(self.cells, columns, {"second": 1}, rounds)
         evaluate(evaluation, *files, self.bounds, self.path("predictions"))
 
     def measure(self):
@@ -140,9 +143,9 @@ def study(tmp_path_factory):
     return Study(tmp_path_factory.mktemp("study"))
 
 
-ARRAYS = ["data", "split", TEACHERS, "soft", ILS, ILS_TESTS, "predictions"]
-KINDS = [*ARRAYS, "fitted.json", "best.json", "metrics.csv", "mine.npz"]
-ALIKE = [{TEACHERS, ILS}, {"fitted.json", "best.json"}]
+ARRAYS = ["data", "splits", FIRST, "soft", SECOND, SECOND_TESTS, "predictions"]
+KINDS = [*ARRAYS, "fitted.json", "metrics.csv", "mine.npz"]
+ALIKE = [{FIRST, SECOND}]
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -166,19 +169,19 @@ def test_every_file_in_the_place_of_every_other_is_refused(study):
         for message in study.read(place, (study.folder / other).read_bytes()):
             assert study.path(place) in message, f"{other} in the place of {place}: {message}"
             lacks = {place, other} <= set(ARRAYS)
-            if (place, other) == ("soft", ILS_TESTS):  # which has logits and ids
+            if (place, other) == ("soft", SECOND_TESTS):  # which has logits and ids
                 lacks = "of other training samples than the split's" not in message
             assert ("lacks" in message) == lacks, f"{other} in the place of {place}: {message}"
-    assert len(swaps) == 11 * 10 - 4
+    assert len(swaps) == 10 * 9 - 2
 
 
-def test_the_best_point_of_another_method_is_refused(study):
-    """Its grid has not what is inherited."""
-    messages = study.read("best.json", (study.folder / "fitted.json").read_bytes())
-    assert messages == [
-        f"{study.path('best.json')}: lacks epsilon, so it is another file than it should be; "
-        "delete it and run again"
-    ]
+def test_the_fits_of_another_round_are_refused(study):
+    """Whose methods are not those that teach and are inherited from."""
+    other = study.path("others.json")
+    methods = "ils", "beta"
+    fit_temperatures(study.paths(SECOND), study.cells, methods, study.bounds, other)
+    (message,) = study.read("fitted.json", Path(other).read_bytes())
+    assert message.startswith(study.path("fitted.json")) and "lacks" in message
 
 
 def test_files_of_another_dataset_are_refused(study, tmp_path):
@@ -188,11 +191,11 @@ def test_files_of_another_dataset_are_refused(study, tmp_path):
         labels=np.arange(150) % 3,
     )
     prepare_dataset(tmp_path / "data", "more", "npz", {"file": str(tmp_path / "more.npz")})
-    split_dataset(
-        tmp_path / "data", tmp_path / "split", 0, {"name": "more", "test": 0.3, "validation": 0.3}
-    )
-    for message in study.read("split", (tmp_path / "split").read_bytes()):
-        assert "split: is of another dataset than" in message and study.path("data") in message
+    sizes = {"name": "more", "test": 0.3, "validation": 0.3}
+    splits = [{"name": "mine/seed0", "seed": 0, "dataset": sizes}]
+    split_datasets([tmp_path / "data"], splits, tmp_path / "splits")
+    for message in study.read("splits", (tmp_path / "splits").read_bytes()):
+        assert "splits: is of another dataset than" in message and study.path("data") in message
 
 
 def test_a_table_whose_numbers_are_none_or_missing_is_named(study):
@@ -216,16 +219,16 @@ def test_a_table_whose_numbers_are_none_or_missing_is_named(study):
 
 @pytest.mark.parametrize("what", ["a split", "a folder", "random", "empty"])
 def test_something_else_in_the_place_of_a_checkpoint_is_set_aside(what, study, capsys):
-    path = study.folder / f"{ILS}.partial/mine/MLP/seed0/0-1.safetensors"
+    path = study.folder / f"{SECOND}.partial/mine/MLP/seed0/0-1.safetensors"
     path.parent.mkdir(parents=True)
-    split = (study.folder / "split").read_bytes()
+    split = (study.folder / "splits").read_bytes()
     content = {"a split": split, "random": RANDOM, "empty": b""}.get(what)
     path.mkdir() if content is None else path.write_bytes(content)
-    before = (study.folder / ILS).read_bytes()
+    before = (study.folder / SECOND).read_bytes()
     (learn,) = study.readers["soft"]
     learn()
-    assert (study.folder / ILS).read_bytes() == before
-    assert not (study.folder / f"{ILS}.partial").exists()
+    assert (study.folder / SECOND).read_bytes() == before
+    assert not (study.folder / f"{SECOND}.partial").exists()
     assert "set aside as 0-1.damaged" in capsys.readouterr().err
 
 

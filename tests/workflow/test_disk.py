@@ -20,12 +20,11 @@ import pandas as pd
 import pytest
 
 import made_up
-from conftest import RECIPE, ROOT, Clone, made_up_data, made_up_split
+from conftest import RECIPE, ROOT, Clone, group, made_up_data, made_up_split
 from ils.errors import UserError
 from ils.figures.style import save
 from ils.files import load_arrays, save_arrays, save_json, write_csv, write_text
 from ils.networks.build import build
-from ils.plan.plugins import load
 from ils.training.checkpoints import Checkpoints
 from ils.training.shard import Inputs, Outputs
 from ils.training.trainer import train, train_chunks
@@ -138,10 +137,10 @@ def test_a_folder_that_cannot_be_written_is_named(kind, tmp_path):
 
 def toy(make_cell, checkpoints, students=2, epochs=4):
     """Train a toy grid, two students at once, with a checkpoint after each epoch."""
-    points, recipe = [{"epsilon": 0.1 * i} for i in range(students)], replace(RECIPE, epochs=epochs)
+    groups = [group("ls", {"epsilon": [0.1 * i for i in range(students)]})]
     make = lambda count: build("mlp", {"hidden": [500]}, (5,), 3, count, 0)  # noqa: E731
-    told = {"cell": make_cell((5,)), "method": load("method", "ls"), "recipe": recipe, "seed": 0}
-    return train_chunks(points, 2, make, functools.partial(train, **told), "toy", checkpoints)
+    told = {"cell": make_cell((5,)), "recipe": replace(RECIPE, epochs=epochs), "seed": 0}
+    return train_chunks(groups, 2, make, functools.partial(train, **told), "toy", checkpoints)
 
 
 def test_a_training_whose_checkpoint_does_not_fit_warns_once_and_goes_on(
@@ -163,16 +162,18 @@ def test_a_training_whose_checkpoint_does_not_fit_warns_once_and_goes_on(
 def test_students_that_do_not_fit_end_their_job_with_one_line(tmp_path):
     data, results = made_up_data((5,)), tmp_path / "results"
     save_arrays(tmp_path / "data", data)
-    save_arrays(tmp_path / "split", made_up_split(data))
+    split, cell = made_up_split(data), made_up.CELL
+    save_arrays(tmp_path / "splits", {f"{cell.split}/{part}": split[part] for part in split})
     recipe, network = replace(RECIPE, epochs=1), ("mlp", {"hidden": [5000]})
-    training = made_up.training("no_ls", {}, recipe, network)
-    inputs = Inputs(str(tmp_path / "data"), str(tmp_path / "split"))
-    outputs = results / "students", results / "tests"
+    training = made_up.training({"no_ls": {}}, recipe, network)
+    inputs = Inputs(str(tmp_path / "data"), str(tmp_path / "splits"))
+    outputs = Outputs(results / "students", results / "tests", [], 1e9, 1)
+    told = training, 0, made_up.at_once(training), [inputs], outputs
     with small_disk(results):
         with pytest.raises(UserError, match="students: cannot write"):
-            train_students(training, 0, [inputs], Outputs(*outputs, [], 1e9, 1))
+            train_students(*told)
         assert os.listdir(results) == ["tests"]
-    train_students(training, 0, [inputs], Outputs(*outputs, [], 1e9, 1))
+    train_students(*told)
     assert sorted(os.listdir(results)) == ["students", "tests"]
 
 
@@ -281,14 +282,14 @@ def test_snakemake_on_a_full_disk_shows_one_line_for_the_job_and_goes_on_when_th
     tmp_path, monkeypatch
 ):
     clone = Clone(tmp_path)
-    target = "results/splits/iris/seed0.safetensors"
+    target = "results/splits/iris_MLP_distilled.safetensors"
     with small_results(tmp_path, monkeypatch):
         output = clone.snakemake(target, "--cores", "1", check=False)
     line = "error in dataset dataset=iris: results/data/iris.safetensors: cannot write: .*; free"
     assert len(re.findall(f"^{line} some space", output, re.M)) == 1, output
     assert "Traceback" not in output, output
     clone.snakemake(target, "--cores", "1")
-    assert load_arrays(tmp_path / target)[0]["train"].size
+    assert load_arrays(tmp_path / target)[0]["iris/seed0/train"].size
 
 
 def test_an_unwritable_cache_folder_stops_no_job(tmp_path):
