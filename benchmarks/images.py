@@ -32,8 +32,10 @@ import plain
 from ils.job import keep_freed_memory
 from ils.networks.build import build
 from ils.plan.plan import Plan
+from ils.targets.methods import ils
 from ils.training import devices
 from ils.training.costs import Sizes, forward_flops, made_up_cell, time_steps
+from ils.training.step import Group
 
 CONFIG = Path(__file__).parent.parent / "config/paper.yaml"
 DEPTHS = {
@@ -49,13 +51,15 @@ TEMPERATURE, STEPS = 1.5, 200
 
 
 def planned(name, device):
-    """Return the `Architecture` of a network, shallower on a CPU, and its `Recipe`."""
+    """Return the `Architecture` of a network, shallower on a CPU, its `Recipe`, and how many
+    students train at once."""
     plan = Plan(yaml.safe_load(CONFIG.read_text()))
     cell = next(cell for cell in plan.compared if cell.network == name)
     architecture = plan.cell_plan(cell).architecture
     shallower = DEPTHS.get(name, {}) if device == "cpu" else {}
     options = architecture.options | shallower
-    return dataclasses.replace(architecture, options=options), plan.recipe(cell)
+    at_once = plan.networks[name]["students_at_once"][device]
+    return dataclasses.replace(architecture, options=options), plan.recipe(cell), at_once
 
 
 def plain_model(architecture):
@@ -72,7 +76,7 @@ def clock(device):
     return time.process_time() if device == "cpu" else time.perf_counter()
 
 
-def measure_plain(architecture, recipe, device, seconds, workers):
+def measure_plain(architecture, recipe, students, device, seconds, workers):
     """Images per second of the plain way."""
     model, teacher = (plain_model(architecture).to(device) for _ in range(2))
     teacher.eval()
@@ -95,18 +99,17 @@ def measure_plain(architecture, recipe, device, seconds, workers):
     return recipe.batch_size * (len(times) - 6) / (times[-1] - times[5])
 
 
-def measure_ours(architecture, recipe, device, seconds, workers):
+def measure_ours(architecture, recipe, students, device, seconds, workers):
     """Images x students per second of the trainer."""
     keep_freed_memory()
-    students, device = architecture.students_at_once[device], torch.device(device)
+    device = torch.device(device)
     sizes = Sizes(recipe.batch_size * STEPS, 2, 2, SHAPE, CLASSES, 1)
     cell = made_up_cell(sizes, AUGMENTATION, sizes.train, device)
     cell.enough = seconds
     logits = torch.randn(sizes.train, cell.train.views, CLASSES, device=device)
     cell.teacher_logits, cell.teacher_temperature = [logits], TEMPERATURE
-    grid = {name: [value] * students for name, value in POINT.items()}
-    step = time_steps(cell, architecture, "ils", grid, recipe, students)
-    return recipe.batch_size * students / step
+    group = Group("ils", ils, [POINT] * students)
+    return recipe.batch_size * students / time_steps(cell, architecture, [group], recipe)
 
 
 def product_speed(device, seconds=2.0):
@@ -161,10 +164,9 @@ def arguments_of(command_line):
 
 def adjusted(architecture, arguments):
     """The architecture with what the command line says instead of the config."""
-    changes = {"students_at_once": arguments.students, "precision": arguments.precision}
-    changes = {
-        key: {arguments.device: value} for key, value in changes.items() if value is not None
-    }
+    changes = {}
+    if arguments.precision is not None:
+        changes["precision"] = {arguments.device: arguments.precision}
     if arguments.cuda_graphs is not None:
         changes["cuda_graphs"] = arguments.cuda_graphs
     return dataclasses.replace(architecture, **changes)
@@ -175,17 +177,18 @@ def measure(arguments):
     device = arguments.device
     if arguments.measure == "product":
         return product_speed(device)
-    architecture, recipe = planned(arguments.networks[0], device)
+    architecture, recipe, at_once = planned(arguments.networks[0], device)
     way = {"plain": measure_plain, "ours": measure_ours}[arguments.measure]
     before = megabytes(device)
     options = device, arguments.seconds, arguments.workers
-    speed = way(adjusted(architecture, arguments), recipe, *options)
+    students = arguments.students or at_once
+    speed = way(adjusted(architecture, arguments), recipe, students, *options)
     return [speed, megabytes(device) - before]
 
 
 def compare(name, arguments, options, ceiling):
     """Run both ways in turns; returns the row of a network, as text."""
-    architecture, recipe = planned(name, arguments.device)
+    architecture, recipe, at_once = planned(name, arguments.device)
     architecture = adjusted(architecture, arguments)
     turns = [
         [apart(*options, "--networks", name, "--measure", way) for way in ("plain", "ours")]
@@ -198,7 +201,7 @@ def compare(name, arguments, options, ceiling):
     return [
         f"{name} ({sizes})",
         str(recipe.batch_size),
-        str(architecture.students_at_once[arguments.device]),
+        str(arguments.students or at_once),
         f"{theirs:,.0f}",
         f"{ours:,.0f}",
         f"{ours / theirs:.2f}",

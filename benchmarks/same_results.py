@@ -32,6 +32,7 @@ from ils.networks.build import build
 from ils.plan.records import Recipe
 from ils.targets.methods import ils, no_ls
 from ils.training.cell import CellData, predict
+from ils.training.step import Group
 from ils.training.trainer import train
 
 TRAIN, VALIDATION, AUGMENTATION = 12000, 3000, {"pad": 2, "flip": True}
@@ -90,10 +91,10 @@ def our_way(data, parts, seed, precision="float32"):
     cell = CellData(data, parts, AUGMENTATION, torch.device("cpu"))
     test, labels = cell.samples("test"), cell.labels("test")
 
-    def fit(method, grid, students):
+    def fit(targets, point, students):
         network = build("lenet", {}, (1, 28, 28), 10, students, seed, precision)
-        values = {name: [value] * students for name, value in grid.items()}
-        train(network, cell, method, values, RECIPE, seed, method.__name__)
+        group = Group(targets.__name__, targets, [point] * students)
+        train(network, cell, [group], RECIPE, seed, group.method)
         return network  # at its best epoch
 
     def tested(network):

@@ -26,7 +26,7 @@ from ils.training.costs import forward_flops
 @pytest.mark.parametrize("name", images.NETWORKS)
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_the_plain_networks_have_our_weights_and_operations(name, device):
-    network, _ = images.planned(name, device)
+    network, *_ = images.planned(name, device)
     with torch.device("meta"):  # where nothing is computed
         ours = build(network.family, network.options, images.SHAPE, images.CLASSES, 1, 0)
         theirs, x = images.plain_model(network).eval(), torch.empty(1, *images.SHAPE)
