@@ -85,7 +85,7 @@ def lenet(folder):
             network |= {"options": {"padding": 0}, "students_at_once": {"cpu": 5, "cuda": 125}}
     for recipe in config["recipes"]:
         if recipe["name"] == "images":
-            recipe |= {"batch_size": 128, "epochs": 4}
+            recipe |= {"batch_size": 128, "epochs": 20}
     small = images[:400], labels[:400]  # two experiments at least
     study = of_arrays(
         folder, {"made_up": (images, labels), "small": small}, config, "LeNet", "images"

@@ -15,6 +15,7 @@ from ils.networks.build import build
 from ils.plan.grids import grid_points, shares
 from ils.plan.plugins import load
 from ils.plan.records import Cell, CellPlan, Method, Recipe, Training
+from ils.targets.inputs import inputs_of
 from ils.training.cell import CellData, predict
 from ils.training.checkpoints import Checkpoints, digest
 from ils.training.devices import choose_device
@@ -54,25 +55,44 @@ class Inputs:
         pairs = zip(data, shared, strict=True)
         return [cls(path, splits, list(taught), list(fits)) for path, taught in pairs]
 
-    def load(self, plan: CellPlan, teacher_method: str) -> tuple[CellData, dict, list]:
-        """Return the cell's data on its device, with what its teachers say, what is known of other
-        methods' students, {method: ...}, and what identifies all that."""
+    def fit(self, cell: Cell, method: str) -> Mapping[str, Any]:
+        """The point and temperature of the selected student of a method that a cell's students must
+        know; UserError unless one of the files has it."""
+        cells = [load_json(path) for path in self.fits]
+        name = cell.teachers.name
+        methods = [fits[name] for fits in cells if name in fits] or [cells[0][name]]
+        return next((fits for fits in methods if method in fits), methods[0])[method]
+
+    def load(self, plan: CellPlan, training: Training) -> tuple[CellData, list]:
+        """Return the cell's data on its device, with what its teachers say, and what identifies
+        all that."""
         cell, teacher = plan.cell, plan.cell.teachers.name
         data, split = load_arrays(self.data)[0], load_arrays(self.splits, under=f"{cell.split}/")[0]
         names = "logits", "ids"
         soft_targets = [load_arrays(path, names, f"{teacher}/")[0] for path in self.soft_targets]
-        known: dict[str, Any] = {}
-        for path in self.fits:
-            known |= load_json(path).get(teacher, {})
-        temperature = known[teacher_method]["temperature"] if teacher_method in known else None
+        looked_at = {
+            name for m in training.methods for name in inputs_of(load("method", m.targets))
+        }
+        temperature = None
+        if "teacher_temperature" in looked_at:
+            temperature = self.fit(cell, training.teacher)["temperature"]
         device = choose_device(plan.device)
         on_device = CellData(data, split, plan.augmentation, device, soft_targets, temperature)
-        read = (
-            *data.values(),
-            *split.values(),
-            *(arrays[n] for arrays in soft_targets for n in names),
-        )
-        return on_device, known, [temperature, *map(crc32, read)]
+        said = [arrays[name] for arrays in soft_targets for name in names]
+        return on_device, [temperature, *map(crc32, (*data.values(), *split.values(), *said))]
+
+    def groups(self, cell: Cell, methods: Sequence[Method], share: Sequence) -> list[Group]:
+        """Return the `Group` of each method that has students among a shard's `share`, which are
+        (method, grid point); other methods' selected students set what is inherited."""
+        groups = []
+        for method in methods:
+            inherited = method.inherited.items()
+            fixed = {name: self.fit(cell, source)["point"][name] for name, source in inherited}
+            points = [{**point, **fixed} for name, point in share if name == method.name]
+            if points:
+                function = load("method", method.targets)
+                groups.append(Group(method.name, function, points, method.inputs))
+        return groups
 
 
 @dataclass(frozen=True)
@@ -94,22 +114,6 @@ class Outputs:
         return Checkpoints(self.students, key, self.minutes, self.cells > 1, cell.name)
 
 
-def groups_of(methods: Sequence[Method], share: Sequence[tuple[str, Mapping]], known: Mapping):
-    """Return the `Group` of each method that has students among a shard's `share`.
-
-    share: the students as (method, grid point); known: the selected students of other methods,
-    whose hyperparameters may be inherited.
-    """
-    groups = []
-    for method in methods:
-        fixed = {name: known[source]["point"][name] for name, source in method.inherited.items()}
-        points = [{**point, **fixed} for name, point in share if name == method.name]
-        if points:
-            function = load("method", method.targets)
-            groups.append(Group(method.name, function, points, method.inputs))
-    return groups
-
-
 def train_shard(
     plan: CellPlan,
     recipe: Recipe,
@@ -126,9 +130,9 @@ def train_shard(
     trained in the same way is taken over from there.
     """
     cell, network = plan.cell, plan.architecture
-    data, known, read = inputs.load(plan, training.teacher)
+    data, read = inputs.load(plan, training)
     students = [(m.name, point) for m in training.methods for point in grid_points(m.grid)]
-    groups = groups_of(training.methods, shares(students, training.shards)[shard], known)
+    groups = inputs.groups(cell, training.methods, shares(students, training.shards)[shard])
     told = asdict(replace(plan, device=data.device.type))  # `auto` is what it comes to
     methods = {m.name: [m.targets, m.inputs, m.code] for m in training.methods}
     learnt = [[methods[group.method], list(group.points)] for group in groups]
