@@ -246,8 +246,10 @@ def test_a_cell_that_changes_its_batch_is_taken_over_and_not_trained_again(tmp_p
         patch.setattr("ils.training.shard.train_chunks", None)  # no training is possible
         assert train("first/", one, alone, 1) == afresh
         longer = alone._replace(recipes=(replace(RECIPE, epochs=4),))
-        with pytest.raises(TypeError):
-            train("first/", one, longer, 1)
+        renamed = alone._replace(methods=(replace(alone.methods[0], name="hard"),))
+        for other in (longer, renamed):
+            with pytest.raises(TypeError):
+                train("first/", one, other, 1)
 
 
 def test_the_shards_of_a_round_hold_its_students_wherever_they_cut_a_method(study):

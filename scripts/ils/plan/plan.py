@@ -13,7 +13,7 @@ from typing import Any
 from ils.plan import checks
 from ils.plan.entries import DISTILLED, Config
 from ils.plan.fingerprints import fingerprint
-from ils.plan.grids import share_sizes
+from ils.plan.grids import count_points, shares
 from ils.plan.records import (
     Architecture,
     Cell,
@@ -225,14 +225,15 @@ class Plan(Study):
     # --------------------------------------------------------------------------------------
 
     def trainings(self, *kinds: str) -> list[dict[str, Any]]:
-        """List the jobs that train batches of some kinds: {batch, round, shard, students}, so many
-        in each cell."""
+        """List the jobs that train batches of some kinds: {batch, round, shard, students, methods},
+        so many students, of so many methods, in each cell."""
         jobs = []
         for batch in (name for name, batch in self.batches.items() if batch.kind in kinds):
-            for round in self.rounds(batch):
-                shards = self.shards(batch, round)
-                sizes = share_sizes(self.students(batch, round), len(shards))
-                jobs += [shard | {"students": n} for shard, n in zip(shards, sizes, strict=True)]
+            for round, methods in self.rounds(batch).items():
+                jobs_of = self.shards(batch, round)
+                of = [m for m in methods for _ in range(count_points(self.grid(batch, m)))]
+                for shard, share in zip(jobs_of, shares(of, len(jobs_of)), strict=True):
+                    jobs.append(shard | {"students": len(share), "methods": len(set(share))})
         return jobs
 
     def summary(self) -> str:

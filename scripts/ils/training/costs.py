@@ -216,12 +216,13 @@ class Costs(NamedTuple):
         """Bytes of a teacher's soft targets: its logits on every view, and the samples' ids."""
         return self.sizes.train * (self.views * self.sizes.classes * 4 + 8)
 
-    def shard_bytes(self, students: int) -> int:
-        """Bytes of what so many students leave: logits, labels, history, the best one's weights."""
+    def shard_bytes(self, students: int, methods: int) -> int:
+        """Bytes of what so many students leave: logits, labels, history, the weights of each
+        method's best one."""
         s = self.sizes
         logits = (s.validation + s.test) * s.classes * 4
         history = self.recipe.epochs * 16 + 16
-        return students * (logits + history) + s.validation * 8 + s.test * 16 + self.weights
+        return students * (logits + history) + s.validation * 8 + s.test * 16 + methods * self.weights
 
     def predictions_bytes(self, columns: int) -> int:
         """Bytes of a cell's predictions, without the curves of its students."""

@@ -132,7 +132,7 @@ def forecast(
             if key_of(plan, cell) == key
         ]
         stored = teachers * pair.soft_targets_bytes() + sum(map(pair.predictions_bytes, columns))
-        stored += sum(pair.shard_bytes(j["students"]) for j in jobs)
+        stored += sum(pair.shard_bytes(j["students"], j["methods"]) for j in jobs)
         rows.append(
             dict(zip(("dataset", "network", "recipe"), key, strict=True))
             | {

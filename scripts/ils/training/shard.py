@@ -134,8 +134,8 @@ def train_shard(
     students = [(m.name, point) for m in training.methods for point in grid_points(m.grid)]
     groups = inputs.groups(cell, training.methods, shares(students, training.shards)[shard])
     told = asdict(replace(plan, device=data.device.type))  # `auto` is what it comes to
-    methods = {m.name: [m.targets, m.inputs, m.code] for m in training.methods}
-    learnt = [[methods[group.method], list(group.points)] for group in groups]
+    methods = {m.name: [m.name, m.targets, m.inputs, m.code] for m in training.methods}
+    learnt = [[*methods[group.method], list(group.points)] for group in groups]
     checkpoints = outputs.checkpoints([told, asdict(recipe), learnt, read], cell)
     key = checkpoints.digest
     if before := left_before(outputs.students, outputs.test_logits, cell.name, key):
