@@ -196,21 +196,30 @@ class Network(nn.Module):
         A lone student's convolutions, without groups, sum in another order. Batch norm rounds the
         gradients of what lies beyond the last whole vector of channels in another way.
         """
-        whole = math.ceil(self.students / self._multiple) * self._multiple
-        return max(2, whole) - self.students
+        multiple = self._multiple if self.training else 1
+        return max(2, math.ceil(self.students / multiple) * multiple) - self.students
+
+    def _more(self, missing: int) -> dict[str, Tensor]:
+        """All tensors by name, of so many more students like the first."""
+        tensors = {**dict(self.named_parameters()), **dict(self.named_buffers())}
+        return {
+            name: _layout(torch.cat([t, t[:1].expand(missing, *t.shape[1:])]))
+            for name, t in tensors.items()
+        }
 
     def _filled_up(self, missing: int, x: Tensor) -> Tensor:
-        """The logits (G, B, K) of the first G among so many more students like the first."""
-        buffers = dict(self.named_buffers())
-        tensors = {**dict(self.named_parameters()), **buffers}
-        longer = {
-            n: torch.cat([t, t[:1].expand(missing, *t.shape[1:])]) for n, t in tensors.items()
-        }
-        more = {name: _layout(tensor) for name, tensor in longer.items()}
+        """The logits (G, B, K) of the first G among so many more."""
+        more = self._more(missing)
         logits = torch.func.functional_call(self, more, x)[: self.students]
-        for name, buffer in buffers.items():
+        for name, buffer in self.named_buffers():
             buffer.copy_(more[name][: self.students])
         return logits
+
+    def copied(self) -> "Network":
+        """A copy for evaluation, with as many more students as the CPU would add at every call."""
+        copied = copy.deepcopy(self).eval()
+        missing = 0 if copied.written_out or self.tensors[0].is_cuda else copied._missing()
+        return replace_tensors(copied, copied._more(missing)).requires_grad_(False)
 
     def backward(self, logits: Tensor, gradient: Tensor) -> None:
         """Add the parameters' gradients by that of the `logits` (G, B, K) of the last batch.
@@ -260,6 +269,7 @@ def _layout(tensor: Tensor) -> Tensor:
 
 def replace_tensors(network: Network, tensors: Mapping[str, Tensor]) -> Network:
     """Give `network` the parameters and buffers of a state dict for any number of students."""
+    network.__dict__.pop("tensors", None)
     for name, tensor in tensors.items():
         path, _, leaf = name.rpartition(".")
         layer = network.get_submodule(path)

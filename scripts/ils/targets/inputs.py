@@ -8,7 +8,6 @@ inputs that a method asks for are computed. Keyword-only parameters are options,
 entry in the config may set under `inputs`.
 """
 
-import copy
 import inspect
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
@@ -115,10 +114,12 @@ def ema_confidence(cell, network, batch: Batch, memory: dict, *, decay: float = 
     The average is exponential and moving; its decay is Zhang & Sabuncu's (2020).
     """
     if "average" not in memory:
-        memory["average"] = copy.deepcopy(network).eval().requires_grad_(False)
+        memory["average"] = network.copied()
+    average, students = memory["average"], len(network.tensors[0])
     with torch.no_grad():
-        torch._foreach_lerp_(memory["average"].tensors, network.tensors, 1 - decay)
-        probabilities = memory["average"].logits(batch.x).softmax(-1)
+        of_them = [tensor[:students] for tensor in average.tensors]
+        torch._foreach_lerp_(of_them, network.tensors, 1 - decay)
+        probabilities = average.logits(batch.x)[:students].softmax(-1)
         return (probabilities * cell.onehot[batch.indices]).sum(-1)
 
 

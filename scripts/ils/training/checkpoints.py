@@ -7,7 +7,6 @@ reads and the code that it runs.
 """
 
 import contextlib
-import copy
 import hashlib
 import json
 import logging
@@ -202,6 +201,6 @@ class State:
             else:
                 networks.setdefault((method, name), {})["/".join(keys)] = tensor
         for (method, name), weights in networks.items():
-            copied = copy.deepcopy(self.learners[method].network).eval().requires_grad_(False)
+            copied = self.learners[method].network.copied()
             copied.load_state_dict(weights)
             self.learners[method].memory[name] = copied

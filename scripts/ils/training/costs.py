@@ -222,7 +222,9 @@ class Costs(NamedTuple):
         s = self.sizes
         logits = (s.validation + s.test) * s.classes * 4
         history = self.recipe.epochs * 16 + 16
-        return students * (logits + history) + s.validation * 8 + s.test * 16 + methods * self.weights
+        return (
+            students * (logits + history) + s.validation * 8 + s.test * 16 + methods * self.weights
+        )
 
     def predictions_bytes(self, columns: int) -> int:
         """Bytes of a cell's predictions, without the curves of its students."""
