@@ -175,7 +175,8 @@ class State:
                         for key, tensor in value.state_dict().items()
                     }
                 else:
-                    arrays[f"memory/{method}/{name}"] = value.detach().cpu().numpy()
+                    tensor = torch.as_tensor(value)  # or a number
+                    arrays[f"memory/{method}/{name}"] = tensor.detach().cpu().numpy()
         return arrays
 
     def restore(self, arrays):
