@@ -147,6 +147,37 @@ def test_a_training_size_leaves_the_other_splits_as_they_are():
         split(*args, **sizes, train=121)
 
 
+def test_a_size_may_be_a_fraction_up_to_a_count():
+    sizes = {
+        "name": "toy",
+        "test": {"fraction": 0.5, "at_most": 60},
+        "validation": {"fraction": 0.5, "at_most": 40},
+        "train": {"at_most": 50},
+    }
+    for n, expected in ((100, [25, 25, 50]), (110, [27, 28, 55]), (1000, [50, 40, 60])):
+        data = made_up_data((5,), n=n)
+        parts = split(data["inputs"], data["labels"], data["official_test"], 0, **sizes)
+        assert [len(parts[part]) for part in ("train", "validation", "test")] == expected
+
+
+def test_every_part_has_every_class_of_four_samples_however_small_it_is():
+    for rare, total in ((4, 2000), (5, 11), (4, 9), (4, 10)):
+        labels = np.repeat([0, 1], [total - rare, rare])
+        nothing = np.zeros(total, bool)
+        parts = split(
+            np.ones((total, 1)),
+            labels,
+            nothing,
+            0,
+            name="toy",
+            test={"fraction": 0.5, "at_most": 100},
+            validation={"fraction": 0.5, "at_most": 50},
+            train={"at_most": 50},
+        )
+        for part in ("train", "validation", "test"):
+            assert set(labels[parts[part]]) == {0, 1}, (rare, total, part)
+
+
 def test_moments_of_bytes_are_those_of_the_numbers():
     images = np.random.default_rng(0).integers(0, 256, (2100, 3, 2, 5), dtype=np.uint8)
     for ours, theirs in zip(moments(images), moments(images.astype(float)), strict=True):

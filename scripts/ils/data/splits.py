@@ -1,28 +1,49 @@
 """Splitting a dataset by a seed, and the normalisation that follows from its training part."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from ils.errors import UserError
 
+Size = float | Mapping[str, float]
 
-def count(size: float, total: int) -> int:
-    """How many of `total` samples a size of the config means: a fraction below 1, else a count."""
+
+def count(size: Size, total: int) -> int:
+    """How many of `total` samples a size of the config means.
+
+    A number below 1 is a fraction, else a count. A mapping {fraction (all without it), at_most} is
+    a fraction, and a count if that is less.
+    """
+    if isinstance(size, Mapping):
+        return min(round(size.get("fraction", 1) * total), int(size["at_most"]))
     return round(size * total) if size < 1 else int(size)
 
 
-def stratified(labels: np.ndarray, size: float, rng: np.random.Generator) -> np.ndarray:
+def stratified(
+    labels: np.ndarray, size: Size, rng: np.random.Generator, later: int = 0
+) -> np.ndarray:
     """Draw `size` samples (see `count`), each class in proportion; returns a bool mask (N,).
 
     Class counts are rounded so that they add up: the classes with the largest remainders get one
-    more.
+    more. But as far as sizes allow, a class gives at least one sample, and leaves one to each of
+    `later` draws from what is left; one of so few samples that it cannot gives half.
     """
-    total = count(size, len(labels))
-    exact = np.bincount(labels) * (total / len(labels))
-    class_sizes = np.floor(exact).astype(int)
-    remainders = np.argsort(class_sizes - exact, kind="stable")
-    class_sizes[remainders[: total - class_sizes.sum()]] += 1
+    total, class_sizes = count(size, len(labels)), np.bincount(labels)
+    most = np.maximum(class_sizes - later, class_sizes // 2)
+    least = np.minimum(most, 1)
+    if most.sum() < total:
+        most = class_sizes
+    if least.sum() > total:
+        least = np.zeros_like(most)
+    exact = class_sizes * (total / len(labels))
+    chosen_sizes = np.clip(np.floor(exact).astype(int), least, most)
+    while missing := total - chosen_sizes.sum():
+        step = np.sign(missing)
+        free = chosen_sizes < most if step > 0 else chosen_sizes > least
+        chosen_sizes[np.where(free, step * (exact - chosen_sizes), -np.inf).argmax()] += step
     chosen = np.zeros(len(labels), bool)
-    for label, n in enumerate(class_sizes):
+    for label, n in enumerate(chosen_sizes):
         chosen[rng.permutation(np.flatnonzero(labels == label))[:n]] = True
     return chosen
 
@@ -53,9 +74,9 @@ def split(
     seed: int,
     *,
     name: str,
-    test: float,
-    validation: float,
-    train: float | None = None,
+    test: Size,
+    validation: Size,
+    train: Size | None = None,
 ) -> dict[str, np.ndarray]:
     """Split a dataset by `seed`: the index arrays train, validation, test, and mean and std.
 
@@ -67,20 +88,21 @@ def split(
     """
     rng = np.random.default_rng([seed, 0])
 
-    def drawn(key: str, size: float, candidates: np.ndarray) -> np.ndarray:
-        if size > len(candidates):
+    def drawn(key: str, size: Size, candidates: np.ndarray, later: int) -> np.ndarray:
+        if count(size, len(candidates)) > len(candidates):
             raise UserError(
                 f"dataset {name}: {key}: {size} samples are wanted of {len(candidates)} that are "
-                "left; lower it"
+                f"left; lower it, or write {{at_most: {size}}}"
             )
-        return stratified(labels[candidates], size, rng)
+        return stratified(labels[candidates], size, rng, later)
 
-    in_test = official_test if official_test.any() else drawn("test", test, np.arange(len(labels)))
+    everything = np.arange(len(labels))
+    in_test = official_test if official_test.any() else drawn("test", test, everything, 2)
     rest = np.flatnonzero(~in_test)
-    in_validation = drawn("validation", validation, rest)
+    in_validation = drawn("validation", validation, rest, 1)
     training = rest[~in_validation]
     if train is not None:
-        training = training[drawn("train", train, training)]
+        training = training[drawn("train", train, training, 0)]
     parts = {"train": training, "validation": rest[in_validation], "test": np.flatnonzero(in_test)}
     for part, indices in parts.items():
         if len(indices) < 2:
