@@ -51,6 +51,17 @@ def panels_of(grid, label="ILS"):
     return arrange(label, list(grid), grid_points(grid))
 
 
+@pytest.mark.parametrize("grid", [*SMALL_GRID.values(), {"a": [1, 2], "b": [1, 2]}])
+def test_a_cell_holds_the_students_of_all_restarts(grid):
+    names, size = list(grid), len(grid_points(grid))
+    panels = arrange("LS", names, grid_points({"restart": [0, 1, 2]} | grid))
+    plain = panels_of(grid, "LS")
+    for panel, before in zip(panels, plain, strict=True):
+        assert panel[:3] == before[:3]
+        each = [before.students + size * restart for restart in range(3)]
+        assert np.array_equal(panel.students, np.concatenate(each, -1))
+
+
 def test_one_hyperparameter_is_a_strip_in_ascending_order():
     (panel,) = panels_of({"epsilon": [0.2, 0.01, 0.1], "beta": [3]})
     assert panel.title == "ILS" and panel.x == ("ε", [0.01, 0.1, 0.2]) and panel.y == ("", [None])

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from ils.errors import UserError
-from ils.plan.checks import check
+from ils.plan.checks import check, check_methods
 from ils.plan.plan import Plan
 from ils.plan.plugins import PLACES, plugins
 
@@ -107,6 +107,18 @@ def test_committed_configs_are_valid(path):
             r"grid.epsilon\[1\]: 1.5 must be from 0 to 1",
         ),
         (["methods", LS, "grid", "epsilon"], [], r"grid.epsilon: \[\] should be non-empty"),
+        (["methods", LS, "restarts"], 0, r"methods\[5\].restarts: 0 is less than the minimum of 1"),
+        (["methods", LS, "control"], 1, r"methods\[5\].control: 1 is not of type 'boolean'"),
+        (
+            ["methods"],
+            [entry | {"control": i > 0} for i, entry in enumerate(DEFAULT["methods"])],
+            "config: methods: fewer than two are no controls",
+        ),
+        (
+            ["experiments", 1, "seeds"],
+            3,
+            r"experiments\[1\].seeds: 3 is more than the study has \(2\); list more",
+        ),
         (["methods", LS, "grid"], {}, "targets 'ls' lacks epsilon"),
         (
             ["methods", LS, "grid", "temperature"],
@@ -300,3 +312,12 @@ def test_the_config_page_names_no_key_that_is_gone():
     }
     assert len(tables) >= 7 and len(named) > 50
     assert not named - set(properties(SCHEMA))
+
+
+def test_a_hyperparameter_cannot_be_called_as_restarts_are(monkeypatch):
+    ls = plugins("method")["ls"]
+    known = plugins("method") | {"ls": ls._replace(required=ls.required | {"restart"})}
+    monkeypatch.setattr("ils.plan.checks.plugins", lambda kind: {"method": known}.get(kind, {}))
+    config = changed(["methods", LS, "grid", "restart"], [1])
+    with pytest.raises(UserError, match=r"methods\[5\].targets: 'ls' has .*'restart'.*rename"):
+        check_methods(config)

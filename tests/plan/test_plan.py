@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from ils.errors import UserError
+from ils.plan.artefacts import Artefacts
 from ils.plan.entries import DISTILLED, columns, distilled_method, teaching_methods
 from ils.plan.grids import grid_points, shares
 from ils.plan.plan import Plan
@@ -541,6 +542,76 @@ def test_the_largest_grids_train_first_after_those_that_others_wait_for():
     urgency = {method: plan.urgency(batch, method) for method in plan.methods}
     assert urgency["no_ls"] == plan.first > urgency["ils"] > urgency["ls"] > urgency["dis"] > 0
     assert urgency["ils"] == 8 and plan.urgency(distilled, DISTILLED) == plan.first
+
+
+def test_restarts_multiply_a_grid_and_leave_all_others_alone():
+    def restart(config):
+        next(e for e in config["methods"] if e["name"] == "ls")["restarts"] = 3
+
+    before, plan = Plan(DEFAULT), Plan(edited(DEFAULT, restart))
+    told = trainings(plan)
+    assert differing(trainings(before), told) == ({"round1"}, {"ls"})
+    batch = plan.batch_of(plan.compared[0])
+    ls = next(m for m in told[batch, "round1"].methods if m.name == "ls")
+    assert ls.grid == {"restart": [0, 1, 2], "epsilon": [0.01, 0.05, 0.1, 0.2]}
+    points = grid_points(ls.grid)
+    assert [{"restart": 0} | p for p in grid_points(before.methods["ls"]["grid"])] == points[:4]
+    assert plan.students(batch, "round1") == before.students(batch, "round1") + 8
+    sizes = [
+        sum(len(p.cells_of(job["batch"])) * job["students"] for job in p.trainings(*ALL))
+        for p in (before, plan)
+    ]
+    teaching = [batch.cells for batch in plan.batches.values() if batch.kind == "teaching"]
+    assert sizes[1] - sizes[0] == 8 * (len(plan.compared) + sum(map(len, teaching)))
+
+
+def test_an_experiment_may_have_the_first_seeds_only():
+    def change(config):
+        config["seeds"] = [4, 1, 0]
+        config["experiments"][0]["seeds"] = 1
+
+    plan = Plan(edited(FIVE, change))
+    of_pair = {cells[0].network: [c.seed for c in cells] for cells in plan.cells_of_pairs[:2]}
+    assert of_pair == {"LeNet": [4], "ResNet8": [4, 1, 0]}
+    assert plan.compared == list(itertools.chain(*plan.cells_of_pairs)) and len(plan.compared) == 25
+    batches = {c for b in plan.batches.values() if b.kind == "compared" for c in b.cells}
+    assert batches == set(plan.compared)
+    assert "9 pairs x 1 to 3 seeds" in plan.summary()
+    assert Artefacts(plan, "c.yaml").sources[""] == "averages over 1 to 3 seeds of c.yaml"
+
+
+def add_control(config):
+    ls = next(entry for entry in config["methods"] if entry["name"] == "ls")
+    control = {"name": "ls_restarts", "label": "LS restarts", "restarts": 2, "control": True}
+    config["methods"].append(ls | control)
+
+
+def test_a_control_is_trained_and_is_no_column():
+    before, plan = Plan(DEFAULT), Plan(edited(DEFAULT, add_control))
+    assert plan.columns == before.columns
+    batch = plan.batch_of(plan.compared[0])
+    assert plan.students(batch, "round1") == before.students(batch, "round1") + 8
+    assert plan.evaluation(batch).columns == before.evaluation(batch).columns
+    assert plan.evaluation(batch).rounds["ls_restarts"] == "round1"
+    assert [c.column for c in plan.searched if c.control] == ["LS restarts", "LS restarts+TempS"]
+    assert [c.column for c in plan.searched if not c.control] == [c["column"] for c in plan.columns]
+
+
+def test_a_search_costs_what_its_method_needs_first_too():
+    def inherit(config):
+        entry = {"name": "late", "label": "Late", "targets": "ls", "grid": {}}
+        inherit = {"inherit": {"epsilon": "ils"}, "temperature_scaling": "none"}
+        config["methods"].append(entry | inherit)
+
+    for way in ("round", "method"):
+        plan = Plan(edited(DEFAULT, inherit) | {"trained_together": way})
+        first = {c.column: c.trainings for c in plan.searched}
+        assert first["No LS"] == first["LS+TempS"] == first["cLS"] == 0
+        assert first["Beta"] == 4 and first["Dis"] == first["ILS"] == first["ILS+TempS"] == 1
+        assert first["Late"] == 8 + 1
+        assert plan.reference == "No LS+TempS"
+    unscaled = edited(DEFAULT, lambda c: c["methods"][0].update(temperature_scaling="none"))
+    assert Plan(unscaled).reference == "No LS"
 
 
 def test_a_training_is_told_all_that_decides_it():

@@ -1,20 +1,25 @@
 """A shard's job by its files: whom it learns from, and that nothing selects by the test split."""
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import made_up
-from conftest import RECIPE, made_up_data, made_up_split
+from conftest import RECIPE, group, made_up_data, made_up_split
 from evaluate import evaluate
 from fit_temperature import fit_temperatures
 from ils.errors import UserError
 from ils.files import load_arrays, load_json, save_arrays, save_json
+from ils.networks.build import build
+from ils.plan.grids import with_restarts
 from ils.plan.records import Cell, Column, Evaluation
-from ils.training.shard import Inputs, Outputs
+from ils.training.shard import Inputs, Outputs, start_anew
 from ils.training.students import Grid, best_student
+from ils.training.trainer import INITIALISATION, stream
 from soft_targets import soft_targets
 from train_students import train_students
 
@@ -283,3 +288,49 @@ def test_the_shards_of_a_round_hold_its_students_wherever_they_cut_a_method(stud
                 logits = grid.test_arrays(paths["tests_part"], index)["logits"]
                 others = whole.test_arrays([study.path("tests_second")], index)["logits"]
                 assert np.array_equal(logits, others)
+
+
+def restarted(study, name, restarts):
+    """The arrays of the first cell in a file of LS students with so many restarts, and its grid."""
+    grid = with_restarts({"epsilon": [0.05, 0.2]}, restarts)
+    study.train(name, made_up.training({"ls": grid}, RECIPE, cells=CELLS))
+    students = Grid([study.path(name)], CELLS[0].name, "ls")
+    return students, load_arrays(study.path(f"tests_{name}"))[0][f"{CELLS[0].name}/logits"]
+
+
+def test_restarts_have_weights_of_their_own_and_that_of_0_is_the_student_without(study):
+    """Two train in one network: the second one holds the students of restart 1 alone, and with
+    three restarts the third of restart 2."""
+    (plain, tests), (more, more_tests) = (restarted(study, f"by{r}", r) for r in (1, 3))
+    assert plain.points == [{"epsilon": 0.05}, {"epsilon": 0.2}]
+    assert more.points[2] == {"restart": 1, "epsilon": 0.05} and len(more.points) == 6
+    for name in ("validation_logits", "train_loss", "validation_ce", "best_epoch"):
+        assert np.array_equal(getattr(more, name)[:2], getattr(plain, name))
+    assert np.array_equal(more_tests[:2], tests)
+    of_restarts = more_tests.reshape(3, 2, -1)
+    for a, b in ((0, 1), (0, 2), (1, 2)):
+        assert (of_restarts[a] != of_restarts[b]).any(-1).all()
+
+
+def test_students_of_several_restarts_in_one_network_start_apart():
+    groups = [
+        group("no_ls"),
+        group("ls", {"restart": [0, 1, 2, 1], "epsilon": [0.1, 0.1, 0.1, 0.2]}),
+    ]
+
+    def make(students, restart=0):
+        initial = stream(5, INITIALISATION, restart)
+        return build("resnet", {"depth": 8, "width": 2}, (1, 8, 8), 3, students, initial)
+
+    network = make(5)
+    layouts = [tensor.stride() for tensor in network.state_dict().values()]
+    start_anew(network, groups, make)
+    assert [tensor.stride() for tensor in network.state_dict().values()] == layouts
+    for row, restart in enumerate([0, 0, 1, 2, 1]):
+        own = make(1, restart).state_dict()
+        for name, tensor in network.state_dict().items():
+            assert torch.equal(tensor[row], own[name][0])
+    for a, b in itertools.combinations((0, 2, 3), 2):
+        assert not torch.equal(network.fc.weight[a], network.fc.weight[b])
+    plain = np.random.SeedSequence([5, INITIALISATION]).generate_state(1)[0]
+    assert stream(5, INITIALISATION) == stream(5, INITIALISATION, 0) == plain

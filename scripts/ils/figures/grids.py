@@ -3,6 +3,8 @@
 It is one panel, or one for each value of a third hyperparameter.
 """
 
+import itertools
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -48,25 +50,28 @@ def arrange(
 
     Hyperparameters with one value are left out. Of the others, in the given order, the first is x,
     the second y. A third gives one panel per value; where there are more, they are not shown: each
-    cell then holds the students of all their values.
+    cell then holds the students of all their values, as it does those of all restarts.
     """
     names = [name for name in hyperparameters if len({point[name] for point in points}) > 1]
     if not names:
         return []
     values = {name: sorted({point[name] for point in points}) for name in names}
-    students = np.empty([len(values[name]) for name in names], np.int64)
+    at = defaultdict(list)
     for index, point in enumerate(points):
-        students[tuple(values[name].index(point[name]) for name in names)] = index
+        at[tuple(point[name] for name in names)].append(index)
+    students = np.array([at[place] for place in itertools.product(*values.values())])
+    students = students.reshape(*map(len, values.values()), -1)
     axes = [(symbol(name), values[name]) for name in names]
     if len(names) == 1:
-        return [Panel(label, axes[0], ("", [None]), students[None, :, None])]
+        return [Panel(label, axes[0], ("", [None]), students[None])]
     x, y, *others = axes
-    students = students.swapaxes(0, 1).reshape(len(y[1]), len(x[1]), -1)
+    students = students.swapaxes(0, 1)
     if len(others) == 1:
         name, third = others[0]
         return [
-            Panel(f"{label}, {name} = {value:g}", x, y, students[..., i, None])
+            Panel(f"{label}, {name} = {value:g}", x, y, students[:, :, i])
             for i, value in enumerate(third)
         ]
+    students = students.reshape(len(y[1]), len(x[1]), -1)
     title = f"{label}, best over {', '.join(name for name, _ in others)}" if others else label
     return [Panel(title, x, y, students)]

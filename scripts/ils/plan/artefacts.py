@@ -108,9 +108,8 @@ class Artefacts:
     def __init__(self, plan: Plan, config_file: str):
         self.plan = plan
         self.synthetic, self.distillation = bool(plan.synthetic), bool(plan.distillation)
-        seeds = f"{len(plan.seeds)} seed" + "s" * (len(plan.seeds) > 1)
         self.sources = {
-            "": f"averages over {seeds} of {config_file}",
+            "": f"averages over {plan.seeds_in_words} of {config_file}",
             "published/": "the values that the paper prints, ranked again",
         }
 

@@ -5,6 +5,7 @@ import re
 
 from ils.errors import UserError
 from ils.plan.entries import ROUND, by_name, columns, teaching_methods
+from ils.plan.grids import RESTART
 from ils.plan.plugins import plugins
 from ils.plan.schema import check_keys, check_schema, one_of, shown
 
@@ -123,7 +124,16 @@ def check_methods(config):
             )
         options = entry.get("inputs", {})
         check_inputs(options, known[entry["targets"]].inputs, f"methods[{i}].inputs")
+        if RESTART in entry["grid"] | entry.get("inherit", {}):
+            raise UserError(
+                f"config: methods[{i}].targets: {entry['targets']!r} has a hyperparameter "
+                f"{RESTART!r}, the name of a student's initial weights; rename it"
+            )
     check_betas(methods)
+    if sum(not entry.get("control") for entry in methods.values()) < 2:
+        raise UserError(
+            "config: methods: fewer than two are no controls; ranks need two methods or more"
+        )
     one_of("teacher", config["teacher"], set(methods))
     teacher = methods[config["teacher"]]
     if known[teacher["targets"]].needs_teacher or teacher.get("inherit"):
@@ -264,7 +274,7 @@ def check(config, schema):
                 f"{kind} {entry[kind]!r}",
             )
     check_pairs(config, config["experiments"], "experiments")
-    labels = [column["column"] for column in columns(config)]
+    labels = [column["column"] for column in columns(config, controls=True)]
     for label in labels:
         if labels.count(label) > 1:
             raise UserError(
@@ -302,4 +312,9 @@ def check_pairs(config, entries, key, more=()):
                 f"config: {key}[{i}].hours: {shown(entry['hours'])} is more than hours_per_job "
                 f"({shown(config['hours_per_job'])}), but one student cannot be split over jobs; "
                 "raise hours_per_job"
+            )
+        if entry.get("seeds", 1) > len(config["seeds"]):
+            raise UserError(
+                f"config: {key}[{i}].seeds: {entry['seeds']} is more than the study has "
+                f"({len(config['seeds'])}); list more under seeds"
             )

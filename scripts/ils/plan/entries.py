@@ -28,10 +28,15 @@ def ordered(value: Any) -> Any:
     return [ordered(item) for item in value] if isinstance(value, list) else value
 
 
-def columns(config: Config) -> list[dict[str, str]]:
-    """List the columns of Table III, {column, method, scaling}: each method, then its +TempS."""
+def columns(config: Config, controls: bool = False) -> list[dict[str, str]]:
+    """List the columns of Table III, {column, method, scaling}: each method, then its +TempS.
+
+    controls: with those of control methods, which are no columns of the table.
+    """
     table = []
     for entry in config["methods"]:
+        if entry.get("control") and not controls:
+            continue
         label, scaling = entry["label"], entry["temperature_scaling"]
         table.append({"column": label, "method": entry["name"], "scaling": "none"})
         if scaling != "none":

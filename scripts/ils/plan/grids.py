@@ -3,6 +3,13 @@
 import itertools
 import math
 
+RESTART = "restart"  # of a point: which of its method's initial weights its student starts from
+
+
+def with_restarts(grid, restarts):
+    """Return a grid whose every point has `restarts` students; with one it is the grid itself."""
+    return {RESTART: list(range(restarts))} | grid if restarts > 1 else grid
+
 
 def grid_points(grid):
     """List the points of a grid as mappings; the last name varies fastest. No names: one empty

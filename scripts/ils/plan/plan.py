@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ils.plan import checks
-from ils.plan.entries import DISTILLED, Config
+from ils.plan.entries import DISTILLED, Config, columns
 from ils.plan.fingerprints import fingerprint
 from ils.plan.grids import count_points, shares
 from ils.plan.records import (
@@ -22,6 +22,7 @@ from ils.plan.records import (
     Evaluation,
     Method,
     Recipe,
+    Searched,
     Training,
 )
 from ils.plan.study import Study
@@ -135,6 +136,28 @@ class Plan(Study):
         rounds = {method: self.round_of(method) for method in self.methods_of(batch)}
         return Evaluation(self.cells_of(batch), table, shards, rounds)
 
+    @functools.cached_property
+    def searched(self) -> tuple[Searched, ...]:
+        """Every column, those of controls included, with what its search costs beforehand."""
+        batch = self.batch_of(self.compared[0])
+        sizes = {name: count_points(self.grid(batch, name)) for name in self.methods}
+        return tuple(
+            Searched(
+                c["column"],
+                c["method"],
+                c["scaling"],
+                sum(sizes[name] for name in self.needed(c["method"])),
+                self.methods[c["method"]].get("control", False),
+            )
+            for c in columns(self.config, controls=True)
+        )
+
+    @property
+    def reference(self) -> str:
+        """The column that budgets are compared with: the scaled teacher, else the first one."""
+        named = {(c.method, c.scaling != "none"): c.column for c in self.searched}
+        return named.get((self.teacher, True), self.searched[0].column)
+
     # ---- what a job needs
     # -------------------------------------------------------------------------------------------
 
@@ -244,7 +267,7 @@ class Plan(Study):
             count = sum(len(self.batches[job["batch"]].cells) * job["students"] for job in jobs)
             return f"{count:,} trainings in {len(jobs):,} jobs"
 
-        text = f"{len(self.pairs)} pairs x {len(self.seeds)} seeds, {len(self.columns)} columns: "
+        text = f"{len(self.pairs)} pairs x {self.seeds_in_words}, {len(self.columns)} columns: "
         text += size("compared")
         if self.distillation:
             text += f"; distillation: {size('teaching')} of further teachers, "

@@ -135,6 +135,21 @@ class Column:
     among: dict[str, Any] | None = None
 
 
+@dataclass(frozen=True)
+class Searched:
+    """A column whose method is searched with ever more trainings.
+
+    trainings: how many others its method needs first, of its teacher and of those that it inherits
+    from; control: whether it is no column of Table III.
+    """
+
+    column: str
+    method: str
+    scaling: str
+    trainings: int
+    control: bool
+
+
 class Evaluation(NamedTuple):
     """What `evaluate` is told of a batch: its cells, and of each column whose students it selects
     among.

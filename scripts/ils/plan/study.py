@@ -22,7 +22,7 @@ from ils.plan.entries import (
     pairs_of,
     teaching_methods,
 )
-from ils.plan.grids import count_points
+from ils.plan.grids import count_points, with_restarts
 from ils.plan.plugins import plugins
 from ils.plan.records import Cell
 
@@ -70,7 +70,7 @@ class Study:
     @functools.cached_property
     def compared(self) -> list[Cell]:
         """The cells of Table III."""
-        return [Cell(*pair, seed) for pair in self.pairs for seed in self.seeds]
+        return [cell for cells in self.cells_of_pairs for cell in cells]
 
     @functools.cached_property
     def taught(self) -> list[Cell]:
@@ -137,8 +137,20 @@ class Study:
 
     @functools.cached_property
     def cells_of_pairs(self) -> list[list[Cell]]:
-        """The compared cells of each pair, a cell a seed."""
-        return [[Cell(*pair, seed) for seed in self.seeds] for pair in self.pairs]
+        """The compared cells of each pair, a cell a seed; a pair may have the first few only."""
+        entries = zip(self.pairs, self.config["experiments"], strict=True)
+        return [
+            [Cell(*pair, seed) for seed in self.seeds[: entry.get("seeds")]]
+            for pair, entry in entries
+        ]
+
+    @property
+    def seeds_in_words(self) -> str:
+        """How many seeds a pair has: "1 seed", "2 seeds", "2 to 5 seeds"."""
+        counts = {len(cells) for cells in self.cells_of_pairs}
+        fewest, most = min(counts), max(counts)
+        words = f"{fewest} to {most}" if fewest < most else str(most)
+        return f"{words} seed" + "s" * (most > 1)
 
     def cells_of(self, batch: str) -> tuple[Cell, ...]:
         """The cells of a batch."""
@@ -172,10 +184,13 @@ class Study:
         return self.distilled if name == DISTILLED and self.distilled else self.methods[name]
 
     def grid(self, batch: str, method: str) -> dict[str, list]:
-        """The grid of a method in a batch: cells that only teach may have grids of their own."""
+        """The grid of a method in a batch, restarts included: cells that only teach may have grids
+        of their own."""
+        entry = self.method(method)
+        grid = entry["grid"]
         if self.batches[batch].kind == "teaching":
-            return self.distillation.get("grids", {}).get(method, self.methods[method]["grid"])
-        return self.method(method)["grid"]
+            grid = self.distillation.get("grids", {}).get(method, grid)
+        return with_restarts(grid, entry.get("restarts", 1))
 
     def _inputs(self, method: str) -> tuple[str, ...]:
         return plugins("method")[self.method(method)["targets"]].inputs
@@ -195,6 +210,12 @@ class Study:
             sources.add(self.teacher_of(method))
         return sources
 
+    def needed(self, method: str) -> set[str]:
+        """All methods that must be trained before a method's students: its teacher, those that it
+        inherits from, and theirs."""
+        direct = self._known(method) | ({self.teacher} if self._taught(method) else set())
+        return direct.union(*map(self.needed, direct))
+
     # ---- rounds
     # -----------------------------------------------------------------------------------------
 
@@ -206,8 +227,7 @@ class Study:
         """
         if self.config["trained_together"] == "method" or method == DISTILLED:
             return method
-        needed = self._known(method) | ({self.teacher} if self._taught(method) else set())
-        earlier = (int(self.round_of(source).removeprefix(ROUND)) for source in needed)
+        earlier = (int(self.round_of(source).removeprefix(ROUND)) for source in self.needed(method))
         return f"{ROUND}{1 + max(earlier, default=0)}"
 
     def rounds(self, batch: str) -> dict[str, list[str]]:

@@ -1,7 +1,6 @@
 """One shard of a round's students in one cell: from the files that they learn from to the arrays
 that they leave."""
 
-import functools
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -12,7 +11,8 @@ import numpy as np
 from ils.files import crc32, load_arrays, load_json
 from ils.job import tell
 from ils.networks.build import build
-from ils.plan.grids import grid_points, shares
+from ils.networks.layers import Network
+from ils.plan.grids import RESTART, grid_points, shares
 from ils.plan.plugins import load
 from ils.plan.records import Cell, CellPlan, Method, Recipe, Training
 from ils.targets.inputs import inputs_of
@@ -145,15 +145,16 @@ def train_shard(
     about: dict = {"device": kind, "precision": network.precision[kind]}
     about |= {"cuda_graphs": network.cuda_graphs if kind == "cuda" else 0}
 
-    def make(students):
-        shape, initial = (data.shape, data.classes), stream(cell.seed, INITIALISATION)
+    def make(students, restart=0):
+        shape, initial = (data.shape, data.classes), stream(cell.seed, INITIALISATION, restart)
         entry = network.family, network.options
         return build(*entry, *shape, students, initial, about["precision"])
 
-    graphs = bool(about["cuda_graphs"])
-    train_group = functools.partial(
-        train, cell=data, recipe=recipe, seed=cell.seed, cuda_graphs=graphs
-    )
+    def train_group(network, groups, **told):
+        start_anew(network, groups, make)
+        graphs = bool(about["cuda_graphs"])
+        return train(network, data, groups, recipe, cell.seed, cuda_graphs=graphs, **told)
+
     results = train_chunks(groups, at_once[kind], make, train_group, cell.title, checkpoints)
     named = [(group.method, point) for group in groups for point in group.points]
     epochs = [epoch for result in results for epoch in result.failed_epoch]
@@ -165,6 +166,18 @@ def train_shard(
     labels = data.validation_labels.cpu().numpy()
     arrays = shard_arrays(results, about["methods"], labels)
     return arrays, test_arrays(results, make, data), about, key
+
+
+def start_anew(network: Network, groups: Sequence[Group], make: Callable) -> None:
+    """Give the students of restarts above 0 their initial weights; `network` has those of 0.
+
+    make(1, restart): the network of one student that starts so.
+    """
+    restarts = np.array([point.get(RESTART, 0) for group in groups for point in group.points])
+    for restart in np.unique(restarts[restarts > 0]).tolist():
+        rows, initial = np.flatnonzero(restarts == restart), make(1, restart).state_dict()
+        for name, tensor in network.state_dict().items():
+            tensor[rows] = initial[name]
 
 
 def test_arrays(results: Sequence[Students], make: Callable, data: CellData) -> Arrays:

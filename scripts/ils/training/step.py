@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ils.errors import UserError
 from ils.networks.layers import Network
+from ils.plan.grids import RESTART
 from ils.plan.plugins import load
 from ils.targets.inputs import Batch, inputs_of
 from ils.targets.methods import Term
@@ -50,6 +51,7 @@ class Learners:
                 [point[name] for point in group.points], dtype=cell.dtype, device=cell.device
             ).view(-1, 1, 1)
             for name in group.points[0]
+            if name != RESTART
         }
         functions = [load("target_input", name) for name in inputs_of(group.targets)]
         options = [group.options.get(name, {}) for name in inputs_of(group.targets)]

@@ -27,9 +27,10 @@ from ils.training.step import Graphed, Group, Step, cross_entropy
 INITIALISATION, BATCHES, NOISE = 1, 2, 3  # streams of a cell's seed; the split is stream 0
 
 
-def stream(seed, purpose):
-    """Return the seed of one of a cell's independent random streams."""
-    return int(np.random.SeedSequence([seed, purpose]).generate_state(1)[0])
+def stream(seed, purpose, restart=0):
+    """Return the seed of one of a cell's independent random streams; of restart 0 it is that
+    without restarts, as `SeedSequence` takes a 0 at the end for nothing."""
+    return int(np.random.SeedSequence([seed, purpose, restart]).generate_state(1)[0])
 
 
 class Students(NamedTuple):
