@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 
 from critical_difference import critical_difference
-from ils.document.latex import escape, number, row, wide_table
+from ils.document.latex import escape, long_table, number, row, size, wide_table
+from ils.document.table3 import MOST_PAIRS
+from ils.document.table3 import typeset as typeset_parts
 from ils.errors import UserError
 from ils.files import read_csv, write_csv
 from rank_methods import rank_methods
@@ -37,6 +39,27 @@ def test_rows_and_table():
         "\\midrule\n\\multicolumn{2}{@{}l}{\\textit{ECE}} \\\\\nLeNet & 0.1 \\\\\n\\bottomrule"
         in text
     )
+
+
+def test_a_long_table_is_one_a_block_with_its_heads_on_every_page():
+    rows = [["a_b", "0.1"], ["c", "0.2"], ["Average", "1.00"]]
+    text = long_table(" on tests.", ["Model", "LS"], [("ECE", rows), ("cwECE", rows)])
+    assert text.count(r"\clearpage") == text.count(r"\begin{longtable}") == 2
+    assert text.count(r"Model & LS \\") == 4  # of the first pages, and of those that follow
+    assert r"\caption{\textit{cwECE} on tests.} \\" in text
+    assert r"\multicolumn{2}{@{}l}{\textit{cwECE}, continued} \\" in text
+    assert "c & 0.2 \\\\\n\\nopagebreak\\midrule\\nopagebreak\nAverage & 1.00 \\\\\n" in text
+    assert text.index(r"\begin{landscape}") < text.index(r"\footnotesize")
+
+
+def test_the_more_a_line_holds_the_smaller_it_is():
+    numbers = [r"\textbf{0.123}$_{10.5}$"] * 12  # 9 characters each
+    header = ["Model", "Dataset", *["LS"] * 12]
+    # beside the dataset: "Model", the numbers, and two characters between two of the 14 columns
+    beside = 5 + 12 * 9 + 14 * 2
+    for line, expected in [(165, "footnotesize"), (166, "scriptsize"), (191, "tiny")]:
+        dataset = r"d\_".ljust(1 + line - beside, "x")
+        assert size(header, [("ECE", [["a", dataset, *numbers]])]) == expected
 
 
 # Two seeds of three methods on two blocks. Means over seeds of cross-entropy, on wine: .5, .4,
@@ -83,6 +106,7 @@ def typeset(folder, intervals=None):
         metrics=["cross_entropy", "accuracy", "ece", "cwece"],
         source="averages over 2 seeds of a_b.yaml",
         tex=folder / "table3.tex",
+        long=folder / "table3_long.tex",
         csv=folder / "table3.csv",
     )
     return (folder / "table3.tex").read_text()
@@ -109,7 +133,6 @@ def test_ranks_and_tests_as_csv(stage):
     assert pairs["method_2"].tolist() == ["BS_Soft", "ILS+TempS", "ILS+TempS"]
     assert pairs["rank_difference"].tolist() == [0.25, -0.25, -0.5]
     assert pairs["nemenyi_p"].between(0.5, 1).all()
-    assert pairs["wilcoxon_p"].tolist() == pairs["wilcoxon_holm_p"].tolist() == [1, 1, 1]
 
 
 def test_table3_text(stage):
@@ -154,6 +177,44 @@ def test_blocks_of_the_table_come_in_the_papers_order(stage):
     names = ["Cross-Entropy", r"Accuracy \%", "ECE", "cwECE"]
     titles = [rf"\textit{{{name}}}" for name in names]
     assert sorted(titles, key=text.index) == titles
+
+
+def test_a_table_of_a_page_has_nothing_behind_it(stage):
+    typeset(stage)
+    assert (stage / "table3_long.tex").read_text().startswith("% Nothing is here")
+
+
+def parts(count, errors=None):
+    """Return accuracies of two methods on `count` pairs: A wins the first, shares the second."""
+    rows = []
+    for n in range(count):
+        for method, value in ("A_1", 0.9 if n < 2 else 0.5), ("B", 0.9 if n else 0.1):
+            rank = 1.5 if n == 1 else 1 + ((method == "B") == (n == 0))
+            rows.append(("MLP", f"movement_{n % 10}_{n // 10}", method, value, rank))
+    ranked = pd.DataFrame(rows, columns=["network", "dataset", "method", "value", "rank"])
+    averages = ranked.groupby("method")["rank"].mean()
+    return [("accuracy", ranked, averages, errors)]
+
+
+def test_more_pairs_than_a_page_holds_are_summed_up_and_follow_in_full():
+    as_printed, nothing = typeset_parts(parts(MOST_PAIRS), "made up")
+    assert "movement" in as_printed and nothing.startswith("%")
+    table, full = typeset_parts(parts(MOST_PAIRS + 4), "seeds of a_b")
+    lines = table.splitlines()
+    assert r" & A\_1 & B \\" in lines
+    assert r"Average rank & 1.91 & \textbf{1.09} \\" in lines  # (1 + 1.5 + 14 x 2) / 16
+    assert r"Wins & 1 & \textbf{14} \\" in lines and "Shared wins & 1 & 1 \\\\" in lines
+    assert r"Median & 50.00 & \textbf{90.00} \\" in lines
+    assert r"Mean & 55.00 & \textbf{85.00} \\" in lines
+    assert r"over 16 pairs of network and dataset, 16 datasets: seeds of a\_b." in table
+    assert full.count(r"MLP & movement\_") == 16 and r": seeds of a\_b. Best" in full
+    assert r"MLP & movement\_1\_0 & \textbf{90.00}$_{1.5}$ & \textbf{90.00}$_{1.5}$ \\" in full
+
+
+def test_a_summary_has_the_digits_of_an_average_over_pairs():
+    errors = pd.DataFrame({"metric": ["accuracy"], "standard_error": [0.012]})  # 0.3 % over 16
+    table, full = typeset_parts(parts(16, errors), "made up")
+    assert r"Mean & 55.0 & \textbf{85.0} \\" in table and r"\textbf{90}$_{1.5}$" in full
 
 
 def test_a_metric_that_was_not_ranked_is_named(stage):

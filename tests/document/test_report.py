@@ -18,7 +18,7 @@ from compile_document import compile_document
 from conftest import ROOT
 from ils.document import findings
 from ils.document.document import block, counts_table, document, drawings, prose
-from ils.document.latex import wide_table
+from ils.document.latex import long_table, wide_table
 from ils.document.pages import browser, counts, table
 from ils.document.provenance import PACKAGES, commit, gpus, processor
 from ils.errors import UserError
@@ -181,6 +181,7 @@ def test_the_document_has_what_there_is_in_the_papers_order():
     assert sorted(marks, key=text.index) == marks
     assert "Appendix A" not in text and "Table V" not in text  # no empty sections
     assert block("table3", "", "").startswith(r"\begin{landscape}")
+    assert block("table3", "", "").endswith("\\end{landscape}\n\n\\input{table3_long}")
     assert block("table6", "", "").startswith(r"\begin{block}{Table VI}")
     assert text.count(r"\drawing[.49\linewidth]{a}") == 2 and r"\drawing[\linewidth]{a}" in text
 
@@ -193,6 +194,10 @@ def test_the_document_compiles_to_the_same_bytes(tmp_path):
     rows = [["LeNet", "0.1"]] * 90  # more than a page
     tall = wide_table("A caption.", "tab:x", ["Model", "LS"], [("ECE", rows)])
     (tmp_path / "table3.tex").write_text(tall)
+    names = [r"ResNet20\_with\_stochastic\_depth", r"movement\_libras\_with\_a\_long\_name"]
+    long = [("ECE", [[*names, *[r"\textbf{0.123}$_{10.5}$"] * 12]] * 60)] * 2
+    header = ["Model", "Dataset", *["No LS+TempS"] * 12]
+    (tmp_path / "table3_long.tex").write_text(long_table(" on the test data.", header, long))
     (tmp_path / "reproduction.tex").write_text(small_document())
     outputs = [tmp_path / "one.pdf", tmp_path / "two.pdf"]
     for output in outputs:
@@ -200,12 +205,19 @@ def test_the_document_compiles_to_the_same_bytes(tmp_path):
     assert outputs[0].read_bytes() == outputs[1].read_bytes()
     assert outputs[0].read_bytes().startswith(b"%PDF")
     names = sorted(path.name for path in tmp_path.iterdir())
-    assert names == ["a.pdf", "one.pdf", "reproduction.tex", "table3.tex", "two.pdf"]
+    assert names == [
+        "a.pdf",
+        "one.pdf",
+        "reproduction.tex",
+        "table3.tex",
+        "table3_long.tex",
+        "two.pdf",
+    ]
     command = ["pdflatex", "-interaction=nonstopmode", f"-output-directory={tmp_path}"]
     command.append("reproduction.tex")
     log = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True).stdout
     assert "Overfull" not in log and "Missing character" not in log and "multiply" not in log
-    (tmp_path / "reproduction.tex").write_text(small_document().replace("table3}", "absent}"))
+    (tmp_path / "reproduction.tex").write_text(small_document().replace("{table3}", "{absent}"))
     with pytest.raises(UserError, match="pdflatex stopped: ! LaTeX Error: File `absent"):
         compile_document(tmp_path / "reproduction.tex", tmp_path / "three.pdf")
     assert not (tmp_path / "three.pdf").exists()

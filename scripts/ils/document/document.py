@@ -13,7 +13,7 @@ from ils.document.latex import escape, row
 PREAMBLE = r"""% Compile with pdflatex in this folder.
 \documentclass[a4paper,10pt]{article}
 \usepackage[margin=18mm,bottom=20mm]{geometry}
-\usepackage{booktabs,graphicx,multicol,pdflscape}
+\usepackage{booktabs,graphicx,longtable,multicol,pdflscape}
 \usepackage[labelformat=empty,font=small,skip=4pt]{caption}
 \usepackage[hidelinks]{hyperref}
 % The same input gives the same bytes.
@@ -65,6 +65,7 @@ TITLES = {
 }
 LANDSCAPE = {"table3", "published/table3", "table5", "synthetic_differences"}
 LONG = {"table5"}  # several tables, each of which may take a page
+BEHIND = {"table3": "\n\n\\input{table3_long}"}  # what has landscape pages of its own, if any
 PROSE = {
     "±": r"$\pm$",
     "×": r"$\times$",
@@ -106,7 +107,9 @@ def block(name: str, sentence: str, body: str, above: str = "") -> str:
     inside, after = ("", rf"\nopagebreak {body}") if name in LONG else (f"{body}\n", "")
     begin = rf"\begin{{block}}{{{title(name)}}}{{{prose(sentence)}}}{{{above}}}"
     text = f"{begin}\n{inside}" + r"\end{block}" + after
-    return "\\begin{landscape}\n" + text + "\n\\end{landscape}" if name in LANDSCAPE else text
+    if name in LANDSCAPE:
+        text = f"\\begin{{landscape}}\n{text}\n\\end{{landscape}}"
+    return text + BEHIND.get(name, "")
 
 
 def counts_table(counts: pd.DataFrame) -> str:

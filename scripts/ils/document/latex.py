@@ -1,5 +1,6 @@
 """LaTeX as text: escaping, numbers with ranks, and tables made of blocks. It computes nothing."""
 
+import re
 from collections.abc import Sequence
 
 Blocks = Sequence[tuple[str, Sequence[Sequence[str]]]]  # (title, rows of cells) pairs, all LaTeX
@@ -10,6 +11,9 @@ SPECIAL = {
     "^": r"\textasciicircum{}",
     **{character: "\\" + character for character in "&%$#_{}"},
 }
+
+PRINTS_NOTHING = re.compile(r"\\[a-zA-Z]+|[\\${}]|_\{")  # of the cells of a table
+SIZES = {"footnotesize": 165, "scriptsize": 190}  # characters in a line of a landscape A4 page
 
 
 def escape(text: object) -> str:
@@ -70,3 +74,54 @@ def wide_table(
         r"\end{table*}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def long_table(caption: str, header: Sequence[str], blocks: Blocks) -> str:
+    r"""Return longtables on landscape pages, as wide as those: one a block, from a new page on.
+
+    All is LaTeX already, as in `wide_table`. Each block has its title as the first words of its
+    `caption`, and the column heads on each of its pages; its last row stays with the one before.
+    """
+    body: list[str] = []
+    for title, rows in blocks:
+        head = [r"\toprule", row(header), r"\midrule"]
+        name = rf"\textit{{{title}}}"
+        continued = rf"\multicolumn{{{len(header)}}}{{@{{}}l}}{{{name}, continued}} \\"
+        body += [
+            r"\clearpage",
+            rf"\begin{{longtable}}{{@{{\extracolsep{{\fill}}}}{'l' * len(header)}@{{}}}}",
+            rf"\caption{{{name}{caption}}} \\",
+            *head,
+            r"\endfirsthead",
+            continued,
+            *head,
+            r"\endhead",
+            r"\bottomrule",
+            r"\endfoot",
+            *map(row, rows[:-1]),
+            r"\nopagebreak\midrule\nopagebreak",
+            row(rows[-1]),
+            r"\end{longtable}",
+        ]
+    lines = [
+        r"% Needs \usepackage{booktabs}, \usepackage{longtable} and \usepackage{pdflscape}.",
+        r"\begin{landscape}",
+        rf"\{size(header, blocks)}",
+        r"\setlength{\LTcapwidth}{\linewidth}\setlength{\tabcolsep}{0pt}",
+        # less than the columns' fill, and enough for the caption of package caption
+        r"\setlength{\LTleft}{0pt}\setlength{\LTright}{0pt plus 1fil}",
+        *body,
+        r"\end{landscape}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def size(header: Sequence[str], blocks: Blocks) -> str:
+    """Return the largest of SIZES in which a landscape page is as wide as the widest cells.
+
+    The rows must not hold the widest cell of each column at once.
+    """
+    rows = [header, *(cells for _, rows in blocks for cells in rows)]
+    widths = [max(len(PRINTS_NOTHING.sub("", cell)) for cell in column) for column in zip(*rows)]
+    characters = sum(widths) + 2 * len(widths)  # two between columns
+    return next((name for name, most in SIZES.items() if characters <= most), "tiny")

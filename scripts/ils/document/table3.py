@@ -1,11 +1,12 @@
 """Table III as blocks of LaTeX, one a metric, and as a table of every digit."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import pandas as pd
 
-from ils.document.latex import escape, number
+from ils.document.latex import escape, long_table, number, wide_table
+from ils.statistics.ranks import METRICS
 
 # metric: title of its block, factor, decimals
 BLOCKS: dict[str, tuple[str, int, int]] = {
@@ -16,15 +17,64 @@ BLOCKS: dict[str, tuple[str, int, int]] = {
     "cwece_printed": ("cwECE*", 1, 3),
 }
 ROW = ["network", "dataset"]
+MOST_PAIRS = 12  # of network and dataset that a page shows as the paper does
+
+NOTE = (
+    "TempS: temperature scaling. Lower average ranks are better. Digits end where the "
+    "standard errors begin. cwECE is the class-wise ECE of Eq.~2; cwECE* what the paper prints, "
+    "the ECE within each true class."
+)
+LABEL = "tab:real"
+NAMES = "Cross-entropy, accuracy, ECE and cwECE"
+CAPTION = (  # behind the names of the metrics
+    " on the test data: {source}. Best results are in bold. "
+    "Subscripts are the ranks of the methods in their row, before rounding; equal values share a "
+    f"rank. {NOTE}"
+)
+SUMMARY = (
+    " on the test data over {pairs} pairs of network and dataset, {datasets} datasets: {source}. "
+    "Best results are in bold. Ranks are those of the methods on a pair; equal values share a "
+    "rank. Wins: the pairs on which no other method is as good; shared wins: those on which the "
+    "best value is that of several. Median and mean are over the pairs, each of which counts once. "
+    f"{NOTE} The full table has every pair."
+)
+# a metric, its ranked values, average ranks and standard errors: the arguments of `block`
+Part = tuple[str, pd.DataFrame, pd.Series, pd.DataFrame | None]
 
 
-def warranted(decimals: int, intervals: pd.DataFrame, metric: str, factor: float) -> int:
+def typeset(parts: Sequence[Part], source: str) -> tuple[str, str]:
+    """Table III, a block for each of `parts`, and the full table behind it, as LaTeX.
+
+    Up to MOST_PAIRS pairs stand in the table itself, which is the paper's, with nothing behind it.
+    More are summed up there, and the full table takes the pages that it needs. The captions say the
+    `source` of the numbers.
+    """
+    _, ranked, *_ = parts[0]
+    pairs, heads = len(ranked.groupby(ROW)), [escape(name) for name in ranked["method"].unique()]
+    words = {"source": escape(source), "pairs": pairs, "datasets": ranked["dataset"].nunique()}
+    caption, header = CAPTION.format(**words), ["Model", "Dataset", *heads]
+    blocks = [block(*part) for part in parts]
+    if pairs <= MOST_PAIRS:
+        behind = "% Nothing is here: the table itself has every pair.\n"
+        return wide_table(NAMES + caption, LABEL, header, blocks), behind
+    summary = [summary_block(*part) for part in parts]
+    table = wide_table(NAMES + SUMMARY.format(**words), LABEL, ["", *heads], summary)
+    return table, long_table(caption, header, blocks)
+
+
+def warranted(
+    decimals: int, intervals: pd.DataFrame | None, metric: str, factor: float, pairs: int = 1
+) -> int:
     """The decimals of a block: down to the first digit of its cells' typical standard error.
 
-    They are not more than `decimals`. Seeds may share their test samples, so an average over seeds
-    counts as no surer than one of them.
+    They are not more than `decimals`, which printed numbers, without intervals, have. Seeds may
+    share their test samples, so an average over seeds counts as no surer than one of them; one over
+    `pairs` is surer by their square root.
     """
-    error = factor * intervals.loc[intervals["metric"] == metric, "standard_error"].median()
+    if intervals is None:
+        return decimals
+    errors = intervals.loc[intervals["metric"] == metric, "standard_error"]
+    error = factor * errors.median() / pairs**0.5
     return decimals if not error > 0 else min(decimals, max(0, -math.floor(math.log10(error))))
 
 
@@ -37,8 +87,7 @@ def block(
     errors, which limit the digits; None for printed numbers.
     """
     title, factor, decimals = BLOCKS[metric]
-    if intervals is not None:
-        decimals = warranted(decimals, intervals, metric, factor)
+    decimals = warranted(decimals, intervals, metric, factor)
     rows = []
     for (network, dataset), cells in ranked.groupby(ROW, sort=False):
         best = cells["rank"].min()
@@ -49,6 +98,42 @@ def block(
         rows.append([escape(network), escape(dataset), *numbers])
     numbers = [number(rank, 2, rank == averages.min()) for rank in averages]
     return title, [*rows, [r"\textit{Average Rank}", "", *numbers]]
+
+
+def summary_block(
+    metric: str, ranked: pd.DataFrame, averages: pd.Series, intervals: pd.DataFrame | None
+) -> tuple[str, list[list[str]]]:
+    """A metric's title and rows, as LaTeX: what each method reaches over all pairs.
+
+    The arguments are those of `block`. Rows: the average rank, wins, shared wins, median and mean.
+    """
+    title, factor, decimals = BLOCKS[metric]
+    wide = ranked.pivot(index=ROW, columns="method", values=["value", "rank"])
+    values, ranks = (wide[name][ranked["method"].unique()] for name in ("value", "rank"))
+    decimals = warranted(decimals, intervals, metric, factor, len(values))
+    best = ranks.eq(ranks.min(axis=1), axis=0)
+    wins = best[best.sum(axis=1) == 1].sum()
+    better = max if METRICS[metric].higher_is_better else min
+    rows = [
+        line("Average rank", averages, 2, min),
+        line("Wins", wins, 0, max),
+        line("Shared wins", best.sum() - wins, 0),
+        line("Median", factor * values.median(), decimals, better),
+        line("Mean", factor * values.mean(), decimals, better),
+    ]
+    return title, rows
+
+
+def line(
+    name: str,
+    values: pd.Series,
+    decimals: int,
+    better: Callable[[Iterable[float]], float] | None = None,
+) -> list[str]:
+    """A row of numbers as LaTeX, the best of them bold if one is `better`, min or max."""
+    rounded = values.round(12)  # as in ranking, a last bit makes no winner
+    best = better(rounded) if better else None
+    return [name, *(number(value, decimals, value == best) for value in rounded)]
 
 
 def as_columns(ranked: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
