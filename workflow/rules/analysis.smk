@@ -108,6 +108,7 @@ rule table3:
         code=code("table3.py"),
     output:
         tex="results/{study}table3.tex",
+        long="results/{study}table3_long.tex",
         csv="results/{study}table3.csv",
     log:
         "results/logs/{study}table3.log",
