@@ -8,6 +8,8 @@ import pytest
 from scipy.optimize import minimize_scalar
 
 from ils.errors import UserError
+from ils.evaluation.grids import on_test, on_validation
+from ils.evaluation.metrics import all_metrics
 from ils.evaluation.selection import select
 from ils.evaluation.temperature import fit_temperature
 from ils.probabilities import cross_entropy
@@ -104,3 +106,29 @@ def test_a_diverged_student_is_never_chosen(scaling):
     assert select(logits, labels, failed, scaling, BOUNDS).index in (1, 2)
     with pytest.raises(UserError, match="every student"):
         select(logits, labels, np.ones(3, bool), scaling, BOUNDS)
+
+
+def test_every_student_of_a_grid_is_fitted_and_tested_a_few_at_a_time(monkeypatch):
+    logits, labels, failed = grid()
+    fitted, tested = [], []
+    for most in (10**9, 1):  # all at once, one by one
+        monkeypatch.setattr("ils.evaluation.grids.AT_ONCE", most)
+        fitted.append(on_validation(logits, labels, failed, BOUNDS))
+        tested.append(on_test(logits, labels, fitted[-1]["temperature"]))
+    for of_all, of_each in (fitted, tested):
+        for name in of_all:
+            np.testing.assert_array_equal(of_all[name], of_each[name])
+    temperature, ce = fitted[0]["temperature"], fitted[0]["validation_ce"]
+    assert np.isnan(temperature[0]) and np.isnan(ce[:, 0]).all()
+    for student in (1, 2):
+        raw = select(logits[[student]], labels, failed[[student]], "none", BOUNDS)
+        own = select(logits[[student]], labels, failed[[student]], "joint", BOUNDS)
+        assert (ce[:, student] == [raw.validation_ce, own.validation_ce]).all()
+        assert temperature[student] == own.temperature
+        scaled = all_metrics(logits[student] / own.temperature, labels)
+        for name, values in tested[0].items():
+            assert values.shape == (2, 3) and np.isnan(values[:, 0]).all()
+            assert values[1, student] == pytest.approx(scaled[name], rel=1e-12)
+    assert tested[0]["cross_entropy"][0, 1] == cross_entropy(logits[1], labels)
+    nothing = on_validation(logits, labels, np.ones(3, bool), BOUNDS)
+    assert all(np.isnan(array).all() for array in nothing.values())

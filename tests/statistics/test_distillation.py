@@ -9,7 +9,7 @@ import torch
 from scipy import stats
 
 from conftest import group
-from evaluate import choose
+from ils.training.predictions import choose
 from ils.document import findings
 from ils.document.tables import decimals_of, table4
 from ils.errors import UserError
@@ -173,33 +173,54 @@ def test_a_difference_is_paired_within_seeds_and_pairs_count_alike():
     assert gap.pairs == {"n a": pytest.approx(0.7), "m b": pytest.approx(0.2)}
     assert gap.mean == pytest.approx(0.45)
     # variances of the differences 0.08 over 2 seeds and 0.01 over 3
-    assert gap.error == pytest.approx(math.sqrt(0.08 / 2 + 0.01 / 3) / 2) and gap.freedom == 3
+    a, b = 0.08 / 2, 0.01 / 3
+    assert gap.error == pytest.approx(math.sqrt(a + b) / 2)
+    assert gap.freedom == pytest.approx((a + b) ** 2 / (a**2 / 1 + b**2 / 2))  # Welch-Satterthwaite
     one = table.query("dataset == 'b'")
     test = stats.ttest_rel(one.query("method == 'x'")["ece"], one.query("method == 'y'")["ece"])
     assert difference(one, "ece", "x", "y").p == pytest.approx(test.pvalue)
 
 
+def test_unequal_variances_do_not_find_what_is_not_there():
+    """Five seeds a pair, variances of 1 and 100, no difference: Student's pooled test says there is
+    one in 10 % of the cases."""
+    rng, p_values = np.random.default_rng(0), []
+    for _ in range(400):
+        rows = [
+            ("n", pair, seed, method, scale * rng.normal() if method == "x" else 0.0)
+            for pair, scale in (("a", 1), ("b", 10))
+            for seed in range(5)
+            for method in "xy"
+        ]
+        names = ["network", "dataset", "seed", "method", "ece"]
+        p_values.append(difference(pd.DataFrame(rows, columns=names), "ece", "x", "y").p)
+    assert np.mean(np.array(p_values) < 0.05) < 0.07
+
+
+CLAIM = Claim("", "", "", DISTILLATION, [("cross_entropy", "ils", "ls"), ("accuracy", "ils", "ls")])
+
+
+def on_datasets(gain, count):
+    """The students of the two pairs again, on `count` / 2 pairs of datasets."""
+    copies = [students(gain) for _ in range(count // 2)]
+    return pd.concat([t.assign(dataset=t["dataset"] + str(i)) for i, t in enumerate(copies)])
+
+
 @pytest.mark.parametrize(
-    "gain, seeds, verdict",
-    [(0.1, 3, "holds"), (-0.1, 3, "fails"), (0.001, 3, "not significant"), (0.1, 1, "undecidable")],
+    "gain, pairs, verdict",
+    [(0.1, 10, "holds"), (-0.1, 10, "fails"), (0.001, 10, "practically equivalent")],
 )
-def test_claims_on_distilled_students(gain, seeds, verdict):
-    study = Distilled("this run", students(gain, seeds=seeds))
-    claim = Claim(
-        "", "", "", DISTILLATION, [("cross_entropy", "ils", "ls"), ("accuracy", "ils", "ls")]
-    )
-    check = study.check(claim)
-    assert check.verdict == verdict and "ResNet8 digits" in check.numbers
+def test_claims_on_distilled_students(gain, pairs, verdict):
+    study = Distilled("this run", on_datasets(gain, pairs))
+    check = study.check(CLAIM)
+    assert check.verdict == verdict and "10 pairs" in check.test
     assert study.measured("cross_entropy", "ils")
     assert not study.measured("ece", "ils") and not study.measured("accuracy", "beta")
 
 
-def test_a_claim_holds_only_if_every_pair_bears_it_out():
-    table = students(0.1)
-    table.loc[(table["network"] == "MLP") & (table["method"] == "ils"), "cross_entropy"] += 0.102
-    claim = Claim("", "", "", DISTILLATION, [("cross_entropy", "ils", "ls")])
-    assert difference(table, "cross_entropy", "ils", "ls").p < 0.05
-    assert Distilled("this run", table).check(claim)[0] == "not significant"
+def test_fewer_than_ten_pairs_decide_nothing():
+    check = Distilled("this run", on_datasets(0.1, 8)).check(CLAIM)
+    assert check.verdict == "undecided" and check.test.startswith("8 pairs: 10 are needed")
 
 
 PRINTED = {

@@ -13,6 +13,7 @@ from conftest import RECIPE, group, made_up_data, made_up_split
 from evaluate import evaluate
 from fit_temperature import fit_temperatures
 from ils.errors import UserError
+from ils.evaluation.metrics import all_metrics
 from ils.files import load_arrays, load_json, save_arrays, save_json
 from ils.networks.build import build
 from ils.plan.grids import with_restarts
@@ -231,6 +232,52 @@ def test_test_logits_of_other_students_are_refused(study):
         evaluate(evaluation, students, tests, BOUNDS, study.path("wrong"))
 
 
+def permuted(path, other):
+    """Write a file of test logits again, with the labels in another order."""
+    arrays, metadata = load_arrays(path)
+    changed = {name: np.roll(a, 1) for name, a in arrays.items() if name.endswith("labels")}
+    save_arrays(other, {**arrays, **changed}, **metadata)
+    return other
+
+
+def test_all_students_are_tested_and_no_selection_reads_it(study):
+    scalings = "none", "selected", "joint"
+    columns = tuple(Column(f"{m} {way}", m, way) for m in ("ls", "ils") for way in scalings)
+    evaluation = Evaluation(CELLS, columns, dict.fromkeys(ROUNDS, 1), ROUND_OF)
+    students = {name: [study.path(name)] for name in ROUNDS}
+    tests = {name: [study.path(f"tests_{name}")] for name in ROUNDS}
+    evaluate(evaluation, students, tests, BOUNDS, study.path("tested"))
+    for (path,) in tests.values():
+        permuted(path, f"{path}_permuted")
+    tests = {name: [study.path(f"tests_{name}_permuted")] for name in ROUNDS}
+    evaluate(evaluation, students, tests, BOUNDS, study.path("tested_otherwise"))
+    (arrays, metadata), (others, same) = (
+        load_arrays(study.path(name)) for name in ("tested", "tested_otherwise")
+    )
+    assert metadata == same
+    for cell in CELLS:
+        labels = arrays[f"{cell.name}/labels"]
+        assert np.array_equal(np.roll(labels, 1), others[f"{cell.name}/labels"])
+        known = ("temperature", "validation_ce", "best_epoch")
+        metrics = list(all_metrics(arrays[f"{cell.name}/logits/ls none"], labels))
+        for method in ROUND_OF:
+            grid = f"{cell.name}/grid/{method}"
+            assert all(np.array_equal(arrays[f"{grid}/{n}"], others[f"{grid}/{n}"]) for n in known)
+            assert {name.rpartition("/")[2] for name in arrays if name.startswith(f"{grid}/")} == {
+                *known,
+                *metrics,
+            }
+            assert (arrays[f"{grid}/cross_entropy"] != others[f"{grid}/cross_entropy"]).all()
+        for chosen in metadata["cells"][cell.name]["selected"]:
+            method, way = chosen["method"].split()
+            grid, at = f"{cell.name}/grid/{method}", (int(way != "none"), chosen["index"])
+            assert arrays[f"{grid}/validation_ce"][at] == chosen["validation_ce"]
+            assert way == "none" or arrays[f"{grid}/temperature"][at[1]] == chosen["temperature"]
+            own = all_metrics(arrays[f"{cell.name}/logits/{chosen['method']}"], labels)
+            for name in metrics:
+                assert arrays[f"{grid}/{name}"][at] == own[name]
+
+
 def test_a_cell_that_changes_its_batch_is_taken_over_and_not_trained_again(tmp_path, monkeypatch):
     data = made_up_data((5,))
     study = Study(tmp_path / "study", data, made_up_split(data))
@@ -284,10 +331,15 @@ def test_the_shards_of_a_round_hold_its_students_wherever_they_cut_a_method(stud
             assert best.point == same.point
             for name, array in same.weights.items():
                 assert np.array_equal(best.weights[name], array)
-            for index in range(len(whole.points)):
-                logits = grid.test_arrays(paths["tests_part"], index)["logits"]
-                others = whole.test_arrays([study.path("tests_second")], index)["logits"]
-                assert np.array_equal(logits, others)
+    methods = ("dis", "ils", "beta")
+    columns = tuple(Column(method, method, "none") for method in methods)
+    rounds = dict.fromkeys(methods, "second")
+    for name, files in (("cut", paths), ("whole", {})):
+        students = {"second": files.get("part", [study.path("second")])}
+        tests = {"second": files.get("tests_part", [study.path("tests_second")])}
+        evaluation = Evaluation(CELLS, columns, {"second": len(tests["second"])}, rounds)
+        evaluate(evaluation, students, tests, BOUNDS, study.path(f"of_{name}"))
+    assert study.bytes("of_cut") == study.bytes("of_whole")
 
 
 def restarted(study, name, restarts):

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from conftest import RECIPE, group, made_up_data, made_up_split
-from evaluate import choose
 from ils.data.samples import Samples, view_count
 from ils.errors import UserError
 from ils.files import save_arrays
@@ -19,6 +18,7 @@ from ils.targets.inputs import Batch
 from ils.training.cell import CellData
 from ils.training.devices import choose_device
 from ils.training.optimizers import SGD, Adam
+from ils.training.predictions import choose
 from ils.training.step import Step, cross_entropy, learn
 from ils.training.students import Grid, best_student, shard_arrays
 from ils.training.trainer import BATCHES, stream, train

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ils.errors import UserError
-from ils.evaluation.temperature import fit_temperature
-from ils.probabilities import cross_entropy
+from ils.evaluation.grids import raw_cross_entropy, scaled
 
 
 @dataclass(frozen=True)
@@ -39,12 +38,12 @@ def select(
         raise UserError(
             "every student of the grid diverged; lower the learning rate or change the grid"
         )
-    ce = np.where(failed, np.inf, cross_entropy(np.nan_to_num(logits), labels))
+    ce = np.where(failed, np.inf, raw_cross_entropy(logits, labels))
     if scaling == "none":
         best = int(ce.argmin())
         return Selected(best, 1.0, float(ce[best]))
     candidates = np.flatnonzero(~failed) if scaling == "joint" else np.array([ce.argmin()])
-    temperature = fit_temperature(logits[candidates], labels, bounds)
-    scaled = cross_entropy(logits[candidates] / temperature[:, None, None], labels)
-    best = int(scaled.argmin())
-    return Selected(int(candidates[best]), float(temperature[best]), float(scaled[best]))
+    own = scaled(logits[candidates], labels, bounds)
+    best = int(own["ce"].argmin())
+    index = int(candidates[best])
+    return Selected(index, float(own["temperature"][best]), float(own["ce"][best]))

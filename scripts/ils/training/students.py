@@ -156,12 +156,19 @@ class Grid:
             arrays[f"curves/{method}/{name}"] = getattr(self, name).astype(np.float32)
         return arrays
 
-    def test_arrays(self, paths: Sequence[str], index: int) -> Arrays:
-        """Return labels, ids (N,) and the student's logits (N, K) from the files of test logits."""
-        shard, row = self.rows[index]
-        arrays, metadata = load_arrays(paths[shard], TESTED, f"{self.cell}/")
-        if metadata["cells"][self.cell] != self.about[shard]:
-            raise UserError(
-                f"{paths[shard]}: the test logits are of other students; delete it and run again"
-            )
-        return {**arrays, "logits": arrays["logits"][row]}
+    def in_shard(self, shard: int) -> tuple[slice, slice]:
+        """Which of the G students a shard has, neighbours in the grid, and where in its arrays."""
+        own = [index for index, (of, _) in enumerate(self.rows) if of == shard]
+        if not own:
+            return slice(0, 0), slice(0, 0)
+        row = self.rows[own[0]][1]
+        return slice(own[0], own[-1] + 1), slice(row, row + len(own))
+
+
+def test_arrays(path: str, cell: str, about: Mapping[str, Any]) -> Arrays:
+    """Return the logits (G, N, K) of a shard's students of a cell on test data, its labels and ids
+    (N,); UserError unless they are the students that the other file tells `about`."""
+    arrays, metadata = load_arrays(path, TESTED, f"{cell}/")
+    if metadata["cells"][cell] != about:
+        raise UserError(f"{path}: the test logits are of other students; delete it and run again")
+    return arrays
