@@ -20,7 +20,13 @@ def listing(record):
         (name, record[name])
         for name in ("config_file", "device", "commit", "platform", "processor", "cores")
     ]
+    kernels = record["kernels"]
     rows += [
+        ("kernels", kernels["capability"]),
+        ("kernels limited by", ", ".join("=".join(item) for item in kernels["limits"].items())),
+        ("processor flags", ", ".join(kernels["flags"])),
+        ("libraries", "; ".join(kernels["libraries"])),
+        ("threads", kernels["threads"]),
         ("GPUs", ", ".join(record["gpus"]) or "none"),
         *sorted(packages.items(), key=lambda item: item[0].lower()),
     ]

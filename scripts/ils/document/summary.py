@@ -41,7 +41,8 @@ def what_ran(provenance: Mapping[str, Any]) -> str:
     return (
         f"This run: {provenance['config_file']}, {len(config['experiments'])} pairs of dataset and "
         f"network, seeds {seeds}, methods {methods}. {', '.join(software)}; "
-        f"{provenance['processor']}; commit {(provenance['commit'] or 'unknown')[:12]}."
+        f"{provenance['processor']}, {provenance['kernels']['capability']} kernels; "
+        f"commit {(provenance['commit'] or 'unknown')[:12]}."
     )
 
 
