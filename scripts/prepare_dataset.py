@@ -40,13 +40,15 @@ def prepare_dataset(
 ) -> None:
     """Write a dataset to `output`, in its source's order.
 
-    That is inputs, labels, ids, the marks of the official test split and the names of the classes.
+    That is inputs, labels, ids, the marks of the official test split and the names of the classes;
+    and the notes of sources that make some, which are also logged.
     """
     raw = load("source", source)(**options)
     check(raw, name)
     check_expected(raw, name, expect)
     arrays = {"inputs": raw.inputs, "labels": raw.labels, "official_test": raw.official_test}
-    save_arrays(output, arrays | {"ids": np.arange(len(raw.labels))}, classes=raw.classes)
+    metadata = {"classes": raw.classes} | ({"notes": raw.notes} if raw.notes else {})
+    save_arrays(output, arrays | {"ids": np.arange(len(raw.labels))}, **metadata)
     log.info(
         "%s: %d samples of shape %s, %d classes",
         name,
@@ -54,6 +56,8 @@ def prepare_dataset(
         raw.inputs.shape[1:],
         len(raw.classes),
     )
+    for what, note in raw.notes.items():
+        log.info("%s: %s: %s", name, what, note)
 
 
 if __name__ == "__main__":

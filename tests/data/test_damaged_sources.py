@@ -160,7 +160,7 @@ HOSTILE += ["back\\slash", b"\xff\xfe".decode(errors="surrogateescape")]
 
 def test_hostile_class_names_stay_inside_the_prepared_file(tmp_path):
     """Class names go into no path, page or document: only into the metadata."""
-    write_folder(tmp_path / "train", dict.fromkeys(HOSTILE, 1))
+    write_folder(tmp_path / "train", dict.fromkeys(HOSTILE, 2))
     before, output = set(contents(tmp_path)), tmp_path / "results/mine/data"
     prepare_dataset(output, "mine", "image_folder", {"train": str(tmp_path / "train")})
     assert set(contents(tmp_path)) - before == {output, output.parent, output.parent.parent}

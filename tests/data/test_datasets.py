@@ -44,7 +44,10 @@ def test_an_unknown_embedded_set_names_the_known_ones():
         ({"labels": np.array([0, 1, 2, 1])}, "labels run from 0 to 2 but there are 2 classes"),
         ({"labels": np.array([0, 1, -1, 1])}, "labels run from -1"),
         ({"labels": np.array([0, 1])}, "4 inputs but 2 labels"),
-        ({"inputs": np.array([[0.0], [np.nan], [1.0], [2.0]])}, "not finite"),
+        (
+            {"inputs": np.array([[0.0], [np.nan], [1.0], [2.0]])},
+            "1 inputs in column 0 are not finite",
+        ),
     ],
 )
 def test_an_unusable_dataset_is_refused_by_name(change, words):
@@ -97,24 +100,33 @@ def test_a_split_too_small_to_use_is_refused():
         split(*args, name="toy", test=0.2, validation=0.001)
 
 
-def test_openml_tables_become_numbers_and_classes(monkeypatch):
+def test_openml_tables_take_the_road_of_files(monkeypatch):
     import pandas as pd
     import sklearn.datasets
 
     table = pd.DataFrame(
-        {"length": [1.5, 2.5, 3.5], "colour": pd.Categorical(["red", "blue", "red"])}
+        {
+            "length": [1.5, 2.5, 3.5, np.nan, 2.5, 0.5],
+            "colour": pd.Categorical(["red", "blue", "red", None, "red", "blue"]),
+            "id": pd.Categorical(list("abcdef")),
+        }
     )
-    target = pd.Series(pd.Categorical(["b", "a", "b"], categories=["a", "never", "b"]))
+    target = pd.Series(pd.Categorical(list("babaab"), categories=["a", "never", "b"]), name="kind")
     monkeypatch.setattr(sklearn.datasets, "fetch_openml", lambda **options: (table, target))
-    raw = sources.openml(id=1)
-    assert raw.inputs.tolist() == [[1.5, 0, 1], [2.5, 1, 0], [3.5, 0, 1]]
-    assert raw.inputs.dtype == np.float32
-    assert raw.labels.tolist() == [1, 0, 1] and raw.classes == ["a", "b"]
-    assert not raw.official_test.any()
+    raw = sources.openml(id=1, drop=["id"], min_class=3)
+    assert raw.inputs.tolist() == [
+        [1.5, 0, 0, 1, 0],
+        [2.5, 0, 1, 0, 0],
+        [3.5, 0, 0, 1, 0],
+        [2.5, 1, 0, 0, 1],
+        [2.5, 0, 0, 1, 0],
+        [0.5, 0, 1, 0, 0],
+    ]
+    assert raw.inputs.dtype == np.float32 and not raw.official_test.any()
+    assert raw.labels.tolist() == [1, 0, 1, 0, 0, 1] and raw.classes == ["a", "b"]
     check(raw, "one")
-    table.loc[1, "length"] = np.nan
-    with pytest.raises(UserError, match="OpenML 1 has missing values"):
-        sources.openml(id=1)
+    with pytest.raises(UserError, match=r"OpenML 1: column 'id' is text, such as 'a'.* drop it"):
+        sources.openml(id=1, min_class=3)
     target = pd.Series([0.1, 0.2, 0.3])
     with pytest.raises(UserError, match="the target of OpenML 1 is no class"):
         sources.openml(id=1)

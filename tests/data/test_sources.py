@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from ils.data import foreign, sources
-from ils.data.sources import check
+from ils.data.sources import check, wrong_shape
 from ils.errors import UserError
 from ils.files import load_arrays
 from prepare_dataset import prepare_dataset
@@ -104,7 +104,7 @@ def test_cifar_is_downloaded_once_verified_and_read_in_order(
     pixels, labels, tested = serve_cifar(server, monkeypatch, set)
     server.refuse = 1
     raw = sources.torchvision(set=set, root=str(tmp_path / "root"))
-    check(raw, set)
+    assert not wrong_shape(raw)  # for `check` classes are missing
     np.testing.assert_array_equal(raw.inputs, pixels)
     np.testing.assert_array_equal(raw.labels, labels)
     assert raw.official_test.tolist() == [False] * (24 - tested) + [True] * tested
@@ -179,9 +179,9 @@ def test_svhn_joins_train_and_extra_and_reads_ten_as_zero(server, tmp_path, monk
     from torchvision import datasets as official
 
     files, pixels, labels = {}, [], []
-    for part, n in (("train", 7), ("extra", 5), ("test", 4)):
+    for part, n in (("train", 11), ("extra", 10), ("test", 4)):
         pixels.append(images(n))
-        labels.append(RNG.integers(1, 11, n))
+        labels.append(1 + np.arange(n) % 10)
         path, y = server.folder / f"{part}_32x32.mat", labels[-1][:, None].astype(np.uint8)
         savemat(path, {"X": pixels[-1].transpose(2, 3, 1, 0), "y": y})
         files[part] = [server.url + path.name, path.name, md5(path)]
@@ -200,12 +200,12 @@ def write_idx(path, array):
 
 
 def write_fashion(folder, ending=".gz"):
-    """The four files with 12 training and 5 test images.
+    """The four files with 20 training and 5 test images.
 
-    Returns images (17, 1, 28, 28) and labels.
+    Returns images (25, 1, 28, 28) and labels.
     """
-    pixels, labels = images(17, 1, 28), np.arange(17) % 10
-    for name, rows in (("train", slice(0, 12)), ("t10k", slice(12, 17))):
+    pixels, labels = images(25, 1, 28), np.arange(25) % 10
+    for name, rows in (("train", slice(0, 20)), ("t10k", slice(20, 25))):
         write_idx(folder / f"{name}-images-idx3-ubyte{ending}", pixels[rows, 0])
         write_idx(folder / f"{name}-labels-idx1-ubyte{ending}", labels[rows])
     return pixels, labels
@@ -219,7 +219,7 @@ def test_idx_files_are_read_packed_or_not(tmp_path, ending):
     np.testing.assert_array_equal(raw.inputs, pixels)
     np.testing.assert_array_equal(raw.labels, labels)
     assert raw.classes == [str(k) for k in range(10)]
-    assert raw.official_test.tolist() == [False] * 12 + [True] * 5
+    assert raw.official_test.tolist() == [False] * 20 + [True] * 5
 
 
 def test_fashion_mnist_is_downloaded_and_named(server, tmp_path, monkeypatch):
@@ -262,7 +262,7 @@ TRAIN_IMAGES, TEST_LABELS = "train-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyt
         (spoil(TRAIN_IMAGES, lambda content: b"<html>"), f"{TRAIN_IMAGES}: cannot be read"),
         (
             spoil(TRAIN_IMAGES, lambda content: gzip.compress(gzip.decompress(content)[:-5])),
-            f"{TRAIN_IMAGES}: holds 9403 of 9408 bytes",
+            f"{TRAIN_IMAGES}: holds 15675 of 15680 bytes",
         ),
         (
             spoil(TRAIN_IMAGES, lambda content: gzip.compress(b"\0\0\x08\1\0\0\0\1x")),
@@ -383,7 +383,7 @@ GOOD = {"inputs": np.zeros((4, 3)), "labels": np.array([0, 1, 0, 1])}
         ({"x": np.zeros(3)}, "mine.npz: lacks the array.s. inputs, labels; it has x"),
         (
             GOOD | {"inputs": np.array([{}] * 4)},
-            "mine.npz: cannot be read .*it must be a .npz file without pickles",
+            "mine.npz: the array 'inputs' holds Python objects or is damaged; save it again",
         ),
         (
             GOOD | {"labels": np.array([0.0, 1, 0, 1])},
@@ -406,7 +406,30 @@ GOOD = {"inputs": np.zeros((4, 3)), "labels": np.array([0, 1, 0, 1])}
             GOOD | {"inputs": np.zeros((4, 32, 32, 3), np.uint8)},
             r"mine.npz: images of shape \(4, 32, 32, 3\) have their channels last",
         ),
-        (GOOD | {"inputs": np.full((4, 3), np.inf)}, "mine.npz: some inputs are not finite"),
+        (
+            GOOD | {"inputs": np.array([[0, 1.0], [2, np.nan], [3, np.nan], [4, 5]])},
+            "mine.npz: 2 inputs in column 1 are not finite numbers, the first in sample 1",
+        ),
+        (
+            GOOD | {"labels": np.array([1, 2, 1, 2])},
+            "mine.npz: no sample has the label 0 .class '0'.; number the classes .* from 0",
+        ),
+        (
+            GOOD | {"labels": np.array([0, 2, 0, 2])},
+            "mine.npz: no sample has the label 1 .class '1'.",
+        ),
+        (
+            GOOD | {"labels": np.array([0, 0, 1, 0]), "classes": ["many", "one"]},
+            "mine.npz: class 'one' .label 1. has 1 sample, which cannot both train and test",
+        ),
+        (
+            GOOD | {"official_test": np.array([0, 1, 0, 1])},
+            "mine.npz: class '1' .label 1. is in the official test only",
+        ),
+        (
+            GOOD | {"labels": np.zeros(4, int)},
+            "mine.npz: all samples are of one class, '0'; a dataset has two or more",
+        ),
         (
             {"inputs": np.zeros((0, 3)), "labels": np.zeros(0, int)},
             r"mine.npz: inputs of shape \(0, 3\)",
@@ -428,14 +451,21 @@ def test_a_truncated_npz_or_another_file_is_named(tmp_path):
         sources.npz(file=str(path))
     np.savez(path, **GOOD)
     complete = path.read_bytes()
-    message = r"mine\.npz: cannot be read .*it must be a \.npz file without pickles"
-    for content in (complete[:-40], complete[:100], b"", b"text", pickle.dumps({})):
+    for content, message in {
+        complete[:-40]: "cannot be read",
+        complete[:100]: "cannot be read",
+        b"": "is no .npz file",
+        b"a,b\n1,2\n": "is no .npz file .* CSV, TSV, .* are for source: table",
+        pickle.dumps({}): "is no .npz file",
+    }.items():
         path.write_bytes(content)
-        with pytest.raises(UserError, match=message):
+        with pytest.raises(UserError, match=rf"mine\.npz: {message}") as error:
             sources.npz(file=str(path))
+        assert "allow_pickle" not in str(error.value)
     np.save(tmp_path / "one.npy", GOOD["inputs"])
-    with pytest.raises(UserError, match=r"one\.npy: cannot be read .*must be a \.npz"):
-        sources.npz(file=str(tmp_path / "one.npy"))
+    (tmp_path / "one.npy").rename(path)
+    with pytest.raises(UserError, match=r"is a \.npy file of one array; save inputs and labels"):
+        sources.npz(file=str(path))
 
 
 def test_a_prepared_file_holds_what_the_source_gave(tmp_path):

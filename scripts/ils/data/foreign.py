@@ -29,6 +29,8 @@ def foreign(path: str | Path, remedy: str) -> Iterator[None]:
         raise UserError(f"{path}: cannot be read: it is no file; {remedy}")
     try:
         yield
+    except UserError:
+        raise
     except Exception as error:  # damaged bytes raise anything, SyntaxError included
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"{path}: cannot be read ({reason}); {remedy}") from None

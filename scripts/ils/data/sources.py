@@ -6,19 +6,18 @@ Only this module sees raw formats.
 """
 
 import functools
-import gzip
-import math
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-from tqdm import tqdm
 
 from ils.data.foreign import BROKEN, foreign, retry
+from ils.data.images import read_idx, read_images
 from ils.errors import UserError
 
+MIN_CLASS = 4  # half of a class tests, half of the rest validates, and each part needs a sample
 MODES = ("L", "LA", "RGB", "RGBA", "CMYK", "YCbCr", "HSV")  # Pillow's of one byte a channel
 
 
@@ -28,7 +27,7 @@ class Raw(NamedTuple):
     inputs: (N, C, H, W) uint8 images or (N, F) float32 tables; labels: (N,) int64 in 0..K-1;
     classes: K names; official_test: (N,) bool, true for the samples of the official test split, or
     all false when there is none; origin: the file, folder or number that it came from, for
-    messages.
+    messages; notes: what was done to it, JSON-serialisable, for the log and the prepared file.
     """
 
     inputs: np.ndarray
@@ -36,6 +35,7 @@ class Raw(NamedTuple):
     classes: list[str]
     official_test: np.ndarray
     origin: str = ""
+    notes: Mapping[str, Any] = {}
 
 
 Function = TypeVar("Function", bound=Callable[..., Raw])
@@ -71,28 +71,52 @@ def sklearn(*, set: str) -> Raw:
 
 
 @source
-def openml(*, id: int) -> Raw:
-    """A table of openml.org by its number, which needs a network.
+def table(
+    *,
+    file: str,
+    target: str | None = None,
+    drop: Sequence[str] = (),
+    split: str | None = None,
+    package: str | None = None,
+    rare: str = "refuse",
+    min_class: int = MIN_CLASS,
+) -> Raw:
+    """A table in a CSV, TSV, ARFF, KEEL (.dat) or Parquet file, or in one of an installed package.
 
-    One column a category, numbers as they are.
+    What its columns become, what is missing and what the options mean: `dataset_of`. ARFF and KEEL
+    files say themselves which column is the target, or it is the last.
     """
+    from ils.data.table_files import file_of, read
+    from ils.data.tables import dataset_of
+
+    found = read(file_of(file, package))
+    target = target or found.target
+    if target is None:
+        raise UserError(f"{file}: options.target must name the column that holds the classes")
+    return dataset_of(found, target, drop=drop, split=split, rare=rare, min_class=min_class)
+
+
+@source
+def openml(
+    *, id: int, drop: Sequence[str] = (), rare: str = "refuse", min_class: int = MIN_CLASS
+) -> Raw:
+    """A table of openml.org by its number, which needs a network; then as a `table` of a file."""
     import pandas as pd
     from sklearn.datasets import fetch_openml
 
+    from ils.data.table_files import Table
+    from ils.data.tables import dataset_of
+
     try:
-        table, target = fetch_openml(data_id=id, as_frame=True, return_X_y=True, parser="liac-arff")
+        frame, target = fetch_openml(data_id=id, as_frame=True, return_X_y=True, parser="liac-arff")
     except (*BROKEN, ValueError) as error:  # no network; no such set
         raise UserError(
             f"options.id: cannot get OpenML {id} ({error}); check the number and the network"
         ) from None
     if not isinstance(target.dtype, pd.CategoricalDtype):
         raise UserError(f"options.id: the target of OpenML {id} is no class; choose another set")
-    inputs = pd.get_dummies(table).to_numpy(np.float32)
-    if target.isna().any() or np.isnan(inputs).any():
-        raise UserError(f"options.id: OpenML {id} has missing values; choose another set")
-    target = target.cat.remove_unused_categories()
-    names = [str(name) for name in target.cat.categories]
-    return Raw(inputs, target.cat.codes.to_numpy(np.int64), names, np.zeros(len(inputs), bool))
+    found = Table(frame.assign(**{target.name: target}), f"OpenML {id}")
+    return dataset_of(found, target.name, drop=drop, rare=rare, min_class=min_class)
 
 
 def join(parts: Iterable[Part]) -> Part:
@@ -169,28 +193,6 @@ def fashion_mnist(root: str) -> Raw:
     return idx(folder=folder, classes=FashionMNIST.classes)
 
 
-def read_idx(path: Path, dimensions: int) -> np.ndarray:
-    """Return the array of bytes in an idx file, gzipped or not.
-
-    It holds 0, 0, 8, the number of axes, big-endian sizes, data.
-    """
-    with foreign(path, "get the file again"):
-        content = path.read_bytes()
-        if path.suffix == ".gz":
-            content = gzip.decompress(content)
-    start = 4 + 4 * dimensions
-    if content[:4] != bytes([0, 0, 8, dimensions]) or len(content) < start:
-        raise UserError(
-            f"{path}: is no idx file of bytes with {dimensions} axes; get the file again"
-        )
-    sizes = np.frombuffer(content, ">u4", dimensions, 4).tolist()
-    if len(content) - start != math.prod(sizes):
-        raise UserError(
-            f"{path}: holds {len(content) - start} of {math.prod(sizes)} bytes; get the file again"
-        )
-    return np.frombuffer(content, np.uint8, offset=start).reshape(sizes)
-
-
 @source
 def idx(*, folder: str | Path, classes: Sequence[str] | None = None) -> Raw:
     """The four files of MNIST and its successors in a local folder.
@@ -258,53 +260,32 @@ def image_folder(
     return with_test(training, tested, classes, f"{train}, {test}")
 
 
-def read_images(folder: str, size: Sequence[int] | None, mode: str) -> tuple[Part, list[str]]:
-    """Return images (N, C, H, W), labels (N,) and class names of a folder of `image_folder`."""
-    files, classes = list_images(folder)
-    images = None
-    for row, (path, _) in enumerate(
-        tqdm(files, desc=str(folder), unit="image", leave=False, disable=None)
-    ):
-        pixels = read_image(path, size, mode)
-        if images is None:
-            images = np.empty((len(files), *pixels.shape), np.uint8)
-        if pixels.shape != images.shape[1:]:
-            raise UserError(
-                f"{path}: is {pixels.shape[1:]} pixels and others are {images.shape[2:]}; "
-                "set options.size"
-            )
-        images[row] = pixels
-    assert images is not None, "ImageFolder refuses a folder without images"
-    return (images, np.array([label for _, label in files])), classes
-
-
-def list_images(folder: str) -> tuple[list[tuple[str, int]], list[str]]:
-    """Return the (file, label) pairs and the class names of a folder in ImageFolder's layout."""
-    from torchvision.datasets import ImageFolder
-
-    try:
-        listed = ImageFolder(folder)
-    except (OSError, ValueError) as error:
+def read_npz(file: str) -> dict[str, np.ndarray]:
+    """Return the arrays of a .npz file by name; nothing is unpickled."""
+    if not os.path.lexists(file):
+        raise UserError(f"{file}: no such file; correct options.file")
+    with foreign(file, "get the file again"), open(file, "rb") as opened:
+        start = opened.read(6)
+    if start == b"\x93NUMPY":
         raise UserError(
-            f"{folder}: no folder of images with one folder per class ({error})"
-        ) from None
-    places: dict[str, str] = {}
-    for place in dict.fromkeys(os.path.dirname(path) for path, _ in listed.samples):
-        if (other := places.setdefault(os.path.realpath(place), place)) != place:
-            raise UserError(f"{place}: links to the same images as {other}; remove the link")
-    return listed.samples, listed.classes
-
-
-def read_image(path: str, size: Sequence[int] | None, mode: str) -> np.ndarray:
-    """Return an image file's bytes (C, H, W), scaled to `size` [height, width] if there is one."""
-    from PIL import Image
-
-    with foreign(path, "get the file again or remove it"), Image.open(path) as file:
-        image = file.convert(mode)
-        if size:
-            image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
-        pixels = np.asarray(image)
-    return pixels.reshape(*pixels.shape[:2], -1).transpose(2, 0, 1)
+            f"{file}: is a .npy file of one array; save inputs and labels with numpy.savez"
+        )
+    if start[:2] != b"PK":
+        raise UserError(
+            f"{file}: is no .npz file as numpy.savez writes it; tables in CSV, TSV, ARFF and "
+            "Parquet files are for source: table"
+        )
+    arrays = {}
+    with foreign(file, "get the file again"), np.load(file, allow_pickle=False) as loaded:
+        for name in loaded.files:
+            try:
+                arrays[name] = loaded[name]
+            except ValueError:
+                raise UserError(
+                    f"{file}: the array {name!r} holds Python objects or is damaged; save it again "
+                    "as numbers, or `classes` as text"
+                ) from None
+    return arrays
 
 
 @source
@@ -314,13 +295,7 @@ def npz(*, file: str) -> Raw:
     Where there is an official test split also `official_test` (N,) bool; `classes`, K names, may be
     left out. Bytes stay bytes, other inputs become float32.
     """
-    if not os.path.lexists(file):
-        raise UserError(f"{file}: no such file; correct options.file")
-    with (
-        foreign(file, "it must be a .npz file without pickles"),
-        np.load(file, allow_pickle=False) as loaded,
-    ):
-        arrays = {name: loaded[name] for name in loaded.files}
+    arrays = read_npz(file)
     if missing := {"inputs", "labels"} - arrays.keys():
         raise UserError(
             f"{file}: lacks the array(s) {', '.join(sorted(missing))}; "
@@ -349,27 +324,64 @@ def npz(*, file: str) -> Raw:
 
 def check(raw: Raw, name: str) -> None:
     """Raise UserError unless `raw` is a dataset that every later stage can use."""
-    k, shape = len(raw.classes), raw.inputs.shape
-    wrong = None
+    if wrong := wrong_shape(raw) or wrong_class(raw) or wrong_number(raw):
+        raise UserError(
+            f"dataset {name}: {raw.origin}: {wrong}" if raw.origin else f"dataset {name}: {wrong}"
+        )
+
+
+def wrong_shape(raw: Raw) -> str | None:
+    """What is wrong with the shapes of a dataset's arrays, if anything."""
+    shape = raw.inputs.shape
     if raw.inputs.ndim not in (2, 4) or 0 in shape:
-        wrong = f"inputs of shape {shape} are neither images (N, C, H, W) nor a table (N, F)"
-    elif len(shape) == 4 and shape[1] > 4 >= shape[3]:
-        wrong = (
+        return f"inputs of shape {shape} are neither images (N, C, H, W) nor a table (N, F)"
+    if len(shape) == 4 and shape[1] > 4 >= shape[3]:
+        return (
             f"images of shape {shape} have their channels last; they must come first, (N, C, H, W)"
         )
-    elif raw.labels.shape != shape[:1] or raw.official_test.shape != shape[:1]:
+    if raw.labels.shape != shape[:1] or raw.official_test.shape != shape[:1]:
         labels, marks = (
             " x ".join(map(str, array.shape)) or "single"
             for array in (raw.labels, raw.official_test)
         )
-        wrong = f"{shape[0]} inputs but {labels} labels and {marks} test marks"
-    elif k < 2 or raw.labels.min() < 0 or raw.labels.max() >= k:
-        wrong = (
-            f"labels run from {raw.labels.min()} to {raw.labels.max()} but there are {k} classes"
+        return f"{shape[0]} inputs but {labels} labels and {marks} test marks"
+    return None
+
+
+def wrong_class(raw: Raw) -> str | None:
+    """What is wrong with the labels and classes of a dataset, if anything."""
+    k = len(raw.classes)
+    if raw.labels.min() < 0 or raw.labels.max() >= k:
+        return f"labels run from {raw.labels.min()} to {raw.labels.max()} but there are {k} classes"
+    if k < 2:
+        return f"all samples are of one class, {raw.classes[0]!r}; a dataset has two or more"
+    counts = np.bincount(raw.labels, minlength=k)
+    label = int(counts.argmin())
+    if not counts[label]:
+        return (
+            f"no sample has the label {label} (class {raw.classes[label]!r}); number the classes "
+            "that there are from 0, without gaps"
         )
-    elif raw.inputs.dtype.kind == "f" and not np.isfinite(raw.inputs).all():
-        wrong = "some inputs are not finite numbers"
-    if wrong:
-        raise UserError(
-            f"dataset {name}: {raw.origin}: {wrong}" if raw.origin else f"dataset {name}: {wrong}"
+    if counts[label] == 1:
+        return (
+            f"class {raw.classes[label]!r} (label {label}) has 1 sample, which cannot both train "
+            "and test; remove it, or join the class with another"
         )
+    if not np.isin(np.arange(k), raw.labels[~raw.official_test]).all():
+        untrained = np.setdiff1d(np.arange(k), raw.labels[~raw.official_test])[0]
+        return f"class {raw.classes[untrained]!r} (label {untrained}) is in the official test only"
+    return None
+
+
+def wrong_number(raw: Raw) -> str | None:
+    """What is wrong with the numbers of a dataset's inputs, if anything."""
+    if raw.inputs.dtype.kind != "f" or np.isfinite(raw.inputs).all():
+        return None
+    infinite = ~np.isfinite(raw.inputs)
+    sample, column, *_ = np.argwhere(infinite)[0]
+    what = "column" if raw.inputs.ndim == 2 else "channel"
+    return (
+        f"{infinite[:, column].sum()} inputs in {what} {column} are not finite numbers, the first "
+        f"in sample {sample} (counted from 0); a table in a CSV or Parquet file may have missing "
+        "values, see source: table"
+    )
