@@ -9,40 +9,49 @@ from ils.files import read_csv, write_csv, write_text
 from ils.job import log, run
 from ils.paper import PRINTED
 from ils.statistics.claims import DISTILLATION, RANKS, REPLICATES
-from ils.statistics.comparison import printed_distillation, printed_synthetic, with_figures
-from ils.statistics.ledger import Distilled, PrintedMeans, Ranking, Replicates, Study, ledger
+from ils.statistics.comparison import (
+    printed_distillation,
+    printed_synthetic,
+    with_figures,
+    with_setups,
+)
+from ils.statistics.datasets import Datasets
+from ils.statistics.ledger import Distilled, PrintedMeans, Ranking, Replicates, Run, Study, ledger
 
 CWECE = {"": PRINTED["cwece"], ", Eq. 2": "cwece"}
 
 
 def claims(
     published: Sequence[str],
-    run_ranks: Sequence[str],
+    metrics: str,
     printed_tables: Sequence[str],
     printed_table4: str,
     replicates: Mapping[str, Sequence[str]],
     arrays: Mapping[str, Sequence[str]],
     long_grid: Mapping[str, Sequence[float]],
+    others: Mapping[str, Mapping[str, Sequence[str]]],
     distillation: str | None,
     csv: str,
     tex: str,
 ) -> None:
     """Write the ledger as csv and as LaTeX.
 
-    published, run_ranks: the four files of rank_methods.py; replicates, arrays: {setup: files of
-    its jobs}. distillation: metrics of distilled students, or None where the run has none.
+    published: ranks, average ranks and Friedman's tests of the print; metrics: this run's;
+    replicates, arrays: {setup: files of its jobs}; others: {setup: those of others that claims
+    compare with it}. distillation: metrics of distilled students, or None where the run has none.
     """
-    paper, ours = [read_csv(path) for path in published], [read_csv(path) for path in run_ranks]
+    datasets = Datasets(read_csv(metrics))
     studies: dict[str, list[Study]] = {
-        RANKS: [Ranking("paper", *paper, PRINTED["cwece"], True)],
+        RANKS: [Ranking("paper", *map(read_csv, published))],
         REPLICATES: [PrintedMeans("paper", {"": printed_synthetic(printed_tables)})],
         DISTILLATION: [PrintedMeans("paper", printed_distillation(printed_table4))],
     }
     for ending, cwece in CWECE.items():
-        studies[RANKS].append(Ranking(f"this run{ending}", *ours, cwece, False))
+        studies[RANKS].append(Run(f"this run{ending}", datasets, cwece))
     for setup, paths in replicates.items():
         models = pd.concat(map(read_csv, paths), ignore_index=True)
         models = with_figures(models, arrays[setup], long_grid)
+        models = with_setups(models, others[setup])
         for ending, cwece in CWECE.items():
             studies[REPLICATES].append(Replicates(f"this run, {setup}{ending}", models, cwece))
     if distillation:
@@ -58,12 +67,16 @@ if __name__ == "__main__":
         claims,
         snakemake,
         published=snakemake.input.published,
-        run_ranks=snakemake.input.ranks,
+        metrics=snakemake.input.metrics,
         printed_tables=snakemake.input.printed,
         printed_table4=snakemake.input.printed4,
         replicates={setup: snakemake.input[setup] for setup in snakemake.params.setups},
         arrays={setup: snakemake.input[f"arrays_{setup}"] for setup in snakemake.params.setups},
         long_grid=snakemake.params.long_grid,
+        others={
+            setup: {name: snakemake.input[name] for name in names}
+            for setup, names in snakemake.params.others.items()
+        },
         distillation=snakemake.input.get("distillation"),
         csv=snakemake.output.csv,
         tex=snakemake.output.tex,

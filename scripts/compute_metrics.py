@@ -30,8 +30,9 @@ def compute_metrics(predictions, cells, draws, metrics, intervals):
                 spread = map(float, bootstrap.interval(values[name], drawn))
                 value = float(values[name])
                 spreads.append((*key.values(), selected["method"], name, value, *spread))
-            point = {"point": json.dumps(selected["point"]), "n_test": len(arrays["labels"])}
-            rows.append(key | selected | point | values)
+            sizes = {"n_test": len(logits), "classes": logits.shape[1]}
+            point = {"point": json.dumps(selected["point"])}
+            rows.append(key | selected | point | sizes | values)
     write_csv(metrics, pd.DataFrame(rows))
     columns = [*key, "method", "metric", "value", "standard_error", "low", "high"]
     write_csv(intervals, pd.DataFrame(spreads, columns=columns))

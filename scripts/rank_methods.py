@@ -1,6 +1,6 @@
 """Rank the methods by every metric over complete blocks, and test whether they differ.
 
-The tests are Friedman's, Nemenyi's and Wilcoxon's.
+The tests are Friedman's and Nemenyi's.
 """
 
 from itertools import product
@@ -16,14 +16,7 @@ COLUMNS = {  # of each table, behind the pool of methods and the metric
     "ranks": ["dataset", "network", "method", "value", "rank"],
     "average_ranks": ["method", "average_rank"],
     "friedman": ["statistic", "p", "k", "n", "alpha", "critical_difference"],
-    "pairwise": [
-        "method_1",
-        "method_2",
-        "rank_difference",
-        "nemenyi_p",
-        "wilcoxon_p",
-        "wilcoxon_holm_p",
-    ],
+    "pairwise": ["method_1", "method_2", "rank_difference", "nemenyi_p"],
 }
 
 
@@ -39,8 +32,7 @@ def rank_methods(
 
     ranks: the value (mean over seeds) and the rank within the block. friedman_tests: of k methods
     on n blocks, with Nemenyi's critical_difference at `alpha`. pairwise_tests: each pair of methods
-    with average_rank_2 - average_rank_1 as rank_difference, Nemenyi's p, and that of Wilcoxon's
-    signed-rank test as it is and by Holm for all pairs of the pool.
+    with average_rank_2 - average_rank_1 as rank_difference, and Nemenyi's p.
     """
     table = read_csv(metrics, CELL)
     known = [name for name in METRICS if name in table]

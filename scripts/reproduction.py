@@ -20,6 +20,7 @@ SIDES = " Left: this run; right: the printed values; below: without the +TempS c
 
 
 def reproduction(
+    found: str,
     claims: str,
     ours: Sequence[str],
     printed: Sequence[str],
@@ -47,7 +48,8 @@ def reproduction(
         caption = Path(captions[name]).read_text(encoding="utf-8").strip()
         bodies[name] = drawings(files, caption + SIDES * (name in DIAGRAMS))
     artefacts = {name: (sentence, bodies[name]) for name, sentence in sentences.items()}
-    first = summary(read_csv(claims), json.loads(Path(provenance).read_text(encoding="utf-8")))
+    paragraph, record = (Path(path).read_text(encoding="utf-8") for path in (found, provenance))
+    first = summary(paragraph.strip(), read_csv(claims), json.loads(record))
     write_text(output, document(HEADING, first, artefacts, appendix(contradictions)))
 
 
@@ -76,6 +78,7 @@ if __name__ == "__main__":
     run(
         reproduction,
         snakemake,
+        found=snakemake.input.found,
         claims=snakemake.input.claims,
         ours=snakemake.input.ours,
         printed=snakemake.input.printed,

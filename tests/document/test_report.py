@@ -57,13 +57,13 @@ def test_verdicts_of_every_study_but_those_by_eq_2():
     rows = [
         ("paper", "holds"),
         ("paper", "fails"),
-        ("this run", "undecidable"),
+        ("this run", "undecided"),
         ("this run, Eq. 2", "holds"),
     ]
     claims = pd.DataFrame(rows, columns=["study", "verdict"])
     assert findings.verdicts(claims) == (
         "Claims of the paper: on the printed numbers 1 of 2 hold, 1 fail; "
-        "on this run 0 of 1 hold, 0 fail, 1 undecidable."
+        "on this run 0 of 1 hold, 0 fail, 1 undecided."
     )
     assert counts(claims, "study", "verdict").values.tolist() == [
         ["paper", 1, 1, 0],
@@ -239,7 +239,7 @@ def test_tables_as_html():
     assert "A&lt;B" in text and "<th>LS</th><th>ILS</th>" in text
     assert '<td class="number" data-value="0.123456"><b>0.1235</b><sub>1</sub></td>' in text
     assert "1</td>" not in text
-    verdicts = {"verdict": ["holds", "undecidable"], "differs": [True, False], "n": [3, None]}
+    verdicts = {"verdict": ["holds", "undecided"], "differs": [True, False], "n": [3, None]}
     text = table(pd.DataFrame(verdicts))
     assert '<td class="holds">' in text and '<td class="open">' in text
     assert '<td class="true">True' in text and "<td></td>" in text

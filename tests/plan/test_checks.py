@@ -60,7 +60,7 @@ def test_committed_configs_are_valid(path):
             r"datasets\[0\].source: 'sklern' is none of .*did you mean 'sklearn'",
         ),
         (["datasets", 0, "options"], {}, r"datasets\[0\].options: source 'sklearn' lacks set"),
-        (["datasets", 1, "name"], "digits", r"datasets\[1\].name: 'digits' is used twice"),
+        (["datasets", 1, "name"], "iris", r"datasets\[1\].name: 'iris' is used twice"),
         (["networks", 0, "family"], "vgg", r"networks\[0\].family: 'vgg' is none of .*lenet"),
         (
             ["networks", 0, "options", "hiden"],
@@ -76,7 +76,7 @@ def test_committed_configs_are_valid(path):
         (
             ["experiments", 0, "dataset"],
             "mnist",
-            r"experiments\[0\].dataset: 'mnist' is none of breast_cancer, digits",
+            r"experiments\[0\].dataset: 'mnist' is none of appendicitis, ",
         ),
         (
             ["experiments", 0, "recipe"],
@@ -116,8 +116,8 @@ def test_committed_configs_are_valid(path):
         ),
         (
             ["experiments", 1, "seeds"],
-            3,
-            r"experiments\[1\].seeds: 3 is more than the study has \(2\); list more",
+            6,
+            r"experiments\[1\].seeds: 6 is more than the study has \(5\); list more",
         ),
         (["methods", LS, "grid"], {}, "targets 'ls' lacks epsilon"),
         (

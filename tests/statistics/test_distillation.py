@@ -9,7 +9,6 @@ import torch
 from scipy import stats
 
 from conftest import group
-from ils.training.predictions import choose
 from ils.document import findings
 from ils.document.tables import decimals_of, table4
 from ils.errors import UserError
@@ -20,6 +19,7 @@ from ils.statistics.claims import DISTILLATION, Claim
 from ils.statistics.distillation import compared, difference
 from ils.statistics.ledger import Distilled
 from ils.training.cell import CellData
+from ils.training.predictions import choose
 from ils.training.students import Grid, best_student, shard_arrays
 from ils.training.trainer import train
 

@@ -81,9 +81,6 @@ def test_critical_difference_and_who_is_within_it(analysed):
             pair["rank_difference"] == pytest.approx(difference, abs=0.005)
             and pair["nemenyi_p"] > 0.05
         )
-    # with 11 blocks the smallest possible p is 2 / 2^11, and 66 times that exceeds 0.05: Holm over
-    # all pairs joins all
-    assert (pairs["wilcoxon_holm_p"] > 0.05).all()
 
 
 def test_possible_ranks_span_the_places_of_equal_values():

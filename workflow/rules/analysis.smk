@@ -122,28 +122,3 @@ rule table3:
         "Typesetting Table III {wildcards.study}"
     script:
         "../../scripts/table3.py"
-
-
-rule claims:
-    input:
-        unpack(lambda w: artefacts.files_of_claims()),
-        published=[f"results/published/{table}.csv" for table in RANKINGS],
-        ranks=[f"results/{table}.csv" for table in RANKINGS],
-        printed=[own(f"config/published/table{n}.csv") for n in (1, 2, 5, 6)],
-        printed4=own("config/published/table4.csv"),
-        code=code("claims.py"),
-    output:
-        csv="results/claims.csv",
-        tex="results/claims.tex",
-    log:
-        "results/logs/claims.log",
-    localrule: True
-    conda:
-        "../../envs/stats.yaml"
-    params:
-        setups=plan.synthetic.tables if plan.synthetic else [],
-        long_grid=plan.synthetic.section["long_grid"] if plan.synthetic else None,
-    message:
-        "Checking the paper's claims"
-    script:
-        "../../scripts/claims.py"

@@ -9,13 +9,11 @@ REPORT_OUTPUTS += expand(
 )
 if shutil.which("pdflatex"):
     REPORT_OUTPUTS.append("results/reproduction.pdf")
-else:
-
-    onsuccess:
-        logger.info(
-            "No pdflatex: results/reproduction.tex is there; install TeX Live "
-            "(texlive-latex-recommended) and run again for results/reproduction.pdf."
-        )
+elif workflow.is_main_process:
+    logger.info(
+        "No pdflatex: results/reproduction.tex is made and not results/reproduction.pdf; "
+        "for that install TeX Live (texlive-latex-recommended) and run again."
+    )
 
 
 rule pages:
@@ -82,6 +80,7 @@ rule reproduction:
             for names in artefacts.drawings.values()
             for name in names
         ],
+        found=FOUND,
         claims="results/claims.csv",
         ours=["results/average_ranks.csv", "results/friedman.csv"],
         printed=[

@@ -1,19 +1,22 @@
 """The ledger of claims as LaTeX."""
 
+from typing import Any
+
 import pandas as pd
 
 from ils.document.latex import escape, wide_table
 from ils.statistics.claims import BEST, CLAIMS, DISTILLATION, RANKS, REPLICATES
 
 CAPTION = (
-    r"Claims of the paper, checked on its printed numbers and on this run. Ranks: by the average "
-    r"rank over dataset-network pairs; significant: by Nemenyi's test. Synthetic data: by paired "
-    r"differences over the replicates, two standard errors. Distillation: by a t test over seeds "
-    r"within pairs. cwECE is what the paper prints; where Eq.~2 gives another verdict, that "
-    r"follows. The numbers are in \texttt{claims.csv}."
+    r"Claims of the paper, checked on its printed numbers and on this run. In brackets: how many "
+    r"of a claim's comparisons are as claimed, practically equivalent, undecided, and clearly the "
+    r"opposite, by exact signed-rank tests over datasets, replicates or pairs. Printed numbers "
+    r"have no errors: of them the order is read. cwECE is what the paper prints, the ECE within "
+    r"each true class, most of which even a calibrated model has; where Eq.~2 gives another "
+    r"verdict, that follows. The numbers are in \texttt{claims.csv}."
 )
 TITLES = {REPLICATES: "Synthetic data", RANKS: "Real data", DISTILLATION: "Distillation"}
-WIDTHS = r"p{.5\textwidth}p{.13\textwidth}p{.12\textwidth}p{.2\textwidth}"
+WIDTHS = r"p{.42\textwidth}p{.13\textwidth}p{.1\textwidth}p{.3\textwidth}"
 
 
 def typeset(rows: pd.DataFrame) -> str:
@@ -34,11 +37,19 @@ def typeset(rows: pd.DataFrame) -> str:
 def verdicts(findings: pd.DataFrame) -> str:
     """The verdicts of one claim on this run, LaTeX; an Eq. 2 that says the same is left out."""
     names = (study.removeprefix("this run").strip(", ") for study in findings["study"])
-    by_study = dict(zip(names, findings["verdict"]))
+    by_study = dict(zip(names, findings.itertuples()))
     lines = [
-        escape(f"{study}: {verdict}" if study else verdict)
-        for study, verdict in by_study.items()
+        escape(f"{study}: {row.verdict}" if study else row.verdict) + counts(row)
+        for study, row in by_study.items()
         if not study.endswith("Eq. 2")
-        or verdict != by_study[study.removesuffix("Eq. 2").strip(", ")]
+        or row.verdict != by_study[study.removesuffix("Eq. 2").strip(", ")].verdict
     ]
     return r" \newline ".join(lines) or "not measured"
+
+
+def counts(row: Any) -> str:
+    """How many comparisons of a finding say what, LaTeX, where there is more than one."""
+    numbers = (row.as_claimed, row.equivalent, row.undecided, row.opposite)
+    if not sum(numbers) > 1:  # nan where they are not told apart
+        return ""
+    return f" ({', '.join(f'{number:.0f}' for number in numbers)})"

@@ -21,7 +21,8 @@ table.sorted th { position: sticky; top: 0; cursor: pointer; }
 td.long { min-width: 26ch; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; } \
 sub { color: #6b7280; }
-td.holds { background: #d1fae5; } td.fails { background: #fecaca; } td.open { background: #f3f4f6; }
+td.holds, td.better { background: #d1fae5; } td.fails, td.worse { background: #fecaca; } \
+td.equivalent { background: #dbeafe; } td.open { background: #f3f4f6; }
 td.true { background: #fef3c7; }
 input { font: inherit; padding: 4px 8px; margin: 0 0 10px; width: 30ch; } \
 pre { background: #f3f4f6; padding: 12px; }
@@ -40,13 +41,15 @@ head.onclick = () => { sign = -sign;
   const compare = (a, b) => isNaN(a) || isNaN(b) ? a.localeCompare(b) : a - b;
   body.append(...[...body.rows].sort((a, b) => sign * compare(key(a), key(b)))); }; });
 """
-VERDICTS = ["holds", "fails", "not significant", "undecidable", "not measured"]
+VERDICTS = ["holds", "fails", "practically equivalent", "undecided", "not significant"]
+VERDICTS += ["not measured"]
 
 
 def kind_of(text: str, true: bool) -> str:
     """The class of a cell of text, "" for none: a verdict, what is true, or a long text."""
-    if text in VERDICTS:
-        return text if text in VERDICTS[:2] else "open"
+    if text in (*VERDICTS, "better", "worse"):
+        plain = text.removeprefix("practically ")
+        return plain if plain in ("holds", "fails", "better", "worse", "equivalent") else "open"
     return "true" if true else "long" * (len(text) > 50)
 
 

@@ -12,20 +12,23 @@ from ils.statistics.ranks import METRICS
 
 NOTE = (
     "Each table and figure stands under one sentence computed from this run's numbers. Verdicts: a "
-    "claim holds or fails where the numbers decide it, on synthetic data beyond two standard "
-    "errors; it is not significant where they neither bear it out nor contradict it beyond chance, "
-    "undecidable where this run is too small, not measured where it lacks what is compared. A cell "
-    "differs clearly if it does so by two standard errors of a difference of two such means, too."
+    "claim holds where everything that it compares is better as claimed, by exact signed-rank "
+    "tests over datasets, and by more than is practically nothing; it fails where some of it is "
+    "clearly worse; it is practically equivalent where nothing is worse and some of it differs by "
+    "less than anyone would choose by; undecided else, and not measured where this run lacks what "
+    "is compared. Printed numbers have no errors: of them the order is read. A cell differs "
+    "clearly if it does so by two standard errors of a difference of two such means, too."
 )
 
 
-def summary(claims: pd.DataFrame, provenance: Mapping[str, Any]) -> str:
-    """The first page: what ran, how many claims hold, and the ledger."""
+def summary(found: str, claims: pd.DataFrame, provenance: Mapping[str, Any]) -> str:
+    """The first page: what was found, what ran, how many claims hold, and the ledger."""
     ledger = r"\begin{block}{The ledger of claims}{}{}\artefact{claims}\end{block}"
     centred = r"\begin{center}" + counts_table(counts(claims, "study", "verdict")) + r"\end{center}"
     verdicts = prose(findings.verdicts(claims))
     first = prose(what_ran(provenance))
-    return "\n\n".join([first, verdicts, centred, prose(NOTE), r"\contents", ledger])
+    parts = [rf"\textbf{{What was found.}} {prose(found)}", first, verdicts, centred, prose(NOTE)]
+    return "\n\n".join([*parts, r"\contents", ledger])
 
 
 def what_ran(provenance: Mapping[str, Any]) -> str:

@@ -37,6 +37,7 @@ FIGURES = {  # of the synthetic study, and what each shows
     "fig11": "loss over P1 and P2",
 }
 TABULAR_FIGURES = ["fig09", "fig10"]
+DECISIONS = {"forest": "Headline comparisons", "claim_bars": "Claims at a glance"}  # figures
 PAIR_FIGURES = {
     "reliability": (CALIBRATION, "Confidence (Eq. 1)"),
     "classwise": (CALIBRATION, "Classwise (Eq. 2)"),
@@ -117,6 +118,15 @@ class Artefacts:
         """The critical-difference diagrams of a study."""
         return drawn({f"{{study}}figures/{d.name}": d.shown for d in DIAGRAMS})
 
+    def decision_figures(self) -> Outputs:
+        """What the run decides: the headline comparisons, and the claims."""
+        return drawn(
+            {
+                f"figures/{name}": Shown(SUMMARY, None, name, {"Table": title})
+                for name, title in DECISIONS.items()
+            }
+        )
+
     def pair_figures(self, *kinds: str) -> Outputs:
         """The figures of all pairs, of some kinds."""
         figures = {}
@@ -142,6 +152,9 @@ class Artefacts:
         """{csv file under results/, without its ending: where it is shown as a page}."""
         titles = {
             "claims": (SUMMARY, "Claims and verdicts"),
+            "comparisons": (SUMMARY, "All comparisons"),
+            "power": (SUMMARY, "Differences that this study finds"),
+            "variance": (SUMMARY, "Sources of variance"),
             "table3": (TABLE_III, "Table III"),
             "metrics": (TABLE_III, "Metrics of every cell"),
             "intervals": (TABLE_III, "Errors and intervals"),
@@ -202,7 +215,8 @@ class Artefacts:
         if self.distillation:
             inputs["distillation"] = "results/distillation.csv"
         if synthetic := self.plan.synthetic:
-            inputs |= synthetic.files(MODELS, synthetic.tables)
+            others = sum(synthetic.others.values(), [])
+            inputs |= synthetic.files(MODELS, [*synthetic.tables, *others])
             inputs |= synthetic.files(SUMS, synthetic.tables, "arrays_{}")
         return inputs
 
@@ -226,6 +240,7 @@ class Artefacts:
         made += [f"{name}.{kind}" for name in tables for kind in ("tex", "csv")]
         made = [name for name in made if name != "distillation.tex"]
         figures = [f"{study}figures/{d.name}" for study in STUDIES for d in DIAGRAMS]
+        figures += [f"figures/{name}" for name in DECISIONS]
         figures += [f"figures/{kind}/{d}_{n}" for kind in PAIR_FIGURES for d, n in self.plan.pairs]
         if self.synthetic:
             figures += [f"figures/{name}" for name in FIGURES]

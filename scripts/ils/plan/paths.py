@@ -13,6 +13,7 @@ PREDICTIONS = "results/predictions/{batch}.safetensors"
 MODELS = "results/synthetic/{setup}/replicates{first}-{last}.csv"
 SUMS = "results/synthetic/{setup}/replicates{first}-{last}.safetensors"
 CURVES = "results/curves/{dataset}.safetensors"
+FOUND = "results/found.txt"
 
 
 def files(pattern: str, wildcards: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -33,6 +33,16 @@ class SyntheticPlan:
         return self.section["tables"]
 
     @property
+    def others(self) -> dict[str, list[str]]:
+        """{setup of `tables`: those that differ from it in the validation data alone}."""
+        kept = {
+            name: [setup["geometry"], setup["hidden"], setup.get("training_per_class")]
+            for name, setup in self.setups.items()
+        }
+        larger = [name for name in self.setups if "validation_per_class" in self.setups[name]]
+        return {t: [name for name in larger if kept[name] == kept[t]] for t in self.tables}
+
+    @property
     def shown(self) -> str:
         """The setup that most figures show."""
         return self.section["figures"]

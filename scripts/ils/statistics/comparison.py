@@ -99,6 +99,16 @@ def with_figures(
     return pd.concat([models, rows], ignore_index=True)
 
 
+def with_setups(models: pd.DataFrame, others: Mapping[str, Iterable[str | Path]]) -> pd.DataFrame:
+    """Return the models of one setup and those of others, {setup: csv files}, as "model in setup".
+
+    They are compared replicate by replicate: a replicate's training sample is the same in all.
+    """
+    more = read_models(others) if others else models[:0].assign(setup="")
+    named = more.assign(model=more["model"] + " in " + more["setup"]).drop(columns="setup")
+    return pd.concat([models, named], ignore_index=True)
+
+
 def read_printed(path: str | Path, methods: Iterable[Mapping[str, Any]]) -> list[Row]:
     """Return the rows of a printed table; the model is None for one that we do not have.
 

@@ -26,7 +26,7 @@ class Difference(NamedTuple):
 
     mean: float
     error: float
-    freedom: int
+    freedom: float
     pairs: dict[str, float]
 
     @property
@@ -48,22 +48,19 @@ def difference(table: pd.DataFrame, column: str, a: str, b: str) -> Difference:
     `a` and `b` are values of the column `method`.
     Each pair of network and dataset counts the same. Its standard error comes from its own seeds,
     as pairs differ more than seeds do: the variance of the mean is the sum of the pairs' var / n
-    over the squared number of pairs.
+    over the squared number of pairs. The degrees of freedom are Welch and Satterthwaite's, as the
+    variances of pairs differ: pooled ones would find differences that are not there.
     """
     wide = table.pivot(index=[*PAIR, "seed"], columns="method", values=column)
     by_pair = (wide[a] - wide[b]).groupby(PAIR, sort=False)
     groups = {" ".join(pair): values.to_numpy() for pair, values in by_pair}
     means = {name: float(values.mean()) for name, values in groups.items()}
-    freedom = sum(len(values) - 1 for values in groups.values())
-    variances = [
-        values.var(ddof=1) / len(values) if len(values) > 1 else 0.0 for values in groups.values()
-    ]
-    return Difference(
-        float(np.mean(list(means.values()))),
-        math.sqrt(sum(variances)) / len(groups),
-        freedom,
-        means,
-    )
+    many = [values for values in groups.values() if len(values) > 1]
+    variances = [values.var(ddof=1) / len(values) for values in many]
+    spread = sum(v**2 / (len(values) - 1) for v, values in zip(variances, many))
+    freedom = sum(variances) ** 2 / spread if spread else float(bool(many))
+    error = math.sqrt(sum(variances)) / len(groups)
+    return Difference(float(np.mean(list(means.values()))), error, freedom, means)
 
 
 def compared(

@@ -1,10 +1,12 @@
 """Checking claims: each against the printed numbers and against this run.
 
-Verdicts: `holds`; `fails`; `not significant`, when the numbers do not contradict the claim beyond
-chance, nor bear it out; `undecidable`, when this run is too small to decide; `not measured`, when
-it lacks what is compared.
+Printed numbers have no errors: only their order can be read, or Nemenyi's test of it. This run is
+judged by the rules of `decision`. Verdicts: `holds`; `fails`; `practically equivalent`;
+`undecided`; `not measured`, where a study lacks what is compared; and of printed ranks alone `not
+significant`, where a claimed significance is in the order only.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from typing import Any, NamedTuple, Protocol
@@ -14,11 +16,19 @@ import pandas as pd
 
 from ils.paper import PRINTED
 from ils.statistics.claims import BEST, CLAIMS, RANKS, Claim
-from ils.statistics.comparison import mean_and_error
+from ils.statistics.datasets import SUMMED, Datasets
+from ils.statistics.decision import (
+    ROPE,
+    Comparison,
+    Verdict,
+    binomial_interval,
+    compare,
+    judge,
+)
 from ils.statistics.distillation import difference
-from ils.statistics.ranks import METRICS
+from ils.statistics.ranks import METRICS, mid_ranks
 
-FEWEST = 10  # replicates from which a standard error is worth calling one
+FEWEST = 10  # replicates, and pairs of the distillation, below which nothing is decided
 LABELS = {
     "cross_entropy": "CE",
     "ece": "ECE",
@@ -26,14 +36,23 @@ LABELS = {
     "cwece_printed": "cwECE*",
     "epsilon": "epsilon",
 }
+CLASSES = 3  # of the synthetic task
 
 
 class Check(NamedTuple):
-    """What became of a claim: the verdict, the numbers that it rests on and the test used."""
+    """What became of a claim: the verdict, the numbers that it rests on and the test used.
+
+    Then how many of its comparisons are as claimed, practically equivalent, undecided, and clearly
+    the opposite; nan where that is not told apart.
+    """
 
     verdict: str
     numbers: str
     test: str
+    as_claimed: float = math.nan
+    equivalent: float = math.nan
+    undecided: float = math.nan
+    opposite: float = math.nan
 
 
 class Finding(NamedTuple):
@@ -46,6 +65,10 @@ class Finding(NamedTuple):
     verdict: str
     numbers: str
     test: str
+    as_claimed: float
+    equivalent: float
+    undecided: float
+    opposite: float
 
 
 class Study(Protocol):
@@ -68,38 +91,110 @@ def label(column: str) -> str:
     return LABELS.get(column, column.replace("_", " "))
 
 
-def verdict_by(signs: Sequence[int]) -> str:
-    """The verdict of differences: 1 as claimed, -1 the opposite, 0 neither beyond chance."""
-    if -1 in signs:
-        return "fails"
-    return "holds" if set(signs) == {1} else "not significant"
+def rope_of(column: str) -> float:
+    """The region of practical equivalence of a column; 0 for what has none, such as epsilon."""
+    return ROPE.get("accuracy" if column.startswith("accuracy") else column, 0.0)
+
+
+class Judged:
+    """A study whose gains over units, datasets or replicates, are judged by the rules.
+
+    gains(column, better, worse): those (n,) of a comparison; units: what they are, for the text;
+    below `fewest` of them nothing is decided.
+    """
+
+    units, fewest = "datasets", 1
+    name: str
+    names: Mapping[str, str] = {}
+
+    def gains(self, column: str, better: str, worse: str) -> Sequence[float] | np.ndarray:
+        raise NotImplementedError
+
+    def column(self, name: str) -> str:
+        """The column that a claim means."""
+        return self.names.get(name, name)
+
+    def check(self, claim: Claim) -> Check:
+        """Judge a claim by the gains of its comparisons."""
+        results, numbers = [], []
+        for name, a, b in claim.comparisons:
+            column = self.column(name)
+            results.append(compare(self.gains(column, a, b), rope_of(column)))
+            numbers.append(difference_text(column, a, b, results[-1]))
+        verdict, n = judge(results, claim.considerable), min(c.n for c in results)
+        test = f"exact signed-rank tests over {n} {self.units}"
+        if n < self.fewest:
+            verdict = Verdict("undecided", 0, 0, len(results), 0)
+            test = f"{n} {self.units}: {self.fewest} are needed to decide"
+        elif not all(math.isfinite(c.low) for c in results):
+            test = f"{n} {self.units}: a test at one-sided 2.5 % needs 6"
+        counts = f"{verdict.as_claimed} as claimed, {verdict.equivalent} equivalent, "
+        counts += f"{verdict.undecided} undecided, {verdict.opposite} opposite, of {len(results)}"
+        return Check(verdict.word, "; ".join(numbers), f"{test}: {counts}", *verdict[1:])
+
+
+def difference_text(column: str, a: str, b: str, gain: Comparison) -> str:
+    """A difference with its interval, such as "CE ILS - LS -0.0132 [-0.0201, -0.0083]"."""
+    factor = 100 if column.startswith("accuracy") else 1
+    ends = (gain.estimate, gain.low, gain.high)
+    if not higher_is_better(column):
+        ends = (-gain.estimate, -gain.high, -gain.low)
+    value, low, high = (factor * end for end in ends)
+    of = f"{label(column)}{' x K' * (column == SUMMED)}"
+    return f"{of} {a} - {b} {value:+.4f} [{low:+.4f}, {high:+.4f}]"
+
+
+class Run(Judged):
+    """A run's metrics by dataset. `cwece` says which cwECE it takes."""
+
+    def __init__(self, name: str, datasets: Datasets, cwece: str):
+        self.name, self.datasets, self.names = name, datasets, {"cwece": cwece}
+
+    def gains(self, column: str, better: str, worse: str) -> pd.Series:
+        return self.datasets.gains(column, better, worse)
+
+    def measured(self, column: str, *models: str) -> bool:
+        known = self.datasets
+        return self.column(column) in known.metrics and set(models) <= set(known.columns)
+
+    def check(self, claim: Claim) -> Check:
+        """Check a claim by gains over datasets, or how often a method is the best."""
+        if claim.kind == BEST:
+            return self.check_best(claim)
+        return super().check(claim)
+
+    def check_best(self, claim: Claim) -> Check:
+        """Check a claim about how often a method is the best, by the binomial interval of that.
+
+        Equal values share the best.
+        """
+        ((metric, method, may_lose),) = claim.comparisons
+        metric = self.column(metric)
+        ranks = mid_ranks(self.datasets.means[metric], METRICS[metric].higher_is_better)
+        won, n = int((ranks[method] == ranks.min(axis=1)).sum()), len(ranks)
+        low, high = binomial_interval(won, n)
+        word = "holds" if low >= 1 - may_lose else "fails" if high < 1 - may_lose else "undecided"
+        numbers = f"the best on {won} of {n} datasets: {won / n:.0%} [{low:.0%}, {high:.0%}]"
+        test = f"binomial interval, 95 %, against the claimed {1 - may_lose:.0%}"
+        counts = (word == "holds", False, word == "undecided", word == "fails")
+        return Check(word, numbers, test, *map(int, counts))
 
 
 class Ranking:
-    """Average ranks and pairwise tests of one study, as rank_methods.py wrote them.
+    """The printed average ranks, ranked again as rank_methods.py wrote them.
 
-    `cwece` says which cwECE it takes. `printed`: the numbers themselves are claimed about, so the
-    wrong order is a failure however small.
+    The numbers themselves are claimed about: the wrong order is a failure, however small.
     """
 
     def __init__(
-        self,
-        name: str,
-        ranks: pd.DataFrame,
-        average_ranks: pd.DataFrame,
-        friedman: pd.DataFrame,
-        pairwise: pd.DataFrame,
-        cwece: str,
-        printed: bool,
+        self, name: str, ranks: pd.DataFrame, average_ranks: pd.DataFrame, friedman: pd.DataFrame
     ):
-        self.name, self.printed, self.names = name, printed, {"cwece": cwece}
-        self.ranks, average_ranks, friedman, pairwise = (
-            t.query("pool == 'all'") for t in (ranks, average_ranks, friedman, pairwise)
+        self.name, self.names = name, PRINTED
+        self.ranks, average_ranks, friedman = (
+            t.query("pool == 'all'") for t in (ranks, average_ranks, friedman)
         )
         self.averages = average_ranks.set_index(["metric", "method"])["average_rank"]
         self.tests = friedman.set_index("metric")
-        pairs = pairwise.set_index(["metric", "method_1", "method_2"])
-        self.p_values = pd.concat([pairs, pairs.swaplevel(1, 2)])["wilcoxon_p"]
 
     def measured(self, column: str, *models: str) -> bool:
         metric = self.names.get(column, column)
@@ -114,18 +209,12 @@ class Ranking:
         cds = {m: self.tests.loc[m, "critical_difference"] for m, *_ in comparisons}
         right = [gain > 0 for gain in gains.values()]
         clear = [gain > cds[metric] for (metric, *_), gain in gains.items()]
-        opposed = [gain < -cds[metric] for (metric, *_), gain in gains.items()]
-        if all(clear if claim.significant else right):
-            verdict = "holds"
-        else:
-            wrong = any(opposed) or (self.printed and not all(right))
-            verdict = "fails" if wrong else "not significant"
-        if verdict == "not significant" and max(cds.values()) >= self.tests["k"].max() - 1:
-            verdict = "undecidable"
-        wilcoxon = sum(self.p_values[c] < 0.05 for c, gain in gains.items() if gain > 0)
+        verdict = "holds" if all(right) else "fails"
+        if claim.significant and verdict == "holds" and not all(clear):
+            verdict = "not significant"
         test = (
             f"Nemenyi, CD {max(cds.values()):.2f}: {sum(clear)} of {len(gains)} differences exceed "
-            f"it, {sum(right)} have the claimed sign; Wilcoxon unadjusted: {wilcoxon} with p < 0.05"
+            f"it, {sum(right)} have the claimed sign"
         )
         return Check(verdict, "; ".join(self.listing(metric, comparisons) for metric in cds), test)
 
@@ -157,46 +246,34 @@ class Ranking:
         return Check(verdict, numbers, "count; equal values share the best")
 
 
-class Replicates:
+class Replicates(Judged):
     """The models of one setup of the synthetic study, one row a replicate and model."""
+
+    units, fewest = "replicates", FEWEST
 
     def __init__(self, name: str, models: pd.DataFrame, cwece: str):
         self.name, self.names = name, {"cwece": cwece}
         self.models = models.set_index(["model", "replicate"]).sort_index()
-        self.count = models["replicate"].nunique()
 
     def measured(self, column: str, *models: str) -> bool:
         known = self.models.index.get_level_values("model")
-        return self.names.get(column, column) in self.models and set(models) <= set(known)
+        return self.column(column) in self.models and set(models) <= set(known)
 
-    def check(self, claim: Claim) -> Check:
-        """Check a claim by paired differences over the replicates.
-
-        It holds if all are further than two standard errors from 0, and fails if one is so the
-        other way round.
-        """
-        signs, numbers = [], []
-        for column, a, b in claim.comparisons:
-            column = self.names.get(column, column)
-            differences = self.models.loc[a, column] - self.models.loc[b, column]
-            mean, error = mean_and_error(differences.to_numpy(float))
-            scale = 100 if column.startswith("accuracy") else 1
-            numbers.append(f"{label(column)} {a} - {b} {scale * mean:+.4f} ± {scale * error:.4f}")
-            gain = mean if higher_is_better(column) else -mean
-            signs.append(int(np.sign(gain)) if abs(gain) > 2 * error else 0)
-        verdict = "undecidable" if self.count < FEWEST else verdict_by(signs)
-        test = (
-            f"paired over {self.count} replicates, two standard errors: {signs.count(1)} as "
-            f"claimed, {signs.count(-1)} opposite, of {len(signs)}"
-        )
-        return Check(verdict, "; ".join(numbers), test)
+    def gains(self, column: str, better: str, worse: str) -> np.ndarray:
+        """By how much one model is better than another in each replicate; cwECE (Eq. 2) summed
+        over the three classes, as that of datasets is."""
+        gains = self.models.loc[better, column] - self.models.loc[worse, column]
+        factor = CLASSES if column == SUMMED else 1
+        return factor * (1 if higher_is_better(column) else -1) * gains.to_numpy(float)
 
 
-class Distilled:
+class Distilled(Judged):
     """Students of Table IV, one row a pair of network and dataset, seed and teacher.
 
     The column `method` names the method that trained the teacher.
     """
+
+    units, fewest = "pairs", FEWEST
 
     def __init__(self, name: str, table: pd.DataFrame):
         self.name, self.table = name, table
@@ -204,28 +281,10 @@ class Distilled:
     def measured(self, column: str, *models: str) -> bool:
         return column in self.table and set(models) <= set(self.table["method"])
 
-    def check(self, claim: Claim) -> Check:
-        """Check a claim by Student's t test of the mean difference over pairs, 5 %.
-
-        It holds if each pair's difference has its sign, too.
-        """
-        signs, numbers, tests = [], [], []
-        for column, a, b in claim.comparisons:
-            gap = difference(self.table, column, a, b)
-            up = 1 if higher_is_better(column) else -1
-            scale = 100 if column.startswith("accuracy") else 1
-            pairs = ", ".join(f"{pair} {scale * mean:+.4f}" for pair, mean in gap.pairs.items())
-            numbers.append(
-                f"{label(column)} {a} - {b} {scale * gap.mean:+.4f} ± {scale * gap.error:.4f} "
-                f"({pairs})"
-            )
-            significant = gap.p < 0.05
-            everywhere = all(up * mean > 0 for mean in gap.pairs.values())
-            signs.append(0 if not significant else -1 if up * gap.mean < 0 else int(everywhere))
-            tests.append(f"p = {gap.p:.2g}, {gap.freedom} degrees of freedom")
-        verdict = verdict_by(signs) if gap.freedom else "undecidable"
-        test = f"paired t test within pairs and seeds: {'; '.join(tests)}"
-        return Check(verdict, "; ".join(numbers), test)
+    def gains(self, column: str, better: str, worse: str) -> np.ndarray:
+        """By how much students of one teacher are better than those of another, pair by pair."""
+        means = difference(self.table, column, better, worse).pairs
+        return (1 if higher_is_better(column) else -1) * np.array(list(means.values()))
 
 
 class PrintedMeans:

@@ -1,6 +1,6 @@
 """Ranks of methods over blocks and their tests, after Demsar 2006.
 
-The tests are Friedman's, Nemenyi's post-hoc test with its critical difference, and Wilcoxon's.
+The tests are Friedman's, and Nemenyi's post-hoc test with its critical difference.
 A block is a (network, dataset) pair with its values averaged over seeds: k methods on n blocks.
 Rank 1 is the best. Nothing here knows whether the numbers come from a run's metrics or from a
 published table.
@@ -41,8 +41,9 @@ def scores(metrics: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Return a DataFrame of `metric`, (network, dataset) blocks x methods, averaged over seeds.
 
     `metrics` has the columns of CELL and one column a metric; blocks and methods keep the order of
-    their first appearance. Raises UserError, naming the cells, when one is missing, repeated or not
-    a finite number: a rank over fewer methods than its neighbours would be silently wrong.
+    their first appearance. A block has the seeds that any of its rows has. Raises UserError, naming
+    the cells, when one is missing, repeated or not a finite number: a rank over fewer methods than
+    its neighbours would be silently wrong.
     """
     if lacking := [column for column in [*CELL, metric] if column not in metrics]:
         raise UserError(f"the metrics table lacks the column(s) {', '.join(lacking)}")
@@ -51,15 +52,17 @@ def scores(metrics: pd.DataFrame, metric: str) -> pd.DataFrame:
         raise UserError(f"the metrics table repeats {listing(repeated)}")
     numbers = pd.to_numeric(metrics[metric], errors="coerce").astype(float)
     values = dict(zip(metrics[CELL].itertuples(index=False, name=None), numbers))
-    blocks = list(dict.fromkeys(zip(metrics["network"], metrics["dataset"])))
-    methods, seeds = metrics["method"].unique(), metrics["seed"].unique()
-    wanted = [(*block, *rest) for block, *rest in itertools.product(blocks, methods, seeds)]
+    blocks: dict[tuple, dict] = {}
+    for *block, seed in zip(metrics["network"], metrics["dataset"], metrics["seed"]):
+        blocks.setdefault(tuple(block), {})[seed] = None
+    methods = metrics["method"].unique()
+    wanted = [(*b, m, s) for b, seeds in blocks.items() for m in methods for s in seeds]
     if missing := [cell for cell in wanted if not math.isfinite(values.get(cell, math.nan))]:
         raise UserError(f"the metrics table is incomplete: no {metric} for {listing(missing)}")
     # fsum: the mean of the same numbers is the same whatever their order, so equal methods tie
     means = [
         [math.fsum(values[*block, m, s] for s in seeds) / len(seeds) for m in methods]
-        for block in blocks
+        for block, seeds in blocks.items()
     ]
     index = pd.MultiIndex.from_tuples(blocks, names=["network", "dataset"])
     return pd.DataFrame(means, index=index, columns=pd.Index(methods, name="method"), dtype=float)
@@ -151,45 +154,6 @@ def nemenyi(ranks: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(p_values.to_numpy(), index=ranks.columns, columns=ranks.columns)
 
 
-def signed_rank_p(differences: np.ndarray) -> float:
-    """Return the exact two-sided p-value of Wilcoxon's signed-rank test; differences (n,).
-
-    It is 1 if all are 0.
-    Ties share ranks, zeros keep theirs and count half for each side (Demsar 2006, section 3.1.3).
-    The law of the rank sum over all 2^n signs is built by adding one rank at a time; doubled,
-    mid-ranks are integers.
-    """
-    ranks = (2 * stats.rankdata(np.abs(differences))).astype(int)
-    law = np.ones(1)
-    for rank in ranks[differences != 0]:
-        law = (np.pad(law, (0, rank)) + np.pad(law, (rank, 0))) / 2
-    won = ranks[differences > 0].sum()
-    return float(min(1, 2 * min(law[: won + 1].sum(), law[won:].sum())))
-
-
-def wilcoxon(values: pd.DataFrame) -> pd.DataFrame:
-    """Return the k x k DataFrame of p-values of the signed-rank test of each two methods.
-
-    values (n, k). Unlike Nemenyi's, the test of two methods does not depend on the others.
-    """
-    p_values = pd.DataFrame(1.0, index=values.columns, columns=values.columns)
-    for a, b in itertools.combinations(values, 2):
-        differences = (values[a] - values[b]).round(12).to_numpy()
-        p_values.loc[a, b] = p_values.loc[b, a] = signed_rank_p(differences)
-    return p_values
-
-
-def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
-    """Return Holm's adjusted p-values (m,): the i-th smallest times m - i + 1.
-
-    None is below a smaller one's, and none above 1.
-    """
-    p_values = np.asarray(p_values, float)
-    order = p_values.argsort()
-    adjusted = np.maximum.accumulate(p_values[order] * np.arange(len(order), 0, -1)).clip(max=1)
-    return adjusted[order.argsort()]
-
-
 def cliques(average_ranks: pd.Series, cd: float) -> list[list[str]]:
     """Return the maximal groups of two or more methods that do not differ significantly.
 
@@ -225,20 +189,17 @@ def analysis(values: pd.DataFrame, metric: str, alpha: float) -> dict[str, list]
         "ranks": by_block,
         "average_ranks": list(average.items()),
         "friedman": [test],
-        "pairwise": pairwise(values, ranks),
+        "pairwise": pairwise(ranks),
     }
 
 
-def pairwise(values: pd.DataFrame, ranks: pd.DataFrame) -> list[tuple]:
-    """Return the tests of each two methods; values and their mid-ranks: blocks x methods.
+def pairwise(ranks: pd.DataFrame) -> list[tuple]:
+    """Return the tests of each two methods; mid-ranks: blocks x methods.
 
-    A row is the two methods, the difference of their average ranks, Nemenyi's p, and Wilcoxon's as
-    it is and by Holm.
+    A row is the two methods, the difference of their average ranks, and Nemenyi's p.
     """
-    average, by_ranks, by_values = ranks.mean(), nemenyi(ranks), wilcoxon(values)
-    pairs = list(itertools.combinations(values, 2))
-    adjusted = holm([by_values.loc[pair] for pair in pairs])
+    average, p_values = ranks.mean(), nemenyi(ranks)
     return [
-        (a, b, average[b] - average[a], by_ranks.loc[a, b], by_values.loc[a, b], p_holm)
-        for (a, b), p_holm in zip(pairs, adjusted)
+        (a, b, average[b] - average[a], p_values.loc[a, b])
+        for a, b in itertools.combinations(ranks, 2)
     ]

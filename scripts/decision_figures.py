@@ -1,0 +1,58 @@
+"""Draw what the run decides: a forest plot of the headline pairs, and a bar a claim."""
+
+from collections.abc import Sequence
+
+from ils.document.found import of_run
+from ils.figures import style
+from ils.figures.decision import claim_bars, forest
+from ils.files import read_csv
+from ils.job import run
+from ils.statistics.claims import BEST, CLAIMS, DISTILLATION, RANKS, REPLICATES
+from ils.statistics.datasets import Datasets
+from ils.statistics.ranks import METRICS
+
+SHOWN = ["cross_entropy", "accuracy", "ece", "cwece"]
+TITLES = {REPLICATES: "Synthetic data", RANKS: "Real data", BEST: "Real data"}
+TITLES[DISTILLATION] = "Distillation"
+
+
+def decision_figures(
+    metrics: str,
+    comparisons: str,
+    claims: str,
+    forest_files: Sequence[str],
+    claim_files: Sequence[str],
+) -> None:
+    """Read the tables of compute_metrics.py, decide.py and claims.py; draw each figure into its
+    files."""
+    table, datasets = read_csv(comparisons), Datasets(read_csv(metrics))
+    table = table[table["metric"].isin(SHOWN)]
+    if table["headline"].any():
+        table = table[table["headline"]]
+    keys = table[["metric", "better", "worse"]].itertuples(index=False, name=None)
+    gains = {key: datasets.gains(*key).to_numpy() for key in keys}
+    titles = {m: METRICS[m].name + " x K" * (m == "cwece") for m in SHOWN if m in datasets.metrics}
+    drawn = forest(table, gains, titles)
+    for path in forest_files:
+        style.save(drawn, path)
+
+    kinds = {claim.name: TITLES[claim.kind] for claim in CLAIMS}
+    ours = of_run(read_csv(claims))
+    ours = ours[ours["verdict"] != "not measured"]
+    setup = ours["study"].str.removeprefix("this run")
+    groups = ours.groupby(ours["claim"].map(kinds) + setup, sort=False)
+    bars = claim_bars(dict(iter(groups)))
+    for path in claim_files:
+        style.save(bars, path)
+
+
+if __name__ == "__main__":
+    run(
+        decision_figures,
+        snakemake,
+        metrics=snakemake.input.metrics,
+        comparisons=snakemake.input.comparisons,
+        claims=snakemake.input.claims,
+        forest_files=snakemake.output[0::2],
+        claim_files=snakemake.output[1::2],
+    )

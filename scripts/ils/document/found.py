@@ -1,0 +1,125 @@
+"""What a run found, in one paragraph computed from its tables: the first thing a reader meets.
+
+Plain text; the report, the document and the terminal show it.
+"""
+
+import math
+from collections.abc import Iterator
+
+import pandas as pd
+
+from ils.document.findings import listed
+from ils.statistics.claims import BEST, CLAIMS, DISTILLATION, RANKS, REPLICATES
+from ils.statistics.ranks import METRICS
+
+WORDS = ["holds", "fails", "practically equivalent", "undecided", "not measured"]
+CE = "cross_entropy"
+SHOWN = {  # metrics of the headline comparison: unit, factor and decimals
+    "cross_entropy": (" nats", 1, 4),
+    "accuracy": (" points", 100, 2),
+    "ece": ("", 1, 4),
+}
+KINDS = {
+    "on real data": (RANKS, BEST),
+    "on synthetic data": (REPLICATES,),
+    "on distillation": (DISTILLATION,),
+}
+
+
+def found(
+    metrics: pd.DataFrame, comparisons: pd.DataFrame, power: pd.DataFrame, claims: pd.DataFrame
+) -> str:
+    """The paragraph; the tables are those of compute_metrics.py, decide.py and claims.py."""
+    sentences = [
+        size(metrics),
+        *verdicts(claims),
+        *headline(comparisons, power),
+        calibrated(metrics),
+    ]
+    return " ".join(filter(None, sentences))
+
+
+def size(metrics: pd.DataFrame) -> str:
+    """On how many datasets, pairs and splits the study stands."""
+    datasets = metrics["dataset"].nunique()
+    pairs = len(metrics.drop_duplicates(["network", "dataset"]))
+    cells = len(metrics.drop_duplicates(["network", "dataset", "seed"]))
+    of = f"{metrics['method'].nunique()} columns on {datasets} dataset{'s' * (datasets > 1)}"
+    return f"{of} ({pairs} pairs with networks, {cells} pairs and seeds)."
+
+
+def verdicts(claims: pd.DataFrame) -> Iterator[str]:
+    """How many of the paper's claims hold, fail, ... in this run, one sentence a kind of data."""
+    kinds = {claim.name: claim.kind for claim in CLAIMS}
+    ours = claims[
+        claims["study"].str.startswith("this run") & ~claims["study"].str.endswith("Eq. 2")
+    ]
+    for place, of_kind in KINDS.items():
+        rows = ours[ours["claim"].map(kinds).isin(of_kind)]
+        for study, group in rows.groupby("study", sort=False):
+            setup = study.removeprefix("this run").strip(", ")
+            count = group["verdict"].value_counts()
+            said = [f"{count[word]} {verb(word, count[word])}" for word in WORDS if word in count]
+            under = f" under {setup}" if setup else ""
+            yield f"Of the paper's {len(group)} claims {place}{under} {listed(said)}."
+
+
+def of_run(claims: pd.DataFrame) -> pd.DataFrame:
+    """The findings on this run, with the cwECE that the paper prints."""
+    study = claims["study"].str
+    return claims[study.startswith("this run") & ~study.endswith("Eq. 2")]
+
+
+def verb(word: str, count: int) -> str:
+    """A verdict after a number: "1 holds", "2 hold", "3 are undecided"."""
+    if word in ("holds", "fails"):
+        return word if count == 1 else word.removesuffix("s")
+    return f"{'is' if count == 1 else 'are'} {word}"
+
+
+def headline(comparisons: pd.DataFrame, power: pd.DataFrame) -> Iterator[str]:
+    """The first headline pair by several metrics, and what the study could have found of it; the
+    others by cross-entropy."""
+    pairs = comparisons[comparisons["headline"]]
+    if pairs.empty:
+        return
+    first = tuple(pairs.iloc[0][["better", "worse"]])
+    ours = pairs.set_index(["better", "worse", "metric"]).sort_index()
+    texts = [
+        f"{METRICS[metric].name} {difference(ours.loc[(*first, metric)], metric)}"
+        for metric in SHOWN
+        if (*first, metric) in ours.index
+    ]
+    yield f"{first[0]} less {first[1]}: {'; '.join(texts)}."
+    sizes = power.set_index(["better", "worse", "metric"])["smallest_found"]
+    if (*first, CE) in sizes.index:
+        size = sizes.loc[(*first, CE)]
+        found = (
+            f"A true difference of {size:.4f} nats between them is found by 80 % of such studies."
+        )
+        yield found if math.isfinite(size) else "To find any difference it takes six datasets."
+    rest = [pair for pair in dict.fromkeys(zip(pairs["better"], pairs["worse"])) if pair != first]
+    words = [f"{a} less {b} {difference(ours.loc[a, b, CE], CE)}" for a, b in rest]
+    if words:
+        yield f"By cross-entropy: {'; '.join(words)}."
+
+
+def difference(row: pd.Series, metric: str) -> str:
+    """The difference of two columns with its 95 % interval and verdict, in the metric's unit."""
+    unit, factor, decimals = SHOWN[metric]
+    sign = factor if METRICS[metric].higher_is_better else -factor
+    ends = sorted((sign * row["low"], sign * row["high"]))
+    value, low, high = (f"{x:+.{decimals}f}" for x in (sign * row["estimate"], *ends))
+    return f"{value}{unit} [{low}, {high}] ({row['verdict']})"
+
+
+def calibrated(metrics: pd.DataFrame) -> str:
+    """How much of the ECE is what a calibrated model would show, and how many cells may be one."""
+    if not {"ece", "ece_floor", "ece_p"} <= set(metrics):
+        return ""
+    share = metrics["ece_floor"].mean() / metrics["ece"].mean()
+    open_cells = (metrics["ece_p"] > 0.05).mean()
+    return (
+        f"{share:.0%} of the mean ECE is its floor, what perfectly calibrated predictions would "
+        f"show, and {open_cells:.0%} of the cells cannot be told from calibrated ones."
+    )

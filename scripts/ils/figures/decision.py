@@ -1,0 +1,123 @@
+"""What a run decides, to be seen at a glance: gains with their intervals, and claims."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from ils.figures import style
+
+SHADES = {
+    "better": "#117733",
+    "worse": "#CC3311",
+    "practically equivalent": "#0077BB",
+    "undecided": style.GREY,
+}
+PARTS = {  # of a claim's bar, and the colour of the verdict that they lead to
+    "as_claimed": ("as claimed", SHADES["better"]),
+    "equivalent": ("practically equivalent", SHADES["practically equivalent"]),
+    "undecided": ("undecided", "#CCCCCC"),
+    "opposite": ("the opposite", SHADES["worse"]),
+}
+VERDICTS = {"holds": "better", "fails": "worse"}
+ROW, HEAD, FOOT = 11.0, 18.0, 26.0  # heights in points
+LABELS, WORDS = 130.0, 126.0  # widths left and right of a plot
+UNITS = {"cross_entropy": (1, " (nats)"), "accuracy": (100, " (points)")}
+
+
+def panels(heights: Sequence[float], foot: float) -> tuple[Figure, list[Axes]]:
+    """A page-wide figure of plots of these heights in points, one below the other."""
+    total = sum(heights) + len(heights) * (HEAD + foot)
+    figure, top, axes = Figure(figsize=(style.PAGE / 72, total / 72)), total, []
+    for height in heights:
+        top -= HEAD + height
+        left, width = LABELS / style.PAGE, (style.PAGE - LABELS - WORDS) / style.PAGE
+        axes.append(figure.add_axes((left, top / total, width, height / total)))
+        top -= foot
+    for ax in axes:
+        ax.spines[["top", "right", "left"]].set_visible(False)
+        ax.tick_params(left=False, labelsize=style.SMALL, length=2, width=0.5)
+        ax.spines["bottom"].set_linewidth(0.5)
+    return figure, axes
+
+
+def forest(
+    comparisons: pd.DataFrame, gains: Mapping[tuple[str, str, str], np.ndarray], titles: Mapping
+) -> Figure:
+    """The headline pairs: a panel a metric, a row a pair.
+
+    comparisons: rows of decide.py, those that are shown; gains: {(metric, better, worse): of each
+    dataset}; titles: {metric: its name}, in the order of the panels. The ROPE is shaded, a tick is
+    a dataset, the thick line the 90 % interval and the thin one the 95 % interval. Ticks beyond the
+    panel lie on its edge.
+    """
+    shown = [comparisons[comparisons["metric"] == metric] for metric in titles]
+    with mpl.rc_context(style.RC):
+        figure, axes = panels([ROW * len(rows) for rows in shown], FOOT)
+        for ax, rows, (metric, title) in zip(axes, shown, titles.items()):
+            factor, unit = UNITS.get(metric, (1, ""))
+            reach = [rows[c].abs()[np.isfinite(rows[c])].max() for c in ("low", "high")]
+            spread = np.quantile(np.abs(np.concatenate([gains[k] for k in keys(rows)])), 0.9)
+            edge = factor * 1.05 * np.nanmax([*reach, spread, 3 * rows["rope"].max()])
+            rope = factor * rows["rope"].max()
+            ax.axvspan(-rope, rope, color="#E5E7EB", linewidth=0)
+            ax.axvline(0, color="black", linewidth=0.5)
+            for y, (key, row) in enumerate(zip(keys(rows), rows.itertuples())):
+                shade = SHADES[row.verdict]
+                ticks = np.clip(factor * gains[key], -edge, edge)
+                ax.plot(ticks, np.full(len(ticks), y), "|", ms=5, mew=0.4, color="#9CA3AF")
+                for low, high, width in ((row.low, row.high, 0.8), (row.low90, row.high90, 2.2)):
+                    ends = np.clip([factor * low, factor * high], -edge, edge)
+                    ax.plot(ends, (y, y), color=shade, linewidth=width, solid_capstyle="butt")
+                ax.plot(factor * row.estimate, y, "o", ms=3.2, color=shade, zorder=4)
+                at: Any = {"va": "center", "transform": ax.get_yaxis_transform()}
+                ax.text(-0.02, y, f"{row.better} over {row.worse}", ha="right", **at)
+                value = f"{factor * row.estimate:+.{2 if factor > 1 else 4}f}"
+                ax.text(1.02, y, f"{value}  {row.verdict}", color=shade, **at)
+            ax.set(ylim=(len(rows) - 0.5, -0.5), xlim=(-edge, edge), yticks=[])
+            ax.set_title(f"{title}: gain of the first{unit}", fontsize=style.SIZE, loc="left")
+    return figure
+
+
+def keys(rows: pd.DataFrame) -> list[tuple[str, str, str]]:
+    """Those of a panel's gains."""
+    return list(zip(rows["metric"], rows["better"], rows["worse"]))
+
+
+def claim_bars(claims: Mapping[str, pd.DataFrame]) -> Figure:
+    """The claims: a bar a claim, the shares of its comparisons, and the verdict in words.
+
+    claims: {title: rows of the ledger}, a panel each; rows without counts have no bar.
+    """
+    with mpl.rc_context(style.RC):
+        figure, axes = panels([ROW * len(rows) for rows in claims.values()], 0)
+        for ax, (title, rows) in zip(axes, claims.items()):
+            for y, row in enumerate(rows.itertuples()):
+                counts = [getattr(row, part) for part in PARTS]
+                total, start = np.nansum(counts), 0.0
+                for count, (_, shade) in zip(counts, PARTS.values()):
+                    if total and count:
+                        ax.barh(y, count / total, left=start, height=0.7, color=shade, linewidth=0)
+                        middle = start + count / total / 2
+                        ink = "black" if shade == "#CCCCCC" else "white"
+                        number: Any = {"ha": "center", "va": "center_baseline", "size": style.SMALL}
+                        ax.text(middle, y, f"{count:.0f}", color=ink, **number)
+                        start += count / total
+                at: Any = {"va": "center", "transform": ax.get_yaxis_transform()}
+                ax.text(-0.02, y, row.claim.replace("_", " "), ha="right", **at)
+                word = VERDICTS.get(row.verdict, row.verdict)
+                ax.text(1.02, y, row.verdict, color=SHADES.get(word, style.GREY), **at)
+            ax.set(ylim=(len(rows) - 0.5, -0.5), xlim=(0, 1), yticks=[], xticks=[])
+            ax.spines["bottom"].set_visible(False)
+            ax.set_title(title, fontsize=style.SIZE, loc="left")
+        handles = [Patch(color=shade, label=text) for text, shade in PARTS.values()]
+        place: dict[str, Any] = {"loc": "upper right", "ncols": 4, "frameon": False}
+        figure.legend(
+            handles=handles, handlelength=1, borderaxespad=0.1, fontsize=style.SMALL, **place
+        )
+    return figure

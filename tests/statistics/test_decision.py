@@ -1,0 +1,142 @@
+"""The rules that decide: their law, their intervals, and how often they are wrong by chance."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+from ils.statistics.claims import CLAIMS, RANKS
+from ils.statistics.decision import (
+    ROPE,
+    binomial_interval,
+    compare,
+    direction,
+    holm,
+    judge,
+    predict_new,
+    smallest_found,
+)
+
+GAINS = np.array([0.031, -0.004, 0.052, 0.017, 0.023, -0.011, 0.008, 0.041])
+
+
+def test_tests_and_intervals_are_those_of_all_signs_and_of_scipy():
+    c = compare(GAINS, 0.01)
+    ranks = stats.rankdata(abs(GAINS))
+    sums = [ranks @ signs for signs in itertools.product((0, 1), repeat=len(GAINS))]
+    won = ranks[GAINS > 0].sum()
+    assert c.p_better == pytest.approx(np.mean([s >= won for s in sums]), abs=1e-12)
+    assert c.p_worse == pytest.approx(np.mean([s <= won for s in sums]), abs=1e-12)
+    for shift, p in ((0.01, c.p_considerable), (-0.01, None)):
+        expected = stats.wilcoxon(GAINS - shift, alternative="greater", method="exact").pvalue
+        assert p is None or p == pytest.approx(expected)
+    up = stats.wilcoxon(GAINS + 0.01, alternative="greater", method="exact").pvalue
+    down = stats.wilcoxon(GAINS - 0.01, alternative="less", method="exact").pvalue
+    assert c.p_equivalent == pytest.approx(max(up, down))
+    # Just inside an end of the interval the test keeps the value, just outside it rejects it.
+    for end, sign in ((c.low, 1), (c.high, -1)):
+        inside, outside = (compare(sign * (GAINS - end) + d) for d in (-1e-9, 1e-9))
+        assert inside.p_better > 0.025 >= outside.p_better
+
+
+@pytest.mark.parametrize("n, bounded", [(1, False), (5, False), (6, True)])
+def test_few_units_decide_nothing_however_clear(n, bounded):
+    c = compare(np.linspace(0.2, 0.3, n), 0.01)
+    assert math.isfinite(c.low) == bounded
+    assert judge([c]).word == ("holds" if bounded else "undecided")
+
+
+def test_units_that_tie_speak_for_neither_side():
+    assert compare(np.zeros(20), 0.01).p_better > 0.5 < compare(np.zeros(20)).p_worse
+    assert judge([compare(np.zeros(20), 0.01)]).word == "practically equivalent"
+    half = np.r_[np.zeros(15), np.full(5, 0.1)]  # of 20 datasets 15 tie
+    assert compare(half).p_better > 0.025
+
+
+@pytest.mark.parametrize(
+    "shifts, word, counts",
+    [
+        ([0.05, 0.05], "holds", (2, 0, 0, 0)),
+        ([0.05, 0.006], "undecided", (1, 0, 1, 0)),  # clear, but too small by its estimate
+        ([0.05, 0.0], "practically equivalent", (1, 1, 0, 0)),
+        ([0.05, -0.05], "fails", (1, 0, 0, 1)),
+        ([-0.05, 0.0], "fails", (0, 1, 0, 1)),
+    ],
+)
+def test_verdicts_follow_from_the_sizes(shifts, word, counts):
+    noise = np.random.default_rng(1).normal(0, 0.01, 30)
+    noise -= compare(noise).estimate
+    noise = noise * 2 if word == "undecided" else noise
+    assert judge([compare(noise + s, 0.01) for s in shifts]) == (word, *counts)
+
+
+def test_a_considerable_gain_exceeds_the_rope_and_not_only_nothing():
+    noise = np.random.default_rng(2).normal(0, 0.01, 30)
+    small, large = (compare(noise + s, 0.01) for s in (0.012, 0.03))
+    assert judge([small]).word == "holds" and judge([small], considerable=True).word != "holds"
+    assert judge([large], considerable=True).word == "holds"
+    assert [direction(compare(noise + s, 0.01)) for s in (0.05, -0.05)] == ["better", "worse"]
+
+
+def sign_flipped(rng, values, comparisons):
+    """Comparisons of methods that all are alike: each dataset's gains keep or change their sign."""
+    flipped = values * rng.choice([-1, 1], len(values))[:, None]
+    return [compare(flipped[:, a] - flipped[:, b], ROPE["cross_entropy"]) for a, b in comparisons]
+
+
+def test_chance_gives_false_failures_in_three_per_cent_at_most_and_no_holds():
+    """Whole datasets change sign: where nothing differs, the largest claims must not be decided."""
+    rng = np.random.default_rng(3)
+    methods = ["No LS", "No LS+TempS", "Dis", "cLS", "BS_Soft", "Beta", "LS", "LS+TempS"]
+    methods += ["ILS1", "ILS2", "ILS", "ILS+TempS"]
+    claim = next(c for c in CLAIMS if c.name == "outrank_ce")
+    pairs = [(methods.index(a), methods.index(b)) for _, a, b in claim.comparisons]
+    values = rng.normal(0, 0.05, (24, len(methods))) + rng.normal(0, 0.05, (24, 1))
+    words = [judge(sign_flipped(rng, values, pairs)).word for _ in range(300)]
+    assert claim.kind == RANKS and len(pairs) == 32
+    assert words.count("fails") <= 0.03 * len(words)
+    assert "holds" not in words
+
+
+def test_without_holm_chance_would_fail_claims():
+    """What the rule is for: any one of 24 comparisons beyond its own level fails too many."""
+    rng = np.random.default_rng(4)
+    draws = rng.normal(0, 0.05, (300, 30, 24))
+    p = np.array([[compare(column).p_worse for column in draw.T] for draw in draws])
+    adjusted = np.array([holm(row) for row in p])
+    assert (p.min(axis=1) <= 0.025).mean() > 0.3
+    assert (adjusted.min(axis=1) <= 0.025).mean() <= 0.05
+
+
+def test_what_a_study_can_find_is_what_it_finds_in_eighty_per_cent():
+    rng = np.random.default_rng(5)
+    gains = rng.normal(0, 0.03, 35)
+    size = smallest_found(gains, 2000)
+    found = [compare(rng.normal(size, gains.std(ddof=1), 35)).low > 0 for _ in range(600)]
+    assert 0.70 < np.mean(found) < 0.90
+    assert smallest_found(gains[:5], 50) == math.inf
+
+
+def test_a_new_dataset_lies_in_its_prediction_interval():
+    rng = np.random.default_rng(6)
+    inside = []
+    for _ in range(1500):
+        truth, errors = rng.normal(0.01, 0.02, 13), np.full(12, 0.01)
+        p = predict_new(truth[:12] + rng.normal(0, errors), errors)
+        inside.append(p.low < truth[12] < p.high)
+    assert 0.91 < np.mean(inside) < 0.98
+    assert math.isnan(predict_new(np.ones(2), np.zeros(2)).low)
+
+
+def test_shares_have_clopper_and_pearsons_interval():
+    for hits, n in ((0, 11), (9, 11), (11, 11)):
+        expected = stats.binomtest(hits, n).proportion_ci(method="exact")
+        assert binomial_interval(hits, n) == pytest.approx((expected.low, expected.high))
+
+
+def test_holm_agrees_with_an_independent_library():
+    p_values = np.random.default_rng(0).uniform(0, 0.1, 12)
+    assert holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1])
