@@ -605,13 +605,25 @@ def test_a_search_costs_what_its_method_needs_first_too():
 
     for way in ("round", "method"):
         plan = Plan(edited(DEFAULT, inherit) | {"trained_together": way})
-        first = {c.column: c.trainings for c in plan.searched}
+        first = {c.column: c.first for c in plan.searched}
+        assert {c.column: c.points for c in plan.searched}["ILS+TempS"] == 8
         assert first["No LS"] == first["LS+TempS"] == first["cLS"] == 0
         assert first["Beta"] == 4 and first["Dis"] == first["ILS"] == first["ILS+TempS"] == 1
         assert first["Late"] == 8 + 1
-        assert plan.reference == "No LS+TempS"
+        assert plan.reference.column == "No LS+TempS"
     unscaled = edited(DEFAULT, lambda c: c["methods"][0].update(temperature_scaling="none"))
-    assert Plan(unscaled).reference == "No LS"
+    assert Plan(unscaled).reference.column == "No LS"
+
+
+def test_columns_are_matched_at_what_both_can_spend():
+    plan = Plan(edited(DEFAULT, add_control))
+    pairs = {(p.better.column, p.worse.column): p.trainings for p in plan.matched}
+    assert pairs["ILS", "LS"] == pairs["ILS+TempS", "LS+TempS"] == 4  # LS's grid
+    assert pairs["ILS+TempS", "LS restarts+TempS"] == 8  # the control's, 7 of ILS and its teacher
+    assert pairs["LS", "LS restarts"] == 4 and pairs["ILS2", "ILS1"] == 5
+    assert not [pair for pair in pairs if pair[0].startswith("LS restarts")]
+    assert not {name for pair in pairs for name in pair} & {"No LS", "Dis", "BS_Soft", "Beta"}
+    assert all(("TempS" in a) == ("TempS" in b) for a, b in pairs) and len(pairs) == 15 + 3
 
 
 def test_a_training_is_told_all_that_decides_it():

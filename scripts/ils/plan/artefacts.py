@@ -137,6 +137,12 @@ class Artefacts:
                 figures[path] = Shown(*PAIR_FIGURES[kind], kind, labels)
         return drawn(figures)
 
+    def budget(self) -> Outputs:
+        """The figure of what each column reaches with so many trainings."""
+        labels = {"Figure": "expected cross-entropy", "Columns": "all, and controls"}
+        place = Shown(HYPERPARAMETERS, "Equal budget", "budget", labels)
+        return drawn({"figures/budget": place})
+
     def synthetic_figures(self, tabular: bool) -> Outputs:
         """The figures of the synthetic study, those of real tables or the others."""
         figures = {}
@@ -235,12 +241,12 @@ class Artefacts:
     @property
     def outputs(self) -> list[str]:
         """All files under results/ that `all` makes but the report's."""
-        made = ["metrics.csv", "published/discrepancies.csv"]
+        made = ["metrics.csv", "budget.csv", "equal_budget.csv", "published/discrepancies.csv"]
         tables = [*self.typeset, *(["distillation"] if self.distillation else [])]
         made += [f"{name}.{kind}" for name in tables for kind in ("tex", "csv")]
         made = [name for name in made if name != "distillation.tex"]
         figures = [f"{study}figures/{d.name}" for study in STUDIES for d in DIAGRAMS]
-        figures += [f"figures/{name}" for name in DECISIONS]
+        figures += [f"figures/{name}" for name in (*DECISIONS, "budget")]
         figures += [f"figures/{kind}/{d}_{n}" for kind in PAIR_FIGURES for d, n in self.plan.pairs]
         if self.synthetic:
             figures += [f"figures/{name}" for name in FIGURES]

@@ -5,6 +5,7 @@ Snakemake, torch nor NumPy.
 """
 
 import functools
+import itertools
 import math
 import re
 from pathlib import Path
@@ -20,6 +21,7 @@ from ils.plan.records import (
     CellPlan,
     Column,
     Evaluation,
+    Matched,
     Method,
     Recipe,
     Searched,
@@ -144,8 +146,9 @@ class Plan(Study):
         return tuple(
             Searched(
                 c["column"],
-                c["method"],
+                self.methods[c["method"]]["label"],
                 c["scaling"],
+                sizes[c["method"]],
                 sum(sizes[name] for name in self.needed(c["method"])),
                 self.methods[c["method"]].get("control", False),
             )
@@ -153,10 +156,25 @@ class Plan(Study):
         )
 
     @property
-    def reference(self) -> str:
+    def reference(self) -> Searched:
         """The column that budgets are compared with: the scaled teacher, else the first one."""
-        named = {(c.method, c.scaling != "none"): c.column for c in self.searched}
-        return named.get((self.teacher, True), self.searched[0].column)
+        scaled = {c.method: c for c in self.searched if c.scaling != "none"}
+        return scaled.get(self.methods[self.teacher]["label"], self.searched[0])
+
+    @property
+    def matched(self) -> tuple[Matched, ...]:
+        """Each two columns with a grid, both scaled or neither, that can cost the same.
+
+        The later one is better, if the paper is right, and a control never.
+        """
+        pairs = []
+        for pair in itertools.combinations([c for c in self.searched if c.points > 1], 2):
+            worse, better = sorted(pair, key=lambda c: not c.control)
+            trainings = min(c.trainings for c in pair)
+            alike = (better.scaling == "none") == (worse.scaling == "none")
+            if alike and not better.control and trainings > max(c.first for c in pair):
+                pairs.append(Matched(better, worse, trainings))
+        return tuple(pairs)
 
     # ---- what a job needs
     # -------------------------------------------------------------------------------------------

@@ -137,17 +137,31 @@ class Column:
 
 @dataclass(frozen=True)
 class Searched:
-    """A column whose method is searched with ever more trainings.
+    """A column whose method, by its label, is searched with ever more trainings.
 
-    trainings: how many others its method needs first, of its teacher and of those that it inherits
-    from; control: whether it is no column of Table III.
+    points: how many students its grid has; first: how many others must be trained before, of its
+    teacher and of methods that it inherits from; control: whether it is no column of Table III.
     """
 
     column: str
     method: str
     scaling: str
-    trainings: int
+    points: int
+    first: int
     control: bool
+
+    @property
+    def trainings(self) -> int:
+        """What the whole search costs."""
+        return self.first + self.points
+
+
+class Matched(NamedTuple):
+    """Two columns and the largest number of trainings that both searches can spend."""
+
+    better: Searched
+    worse: Searched
+    trainings: int
 
 
 class Evaluation(NamedTuple):
