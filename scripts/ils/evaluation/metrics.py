@@ -5,11 +5,16 @@ Probabilities are (..., N, K): any number of models, N samples, K classes; label
 accuracy.
 """
 
+import math
+
 import numpy as np
+from scipy.fft import dct
 
 from ils.probabilities import cross_entropy, softmax, true_class
 
 BINS = 15  # Roelofs et al., as used throughout the paper
+MESH = 256  # intervals of [0, 1] on which smECE is computed; with 512 it differs by some 1e-5
+FREQUENCIES = math.pi * np.arange(MESH + 1)
 
 
 def accuracy(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -32,13 +37,16 @@ def bin_gaps(confidence: np.ndarray, hit: np.ndarray, bins: int = BINS) -> np.nd
 
     Both are (..., N).
     """
-    confidence, hit = np.broadcast_arrays(confidence, hit)
-    rows = confidence.reshape(-1, confidence.shape[-1])
-    cells = bin_index(rows, bins) + bins * np.arange(len(rows))[:, None]
-    gaps = np.bincount(
-        cells.ravel(), (hit.reshape(rows.shape) - rows).ravel(), minlength=bins * len(rows)
-    )
-    return gaps.reshape(*confidence.shape[:-1], bins)
+    return sums(bin_index(confidence, bins), hit - np.asarray(confidence), bins)
+
+
+def sums(places: np.ndarray, values: np.ndarray, size: int) -> np.ndarray:
+    """Return (..., size): the sum of the `values` at each place; both are (..., N)."""
+    places, values = np.broadcast_arrays(places, values)
+    rows = places.reshape(-1, places.shape[-1])
+    cells = rows + size * np.arange(len(rows))[:, None]
+    total = np.bincount(cells.ravel(), values.ravel(), minlength=size * len(rows))
+    return total.reshape(*places.shape[:-1], size)
 
 
 def ece(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS) -> np.ndarray:
@@ -48,6 +56,98 @@ def ece(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS) -> np.n
     """
     confidence, hit = probabilities.max(-1), probabilities.argmax(-1) == labels
     return np.abs(bin_gaps(confidence, hit, bins)).sum(-1) / confidence.shape[-1]
+
+
+def equal_mass_index(confidence: np.ndarray, bins: int = BINS) -> np.ndarray:
+    """Return the 0-based bin of each confidence (..., N), of about equally many samples each.
+
+    The sample of rank r, the least sure being 0, is in bin floor(bins r / N). Equal confidences
+    share the lowest of their ranks, so that their order does not matter.
+    """
+    order = confidence.argsort(-1)
+    ascending = np.take_along_axis(confidence, order, -1)
+    ranks = np.arange(confidence.shape[-1])
+    larger = np.diff(ascending, axis=-1, prepend=-1.0) > 0
+    lowest = np.maximum.accumulate(np.where(larger, ranks, 0), -1)
+    index = np.empty_like(order)
+    np.put_along_axis(index, order, lowest * bins // len(ranks), -1)
+    return index
+
+
+def ace(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS) -> np.ndarray:
+    """Adaptive ECE: Eq. 1 in bins of equally many samples instead of equal width.
+
+    Nguyen & O'Connor 2015, section 3; of the most probable class as in Mukhoti et al. 2020.
+    """
+    confidence, hit = probabilities.max(-1), probabilities.argmax(-1) == labels
+    gaps = sums(equal_mass_index(confidence, bins), hit - confidence, bins)
+    return np.abs(gaps).sum(-1) / confidence.shape[-1]
+
+
+def on_mesh(confidence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mesh point at or below each confidence and how far it is to the next, 0 to 1."""
+    below = np.minimum((confidence * MESH).astype(np.int64), MESH - 1)
+    return below, confidence * MESH - below
+
+
+def smooth(masses: np.ndarray, bandwidth: float | np.ndarray) -> np.ndarray:
+    """Return the density (..., MESH + 1) on the mesh of point masses there.
+
+    The kernel is the Gaussian of this standard deviation, reflected at 0 and 1. In cosines, which
+    reflect themselves, smoothing multiplies the one of frequency w by exp(-w^2 bandwidth^2 / 2).
+    """
+    return dct(spectrum(masses) * np.exp(-((FREQUENCIES * bandwidth) ** 2) / 2), type=1)
+
+
+def spectrum(masses: np.ndarray) -> np.ndarray:
+    """Return sum_t masses_t cos(w t), (..., MESH + 1), of all frequencies w."""
+    halves = masses / 2
+    halves[..., [0, -1]] *= 2  # the transform counts the inner points twice
+    return dct(halves, type=1)
+
+
+def mean_on_mesh(values: np.ndarray) -> np.ndarray:
+    """Integral over [0, 1] of values (..., MESH + 1) by the trapezoidal rule."""
+    return (values.sum(-1) - (values[..., 0] + values[..., -1]) / 2) / MESH
+
+
+def smooth_error(masses: np.ndarray, tolerance: float = 1e-7) -> np.ndarray:
+    """Return the s at which the integral of |smooth(masses, s)| is s, (...).
+
+    masses: (..., MESH + 1). The integral falls as s grows, so Newton's steps in a bracket find it.
+    """
+    waves = spectrum(masses).reshape(-1, MESH + 1)
+    result = np.zeros(len(waves))
+    models, low, high = np.arange(len(waves)), np.zeros(len(waves)), np.ones(len(waves))
+    s = np.full(len(waves), 0.05)
+    while len(models):
+        density = dct(waves[models] * np.exp(-((FREQUENCIES * s[:, None]) ** 2) / 2), type=1)
+        excess = mean_on_mesh(np.abs(density)) - s
+        # d density / ds = s density'' (heat equation): summed by parts, only changes of sign count
+        turns = np.diff(np.sign(density), axis=-1) * np.diff(density, axis=-1)
+        following = s + excess / (1 + s * MESH * turns.sum(-1))
+        low, high = np.where(excess > 0, s, low), np.where(excess > 0, high, s)
+        inside = (following >= low) & (following <= high)
+        s = np.where(inside, following, (low + high) / 2)
+        result[models] = s
+        going = np.abs(excess) > tolerance
+        models, low, high, s = models[going], low[going], high[going], s[going]
+    return result.reshape(masses.shape[:-1])
+
+
+def smece(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Smooth ECE of the most probable class: Blasiok & Nakkiran 2023, section 3.
+
+    The differences of hit and confidence, each with weight 1/N where its confidence lies, are
+    smoothed by `smooth`; the error is the integral of their absolute value, at the bandwidth that
+    equals it. There are no bins whose edges could decide.
+    """
+    confidence, hit = probabilities.max(-1), probabilities.argmax(-1) == labels
+    below, share = on_mesh(confidence)
+    gaps = (hit - confidence) / confidence.shape[-1]
+    return smooth_error(
+        sums(below, (1 - share) * gaps, MESH + 1) + sums(below + 1, share * gaps, MESH + 1)
+    )
 
 
 def cwece(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS) -> np.ndarray:
@@ -90,4 +190,6 @@ def all_metrics(logits: np.ndarray, labels: np.ndarray, bins: int = BINS) -> dic
         "cwece": cwece(probabilities, labels, bins),
         "cwece_printed": cwece_printed(probabilities, labels, bins),
         "brier": brier(probabilities, labels),
+        "smece": smece(probabilities, labels),
+        "ace": ace(probabilities, labels, bins),
     }

@@ -34,6 +34,11 @@ METRICS = {
     "cwece": Metric("cwECE (Eq. 2)", False),
     "cwece_printed": Metric("cwECE (as printed)", False),
     "brier": Metric("Brier score", False),
+    "smece": Metric("smECE", False),
+    "ace": Metric("adaptive ECE", False),
+    "ece_above_floor": Metric("ECE less its floor", False),
+    "refinement": Metric("refinement", False),
+    "calibration": Metric("calibration", False),
 }
 
 
