@@ -5,13 +5,15 @@ from dataclasses import replace
 
 import matplotlib.text
 import numpy as np
+import pandas as pd
 import pytest
 
 import made_up
 from calibration_figures import calibration_figures
+from ils.evaluation.budget import steps
 from ils.evaluation.reliability import classwise_bins, confidence_bins
+from ils.figures import budget, heat_maps, style, training_curves
 from ils.figures import calibration as diagrams
-from ils.figures import heat_maps, style, training_curves
 from ils.figures.grids import arrange
 from ils.figures.sheet import rows_of
 from ils.plan.grids import grid_points
@@ -276,3 +278,35 @@ def test_evaluate_hands_on_the_curves_of_every_student():
     assert set(arrays) == {f"curves/ls/{name}" for name in names}
     assert arrays["curves/ls/train_loss"].dtype == np.float32
     assert arrays["curves/ls/failed_epoch"].tolist() == [0, 2]
+
+
+def budget_table(columns):
+    """Rows of results/budget.csv: the later a column the lower its line."""
+    rows = []
+    for number, column in enumerate(columns):
+        for drawn in steps(1 + 5 * number):
+            estimate = 1 / drawn - number / 10
+            ends = (-np.inf, np.inf) if number % 2 else (estimate - 0.1, estimate + 0.1)
+            rows.append((column, drawn + number % 2, estimate, *ends))
+    return pd.DataFrame(rows, columns=["column", "trainings", "estimate", "low", "high"])
+
+
+@pytest.mark.parametrize("columns", [[*COLUMNS, "LS restarts", "LS restarts+TempS"], ["LS"], LONG])
+def test_budgets_fit_the_page(columns):
+    table, controls = budget_table(columns), {name for name in columns if "restarts" in name}
+    figure = budget.draw(table, controls, "No LS+TempS")
+    check_page(figure)
+    raw, scaled = figure.axes[1:]
+    for axes, names in ((raw, False), (scaled, True)):
+        own = [name for name in columns if name.endswith("+TempS") == names]
+        lines = [line for line in axes.lines if line.get_marker() != "None"]
+        assert [line.get_color() for line in lines] == [style.colour(name) for name in own]
+        dashed = [line.get_linestyle() == "--" for line in lines]
+        assert dashed == [name in controls for name in own]
+        for line, name in zip(lines, own, strict=True):
+            rows = table[table["column"] == name]
+            assert line.get_xdata().tolist() == rows["trainings"].tolist()
+            assert line.get_ydata().tolist() == rows["estimate"].tolist()
+        bars = [line for line in axes.lines if len(line.get_xdata()) == 2 and line not in lines]
+        ends = table.groupby("column").last()["low"]
+        assert len(bars) == 1 + sum(np.isfinite(ends[name]) for name in own)  # and zero
