@@ -10,6 +10,7 @@ from typing import Any
 
 from ils.document import findings
 from ils.document.document import document, drawings
+from ils.document.found import decision_sentences
 from ils.document.summary import appendix, summary
 from ils.files import read_csv, write_text
 from ils.job import run
@@ -22,6 +23,7 @@ SIDES = " Left: this run; right: the printed values; below: without the +TempS c
 def reproduction(
     found: str,
     claims: str,
+    comparisons: str,
     ours: Sequence[str],
     printed: Sequence[str],
     discrepancies: str,
@@ -38,8 +40,9 @@ def reproduction(
     distilled students or []. synthetic: arguments of findings.synthetic_sentences or None; figures,
     captions: {artefact: its files, its caption's}.
     """
-    contradictions = read_csv(discrepancies)
-    sentences = findings.real_sentences(ranked(ours), ranked(printed), contradictions)
+    contradictions, ledger = read_csv(discrepancies), read_csv(claims)
+    sentences = decision_sentences(read_csv(comparisons), ledger)
+    sentences |= findings.real_sentences(ranked(ours), ranked(printed), contradictions)
     sentences |= findings.synthetic_sentences(**synthetic) if synthetic else {}
     for path in distillation:
         sentences["table4"] = findings.distilled(read_csv(path))
@@ -49,7 +52,7 @@ def reproduction(
         bodies[name] = drawings(files, caption + SIDES * (name in DIAGRAMS))
     artefacts = {name: (sentence, bodies[name]) for name, sentence in sentences.items()}
     paragraph, record = (Path(path).read_text(encoding="utf-8") for path in (found, provenance))
-    first = summary(paragraph.strip(), read_csv(claims), json.loads(record))
+    first = summary(paragraph.strip(), ledger, json.loads(record))
     write_text(output, document(HEADING, first, artefacts, appendix(contradictions)))
 
 
@@ -80,6 +83,7 @@ if __name__ == "__main__":
         snakemake,
         found=snakemake.input.found,
         claims=snakemake.input.claims,
+        comparisons=snakemake.input.comparisons,
         ours=snakemake.input.ours,
         printed=snakemake.input.printed,
         discrepancies=snakemake.input.discrepancies,

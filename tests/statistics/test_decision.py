@@ -4,11 +4,16 @@ import itertools
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
+from decide import decide
+from ils.document.found import found
+from ils.files import read_csv, write_csv
 from ils.statistics.claims import CLAIMS, RANKS
+from ils.statistics.datasets import SOURCES, Datasets, variances
 from ils.statistics.decision import (
     ROPE,
     binomial_interval,
@@ -19,6 +24,7 @@ from ils.statistics.decision import (
     predict_new,
     smallest_found,
 )
+from ils.statistics.ledger import Run, ledger
 
 GAINS = np.array([0.031, -0.004, 0.052, 0.017, 0.023, -0.011, 0.008, 0.041])
 
@@ -140,3 +146,73 @@ def test_shares_have_clopper_and_pearsons_interval():
 def test_holm_agrees_with_an_independent_library():
     p_values = np.random.default_rng(0).uniform(0, 0.1, 12)
     assert holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1])
+
+
+def metrics_table(gain, datasets=12, seeds=3, noise=0.01):
+    """A run's metrics: ILS better than LS by `gain` in cross-entropy, in ECE by nothing."""
+    rng, rows = np.random.default_rng(7), []
+    for d, seed in itertools.product(range(datasets), range(seeds)):
+        shared = 0.5 + 0.1 * d + 0.05 * rng.normal()
+        for method, below in (("LS", 0.0), ("ILS", gain), ("No LS", -0.2)):
+            ce = shared - below + noise * rng.normal()
+            rows.append(("MLP", f"d{d}", method, seed, ce, 0.1 + ce / 1e6, 3))
+    names = ["network", "dataset", "method", "seed", "cross_entropy", "ece", "classes"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def test_decisions_as_files(tmp_path):
+    write_csv(tmp_path / "metrics.csv", metrics_table(0.05))
+    paths = [tmp_path / f"{name}.csv" for name in ("comparisons", "power", "variance")]
+    decide(tmp_path / "metrics.csv", [["ILS", "LS"], ["ILS", "Dis"]], *paths)
+    comparisons, power, variance = map(read_csv, paths)
+    pair = comparisons.query("metric == 'cross_entropy' and headline").iloc[0]
+    assert (pair["better"], pair["worse"], pair["verdict"]) == ("ILS", "LS", "better")
+    assert pair["low"] < 0.05 < pair["high"] and pair["new_low"] < 0.05 < pair["new_high"]
+    assert comparisons["headline"].sum() == 2 and len(comparisons) == 2 * 3  # Dis is no column
+    by_ece = comparisons.query("metric == 'ece'")
+    assert by_ece["verdict"].eq("practically equivalent").all()
+    size = power.set_index("metric").loc["cross_entropy"]
+    assert 0 < size["smallest_found"] < 0.01 and size["datasets_for_rope"] < 12
+    shares = variance.query("metric == 'cross_entropy'").set_index("source")["variance"]
+    assert shares["dataset"] == shares.max() and shares["seed"] == pytest.approx(0.0018, rel=0.6)
+    assert shares["method x seed"] == pytest.approx(1e-4, rel=0.5)
+    assert shares["dataset x method"] < 5e-5
+
+
+def test_the_sources_of_variance_are_told_apart():
+    rng, n, seeds, k = np.random.default_rng(8), 300, 4, 6
+    true = {"dataset": 0.3, "seed": 0.1, "method": 0.2, "dataset x method": 0.05}
+    true["method x seed"] = 0.02
+    method = rng.normal(size=k)
+    method = true["method"] * (method - method.mean()) / method.std(ddof=1)
+    values = method + true["method x seed"] * rng.normal(size=(n, seeds, k))
+    values += true["dataset"] * rng.normal(size=(n, 1, 1))
+    values += true["seed"] * rng.normal(size=(n, seeds, 1))
+    values += true["dataset x method"] * rng.normal(size=(n, 1, k))
+    index = pd.MultiIndex.from_product([range(n), range(seeds)], names=["dataset", "seed"])
+    found = variances(pd.DataFrame(values.reshape(-1, k), index))
+    for source, variance in zip(SOURCES, found):
+        assert variance**0.5 == pytest.approx(true[source], rel=0.15), source
+    assert np.isnan(variances(pd.DataFrame(values[:1, 0], index[:1]))).all()
+
+
+def test_the_paragraph_says_what_was_found(tmp_path):
+    tables = {}
+    for gain in (0.05, -0.05):
+        metrics = metrics_table(gain).assign(ece_floor=0.05, ece_p=[0.5, 0.01] * 54)
+        write_csv(tmp_path / "metrics.csv", metrics)
+        paths = [tmp_path / f"{name}.csv" for name in ("comparisons", "power", "variance")]
+        decide(tmp_path / "metrics.csv", [["ILS", "LS"], ["LS", "No LS"]], *paths)
+        run = Run("this run", Datasets(metrics), "cwece_printed")
+        tables[gain] = found(metrics, *map(read_csv, paths[:2]), ledger({RANKS: [run]}))
+    better, worse = tables.values()
+    assert better.startswith(
+        "3 columns on 12 datasets (12 pairs with networks, 36 pairs and seeds)."
+    )
+    assert "ILS less LS: cross-entropy -0.0" in better and "(better); ECE" in better
+    assert "ILS less LS: cross-entropy +0.0" in worse and "(worse); ECE" in worse
+    assert "nats between them is found by 80 % of such studies." in better
+    assert "By cross-entropy: LS less No LS -0.2" in better
+    assert "50% of the mean ECE is its floor" in better
+    assert "50% of the cells cannot be told from calibrated ones." in better
+    assert "Of the paper's 17 claims on real data" in better and "not measured" in better

@@ -82,6 +82,7 @@ rule reproduction:
         ],
         found=FOUND,
         claims="results/claims.csv",
+        comparisons="results/comparisons.csv",
         ours=["results/average_ranks.csv", "results/friedman.csv"],
         printed=[
             "results/published/average_ranks.csv",

@@ -46,7 +46,8 @@ PREAMBLE = r"""% Compile with pdflatex in this folder.
 \makeatother
 """
 
-SECTIONS = [  # the paper's, and what stands in each, in its order
+SECTIONS = [  # the decision, then the paper's, and what stands in each, in its order
+    ("What this run decides", ["forest", "claim_bars"]),
     ("Sections III and IV: synthetic data", ["fig01", "table1", "fig02", "table2", "fig04"]),
     ("Section VI: real data", ["table3", "published/table3", "table4"]),
     ("Appendix A: synthetic data", ["table5", "synthetic_differences", "table6", "fig05"]),
@@ -54,6 +55,8 @@ SECTIONS = [  # the paper's, and what stands in each, in its order
     ("Appendix C: critical-difference diagrams", ["fig12", "fig13", "fig14", "fig15"]),
 ]
 TITLES = {
+    "forest": "Headline comparisons",
+    "claim_bars": "Claims at a glance",
     "table1": "Table I",
     "table2": "Table II",
     "table3": "Table III, this run",

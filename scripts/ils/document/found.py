@@ -123,3 +123,30 @@ def calibrated(metrics: pd.DataFrame) -> str:
         f"{share:.0%} of the mean ECE is its floor, what perfectly calibrated predictions would "
         f"show, and {open_cells:.0%} of the cells cannot be told from calibrated ones."
     )
+
+
+def decision_sentences(comparisons: pd.DataFrame, claims: pd.DataFrame) -> dict[str, str]:
+    """Sentences on the figures of what the run decides, {artefact: sentence}."""
+    pairs = comparisons[comparisons["headline"] & comparisons["metric"].isin(SHOWN)]
+    parts = []
+    for metric, rows in pairs.groupby("metric", sort=False):
+        count = rows["verdict"].value_counts()
+        parts.append(f"by {METRICS[metric].name} {listed(f'{n} {w}' for w, n in count.items())}")
+    total = len(pairs.drop_duplicates(["better", "worse"]))
+    return {
+        "forest": f"The first of each of {total} headline pairs: {'; '.join(parts)}."
+        if parts
+        else "This study names no headline pairs that it has columns for.",
+        "claim_bars": verdicts_in_short(of_run(claims)),
+    }
+
+
+def verdicts_in_short(findings: pd.DataFrame) -> str:
+    """How many comparisons of all claims came out which way."""
+    columns = ["as_claimed", "equivalent", "undecided", "opposite"]
+    sums = findings[columns].sum().astype(int)
+    return (
+        f"Of {sums.sum()} comparisons {sums['as_claimed']} are as claimed, {sums['equivalent']} "
+        f"practically equivalent, {sums['undecided']} undecided and {sums['opposite']} clearly the "
+        "opposite."
+    )

@@ -199,7 +199,8 @@ class Artefacts:
     @property
     def drawings(self) -> dict[str, list[str]]:
         """The document's figures, {artefact: files under results/ without their ending}."""
-        drawings = {
+        drawings = {name: [f"figures/{name}"] for name in DECISIONS}
+        drawings |= {
             figure: [f"{s}figures/{figure}{ending}" for ending in POOLS.values() for s in STUDIES]
             for figure in paper.DIAGRAMS
         }
@@ -210,7 +211,7 @@ class Artefacts:
     @property
     def typeset(self) -> list[str]:
         """The document's tables, files under results/ without their ending."""
-        tables = ["claims", "table3", "published/table3"]
+        tables = ["claims", "table3", "table3_long", "published/table3"]
         if self.synthetic:
             tables += [*(f"table{n}" for n in NUMERALS), "synthetic_differences"]
         return tables + ["table4"] * self.distillation
@@ -244,7 +245,7 @@ class Artefacts:
         made = ["metrics.csv", "budget.csv", "equal_budget.csv", "published/discrepancies.csv"]
         tables = [*self.typeset, *(["distillation"] if self.distillation else [])]
         made += [f"{name}.{kind}" for name in tables for kind in ("tex", "csv")]
-        made = [name for name in made if name != "distillation.tex"]
+        made = [name for name in made if name not in ("distillation.tex", "table3_long.csv")]
         figures = [f"{study}figures/{d.name}" for study in STUDIES for d in DIAGRAMS]
         figures += [f"figures/{name}" for name in (*DECISIONS, "budget")]
         figures += [f"figures/{kind}/{d}_{n}" for kind in PAIR_FIGURES for d, n in self.plan.pairs]
