@@ -204,11 +204,13 @@ def test_an_incomplete_table_names_what_is_missing(bad):
         scores(table(values), "cross_entropy")
 
 
-def test_a_whole_missing_seed_is_listed_in_short():
+def test_blocks_have_seeds_of_their_own_and_many_missing_cells_are_listed_in_short():
     methods = [f"m{i}" for i in range(9)]
     runs = [("wine", 1), ("wine", 2), ("iris", 1)]
     values = {("lenet", dataset, m, seed): 1.0 for dataset, seed in runs for m in methods}
-    with pytest.raises(UserError, match="method=m4, seed=2; and 4 more"):
+    assert scores(table(values), "cross_entropy").shape == (2, 9)
+    values["lenet", "iris", "m8", 2] = 1.0  # the other eight lack this seed
+    with pytest.raises(UserError, match="method=m4, seed=2; and 3 more"):
         scores(table(values), "cross_entropy")
 
 
