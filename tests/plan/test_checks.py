@@ -107,8 +107,12 @@ def test_committed_configs_are_valid(path):
             r"grid.epsilon\[1\]: 1.5 must be from 0 to 1",
         ),
         (["methods", LS, "grid", "epsilon"], [], r"grid.epsilon: \[\] should be non-empty"),
-        (["methods", LS, "restarts"], 0, r"methods\[5\].restarts: 0 is less than the minimum of 1"),
-        (["methods", LS, "control"], 1, r"methods\[5\].control: 1 is not of type 'boolean'"),
+        (
+            ["methods", LS, "restarts"],
+            0,
+            rf"methods\[{LS}\].restarts: 0 is less than the minimum of 1",
+        ),
+        (["methods", LS, "control"], 1, rf"methods\[{LS}\].control: 1 is not of type 'boolean'"),
         (
             ["methods"],
             [entry | {"control": i > 0} for i, entry in enumerate(DEFAULT["methods"])],
@@ -319,5 +323,5 @@ def test_a_hyperparameter_cannot_be_called_as_restarts_are(monkeypatch):
     known = plugins("method") | {"ls": ls._replace(required=ls.required | {"restart"})}
     monkeypatch.setattr("ils.plan.checks.plugins", lambda kind: {"method": known}.get(kind, {}))
     config = changed(["methods", LS, "grid", "restart"], [1])
-    with pytest.raises(UserError, match=r"methods\[5\].targets: 'ls' has .*'restart'.*rename"):
+    with pytest.raises(UserError, match=rf"methods\[{LS}\].targets: 'ls' has .*'restart'.*rename"):
         check_methods(config)

@@ -22,7 +22,8 @@ from ils.plan.records import Architecture, Cell, Training
 ROOT = Path(__file__).parents[2]
 CONFIGS = {
     path.stem: yaml.safe_load(path.read_text())
-    for path in map(ROOT.joinpath, ("config/config.yaml", "config/paper.yaml", "tests/small.yaml"))
+    for folder, names in (("config", ("config", "paper")), ("tests", ("small", "nine_pairs")))
+    for path in (ROOT / folder / f"{name}.yaml" for name in names)
 }
 OTHERWISE = {"round": "method", "method": "round"}
 CONFIGS |= {  # each also the other way
@@ -30,8 +31,8 @@ CONFIGS |= {  # each also the other way
     for name, config in CONFIGS.items()
     for way in [OTHERWISE[config["trained_together"]]]
 }
-DEFAULT = CONFIGS["config"] | {"hours_per_job": 24}
-FIVE = DEFAULT | {"cells_per_job": 5}
+NINE = CONFIGS["nine_pairs"] | {"hours_per_job": 24}
+FIVE = NINE | {"cells_per_job": 5}
 BY_METHOD = {"trained_together": "method"}
 FIRST_FIVE = "digits_LeNet_and_4_more_seed0"
 ALL = "compared", "teaching", DISTILLED
@@ -214,7 +215,8 @@ def add_method(config):
 @pytest.mark.parametrize("addition", [add_pair, add_seed])
 @every_config
 def test_a_pair_appended_or_a_seed_added_renames_no_batch_and_changes_no_other_job(name, addition):
-    before, after = (records(Plan(c)) for c in (CONFIGS[name], edited(CONFIGS[name], addition)))
+    full = CONFIGS[name] | {"cells_per_job": 1}  # batches that have no room for one more
+    before, after = (records(Plan(c)) for c in (full, edited(full, addition)))
     assert len(after) > len(before) and before.items() <= after.items()
 
 
@@ -252,12 +254,12 @@ def test_what_training_does_not_read_is_in_no_training(name):
 
 
 def test_columns_and_batches_follow_the_config():
-    assert [column["column"] for column in columns(DEFAULT)] == [
+    assert [column["column"] for column in columns(NINE)] == [
         *("No LS", "No LS+TempS", "Dis", "cLS", "BS_Soft", "Beta"),
         *("LS", "LS+TempS", "ILS1", "ILS2", "ILS", "ILS+TempS"),
     ]
     plan = Plan(FIVE)
-    assert len(plan.compared) == len(DEFAULT["experiments"]) * len(DEFAULT["seeds"])
+    assert len(plan.compared) == len(NINE["experiments"]) * len(NINE["seeds"])
     batches = [batch.cells for batch in plan.batches.values() if batch.kind != DISTILLED]
     teach = Cell("digits", "ResNet8", 2), Cell("breast_cancer", "MLP", 2)
     assert sorted((c for cells in batches for c in cells), key=str) == sorted(
@@ -265,7 +267,7 @@ def test_columns_and_batches_follow_the_config():
     )
     assert sorted(map(len, batches)) == [2, 4, 4, 5, 5] and teach in batches
     assert all(len({cell.seed for cell in cells}) == 1 for cells in batches)
-    alone = Plan(DEFAULT | {"cells_per_job": 1}).batches
+    alone = Plan(NINE | {"cells_per_job": 1}).batches
     assert alone["wine_MLP_seed1"].cells == (Cell("wine", "MLP", 1),)
     assert sum(batch.kind != DISTILLED for batch in alone.values()) == 20
     assert alone["breast_cancer_MLP_distilled"].cells == tuple(
@@ -275,7 +277,7 @@ def test_columns_and_batches_follow_the_config():
 
 def with_hours(hours, **settings):
     """The plan of the default study whose first pair takes so many hours, and its first batch."""
-    config = copy.deepcopy(DEFAULT) | {"distillation": None} | settings
+    config = copy.deepcopy(NINE) | {"distillation": None} | settings
     if hours is not None:
         config["experiments"][0]["hours"] = hours
     ils1 = next(entry for entry in config["methods"] if entry["name"] == "ils1")
@@ -371,7 +373,7 @@ def test_who_only_teaches_trains_the_methods_that_teach_and_their_teachers():
 
 
 def test_distilled_students_learn_from_each_teacher_of_their_own_cell():
-    plan = Plan(DEFAULT)
+    plan = Plan(NINE)
     batch = "digits_ResNet8_distilled"
     assert plan.rounds(batch) == {DISTILLED: [DISTILLED]}
     teaching = [plan.batch_of(Cell("digits", "ResNet8", seed)) for seed in (0, 1, 2)]
@@ -389,7 +391,7 @@ def test_distilled_students_learn_from_each_teacher_of_their_own_cell():
 
 
 def test_only_who_looks_at_a_teacher_waits_for_one():
-    plan = Plan(DEFAULT | BY_METHOD)
+    plan = Plan(NINE | BY_METHOD)
     batch = plan.batch_of(plan.compared[0])
     waiting = {m: [t["method"] for t in plan.teachers(batch, m)] for m in plan.methods}
     assert {m for m, teachers in waiting.items() if teachers} == {"dis", "ils1", "ils2", "ils"}
@@ -410,7 +412,7 @@ FIRST, SECOND = ["no_ls", "cls", "bs_soft", "ls"], ["dis", "beta", "ils1", "ils2
 
 
 def test_a_round_is_the_methods_whose_needs_the_earlier_ones_meet():
-    plan = Plan(DEFAULT)
+    plan = Plan(NINE)
     batch = plan.batch_of(plan.compared[0])
     assert plan.rounds(batch) == {"round1": FIRST, "round2": SECOND}
     assert [plan.students(batch, name) for name in ("round1", "round2")] == [10, 18]
@@ -433,7 +435,7 @@ def test_who_inherits_from_the_second_round_is_in_the_third():
         inherit = {"inherit": {"epsilon": "ils2"}, "temperature_scaling": "none"}
         config["methods"].insert(0, entry | inherit)
 
-    plan = Plan(edited(DEFAULT, inherit))
+    plan = Plan(edited(NINE, inherit))
     batch = plan.batch_of(plan.compared[0])
     assert plan.rounds(batch) == {"round3": ["late"], "round1": FIRST, "round2": SECOND}
     assert plan.fits(batch, "round3") == [{"batch": batch, "round": "round2"}]
@@ -441,7 +443,7 @@ def test_who_inherits_from_the_second_round_is_in_the_third():
 
 
 def test_by_method_each_is_a_round_of_its_own():
-    plan = Plan(DEFAULT | BY_METHOD)
+    plan = Plan(NINE | BY_METHOD)
     assert plan.rounds(plan.batch_of(plan.compared[0])) == {name: [name] for name in plan.methods}
     assert plan.later_rounds == [name for name in plan.methods if name != "no_ls"]
 
@@ -476,7 +478,7 @@ def test_a_job_asks_for_what_its_cells_need():
 
 
 def test_distilled_students_need_their_own_device_and_room_for_all_teachers():
-    config = copy.deepcopy(DEFAULT)
+    config = copy.deepcopy(NINE)
     config["networks"][2]["gpu"] = 1  # the teachers', ResNet8
     sizes = {"samples": 1_000_000, "test": 0, "shape": [1, 8, 8], "classes": 10}
     config["datasets"][0]["expect"] = sizes
@@ -485,7 +487,7 @@ def test_distilled_students_need_their_own_device_and_room_for_all_teachers():
 
 
 def test_auto_takes_a_gpu_for_networks_that_ask_for_one():
-    config = copy.deepcopy(DEFAULT)
+    config = copy.deepcopy(NINE)
     config["networks"][1]["gpu"], config["networks"][2]["gpu"] = 0, 1
     devices = [
         Plan(config | {"device": device}).device_of(network)
@@ -498,7 +500,7 @@ def test_auto_takes_a_gpu_for_networks_that_ask_for_one():
 
 def test_how_a_network_is_trained_is_part_of_what_its_results_depend_on():
     def architecture(**more):
-        config = copy.deepcopy(DEFAULT)
+        config = copy.deepcopy(NINE)
         config["networks"][0] |= {"options": {"hidden": [3]}, "gpu": 1, **more}
         plan = Plan(config)
         return plan.cell_plan(Cell("iris", "MLP", 0)).architecture
@@ -519,9 +521,9 @@ def test_the_jobs_of_a_study_add_up_to_its_grids():
     distillation = "26 trainings in {} jobs of further teachers, 18 trainings in 2 jobs of students"
     sizes = f"{summary}; distillation: {distillation}"
     assert Plan(FIVE).summary() == sizes.format(8, 2)
-    assert Plan(DEFAULT).summary() == sizes.format(4, 2)
+    assert Plan(NINE).summary() == sizes.format(4, 2)
     assert Plan(FIVE | BY_METHOD).summary() == sizes.format(36, 3)
-    assert Plan(DEFAULT | BY_METHOD).summary() == sizes.format(18, 3)
+    assert Plan(NINE | BY_METHOD).summary() == sizes.format(18, 3)
     config["distillation"] = None
     plan = Plan(config)  # three students a job
     assert plan.summary() == summary.format(40)
@@ -534,11 +536,11 @@ def test_the_jobs_of_a_study_add_up_to_its_grids():
 
 
 def test_the_largest_grids_train_first_after_those_that_others_wait_for():
-    plan = Plan(DEFAULT)
+    plan = Plan(NINE)
     batch, distilled = plan.batch_of(plan.compared[0]), "digits_ResNet8_distilled"
     assert plan.urgency(batch, "round1") == plan.urgency(distilled, DISTILLED) == plan.first
     assert plan.first > plan.urgency(batch, "round2") == 18
-    plan = Plan(DEFAULT | BY_METHOD)
+    plan = Plan(NINE | BY_METHOD)
     urgency = {method: plan.urgency(batch, method) for method in plan.methods}
     assert urgency["no_ls"] == plan.first > urgency["ils"] > urgency["ls"] > urgency["dis"] > 0
     assert urgency["ils"] == 8 and plan.urgency(distilled, DISTILLED) == plan.first
@@ -548,7 +550,7 @@ def test_restarts_multiply_a_grid_and_leave_all_others_alone():
     def restart(config):
         next(e for e in config["methods"] if e["name"] == "ls")["restarts"] = 3
 
-    before, plan = Plan(DEFAULT), Plan(edited(DEFAULT, restart))
+    before, plan = Plan(NINE), Plan(edited(NINE, restart))
     told = trainings(plan)
     assert differing(trainings(before), told) == ({"round1"}, {"ls"})
     batch = plan.batch_of(plan.compared[0])
@@ -587,7 +589,7 @@ def add_control(config):
 
 
 def test_a_control_is_trained_and_is_no_column():
-    before, plan = Plan(DEFAULT), Plan(edited(DEFAULT, add_control))
+    before, plan = Plan(NINE), Plan(edited(NINE, add_control))
     assert plan.columns == before.columns
     batch = plan.batch_of(plan.compared[0])
     assert plan.students(batch, "round1") == before.students(batch, "round1") + 8
@@ -604,19 +606,19 @@ def test_a_search_costs_what_its_method_needs_first_too():
         config["methods"].append(entry | inherit)
 
     for way in ("round", "method"):
-        plan = Plan(edited(DEFAULT, inherit) | {"trained_together": way})
+        plan = Plan(edited(NINE, inherit) | {"trained_together": way})
         first = {c.column: c.first for c in plan.searched}
         assert {c.column: c.points for c in plan.searched}["ILS+TempS"] == 8
         assert first["No LS"] == first["LS+TempS"] == first["cLS"] == 0
         assert first["Beta"] == 4 and first["Dis"] == first["ILS"] == first["ILS+TempS"] == 1
         assert first["Late"] == 8 + 1
         assert plan.reference.column == "No LS+TempS"
-    unscaled = edited(DEFAULT, lambda c: c["methods"][0].update(temperature_scaling="none"))
+    unscaled = edited(NINE, lambda c: c["methods"][0].update(temperature_scaling="none"))
     assert Plan(unscaled).reference.column == "No LS"
 
 
 def test_columns_are_matched_at_what_both_can_spend():
-    plan = Plan(edited(DEFAULT, add_control))
+    plan = Plan(edited(NINE, add_control))
     pairs = {(p.better.column, p.worse.column): p.trainings for p in plan.matched}
     assert pairs["ILS", "LS"] == pairs["ILS+TempS", "LS+TempS"] == 4  # LS's grid
     assert pairs["ILS+TempS", "LS restarts+TempS"] == 8  # the control's, 7 of ILS and its teacher
@@ -627,7 +629,7 @@ def test_columns_are_matched_at_what_both_can_spend():
 
 
 def test_a_training_is_told_all_that_decides_it():
-    training = Plan(DEFAULT).training("digits_LeNet_and_8_more_seed1", "round1")
+    training = Plan(NINE).training("digits_LeNet_and_8_more_seed1", "round1")
     assert isinstance(training, Training) and training.shards == 1 and training.teacher == "no_ls"
     assert [method.name for method in training.methods] == FIRST
     cls = training.methods[1]

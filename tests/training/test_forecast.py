@@ -39,6 +39,7 @@ from prepare_dataset import check_expected
 ROOT = Path(__file__).parents[2]
 PAPER = yaml.safe_load((ROOT / "config/paper.yaml").read_text())
 DEFAULT = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+NINE = yaml.safe_load((ROOT / "tests/nine_pairs.yaml").read_text())
 RECIPE = Recipe("sgd", 0.1, 0.9, True, 1e-4, [], 0.1, 100, 10, None)
 
 
@@ -259,7 +260,7 @@ def test_students_that_do_not_fit_are_one_clear_error():
 
     message = r"network LeNet: 18 students do not fit .* lower students_at_once\.cuda"
     with pytest.raises(UserError, match=message):
-        forecast(Plan(DEFAULT), KNOWN, torch.device("cpu"), measure)
+        forecast(Plan(NINE), KNOWN, torch.device("cpu"), measure)
 
 
 def test_a_network_of_which_not_one_student_fits_is_one_clear_error():
@@ -267,7 +268,7 @@ def test_a_network_of_which_not_one_student_fits_is_one_clear_error():
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     with pytest.raises(UserError, match="network LeNet: one student does not fit"):
-        speeds(Plan(DEFAULT), KNOWN, torch.device("cpu"), measure)
+        speeds(Plan(NINE), KNOWN, torch.device("cpu"), measure)
 
 
 def test_the_suggested_number_of_students_is_the_smallest_that_is_as_fast_as_any():
@@ -284,7 +285,7 @@ def test_the_suggested_number_of_students_is_the_smallest_that_is_as_fast_as_any
         slowed = {"MLP": abs(students - 6) / 50, "ResNet8": 2 * students}.get(pair.network, 0)
         return students * (1 + slowed) if pair.network == "ResNet8" else 10 + students * slowed
 
-    plan = Plan(DEFAULT | {"trained_together": "method"})
+    plan = Plan(NINE | {"trained_together": "method"})
     rows = speeds(plan, KNOWN, torch.device("cpu"), measure)
     suggested = {row["network"]: row["students"] for row in rows if row["suggested"]}
     assert tried["LeNet"] == [1, 2, 3, 4, 5] and suggested["LeNet"] == 4
@@ -294,11 +295,11 @@ def test_the_suggested_number_of_students_is_the_smallest_that_is_as_fast_as_any
     lenet = [row["samples_per_second"] for row in rows if row["network"] == "LeNet"]
     assert lenet == [32 * students / 10 for students in (1, 2, 3, 4)]
     assert [row["configured"] for row in rows if row["network"] == "ResNet8"] == [False] * 4
-    assert len(suggested) == len(DEFAULT["networks"])
+    assert len(suggested) == len(NINE["networks"])
 
 
 def test_as_many_students_are_tried_as_the_largest_round_has():
-    rows = speeds(Plan(DEFAULT), KNOWN, torch.device("cpu"), lambda pair, students: 1.0)
+    rows = speeds(Plan(NINE), KNOWN, torch.device("cpu"), lambda pair, students: 1.0)
     tried = {}
     for row in rows:
         tried.setdefault(row["network"], []).append(row["students"])
@@ -307,7 +308,7 @@ def test_as_many_students_are_tried_as_the_largest_round_has():
 
 
 def test_jobs_of_several_cells_count_for_each_pair_and_once_in_the_total():
-    plan = Plan(DEFAULT)
+    plan = Plan(NINE)
     *rows, total = forecast(plan, KNOWN, torch.device("cpu"), one_second)
     assert total["jobs"] == len(plan.trainings(*ALL)) < sum(row["jobs"] for row in rows)
     students = 504 + 26 + 18  # as the summary says
