@@ -285,7 +285,8 @@ class Plan(Study):
             count = sum(len(self.batches[job["batch"]].cells) * job["students"] for job in jobs)
             return f"{count:,} trainings in {len(jobs):,} jobs"
 
-        text = f"{len(self.pairs)} pair{"s" * (len(self.pairs) > 1)} x {self.seeds_in_words}, {len(self.columns)} columns: "
+        pairs = f"{len(self.pairs)} pair" + "s" * (len(self.pairs) > 1)
+        text = f"{pairs} x {self.seeds_in_words}, {len(self.columns)} columns: "
         text += size("compared")
         if self.distillation:
             text += f"; distillation: {size('teaching')} of further teachers, "
