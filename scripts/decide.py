@@ -3,14 +3,15 @@
 The rules are those of ils.statistics.decision.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from itertools import combinations, product
 
 import pandas as pd
 
 from ils.files import read_csv, write_csv
 from ils.job import log, run
-from ils.statistics.datasets import SOURCES, Datasets, variances
+from ils.statistics.datasets import SOURCES, SUMMED, Datasets, variances
 from ils.statistics.decision import (
     ROPE,
     Comparison,
@@ -21,23 +22,26 @@ from ils.statistics.decision import (
 )
 
 DRAWS = 1000  # of the datasets, for the smallest difference that a study finds
-COMPARED = ["metric", "better", "worse", "headline", *Comparison._fields, "verdict"]
+COMPARED = ["metric", "better", "worse", "trainings", "headline", *Comparison._fields, "verdict"]
 PREDICTED = ["mean", "new_low", "new_high", "between", "within"]
+KEY = ["metric", "better", "worse", "trainings"]
 POWERED = ["metric", "better", "worse", "datasets", "rope", "smallest_found", "datasets_for_rope"]
 
 
 def decide(
     metrics: str,
+    equal_budget: str,
     headline: Sequence[Sequence[str]],
     comparisons: str,
     power: str,
     variance: str,
 ) -> None:
-    """Read the metrics table and write three csv files.
+    """Read the tables of metrics and of gains at equal budgets, and write three csv files.
 
     headline: the pairs of columns [better, worse] that the study is about. comparisons: a row a
     metric and pair, the headline pairs as they are written and all others in the order of the
-    columns; gains of `better`, their tests, and where the gain on a new dataset lies. power: of the
+    columns; gains of `better`, their tests, and where the gain on a new dataset lies. With so many
+    `trainings`, both the same pairs at an equal budget, also with controls. power: of the
     headline pairs the smallest difference found in 80 % of the cases, and about how many datasets
     would find one of the size of the ROPE. variance: what each source adds to a metric's variance.
     """
@@ -53,11 +57,12 @@ def decide(
         gains = datasets.gains(metric, a, b).to_numpy()
         c = compare(gains, ROPE[metric])
         new = predict_new(gains, datasets.errors(metric, a, b).to_numpy())
-        compared.append((metric, a, b, is_headline, *c, direction(c), *new))
+        compared.append((metric, a, b, math.nan, is_headline, *c, direction(c), *new))
         if is_headline:
             size = smallest_found(gains, DRAWS)
             needed = c.n * (size / c.rope) ** 2
             powered.append((metric, a, b, c.n, c.rope, size, needed))
+    compared += at_equal_budget(read_csv(equal_budget), pairs)
     parts = [
         (metric, source, value)
         for metric in datasets.metrics
@@ -70,11 +75,28 @@ def decide(
     write_csv(variance, pd.DataFrame(parts, columns=["metric", "source", "variance"]))
 
 
+def at_equal_budget(gains: pd.DataFrame, pairs: Mapping[tuple[str, str], bool]) -> list[tuple]:
+    """The rows of both columns of a pair with as many trainings; of controls those of headlines.
+
+    Without cwECE, whose gains are not there as sums over classes.
+    """
+    known, rows = {name for pair in pairs for name in pair}, []
+    headlines = {better for (better, _), is_headline in pairs.items() if is_headline}
+    groups = gains[gains["metric"] != SUMMED].groupby(KEY, sort=False)["gain"]
+    for (metric, a, b, trainings), of_pair in groups:
+        c = compare(of_pair, ROPE[metric])
+        is_headline = pairs.get((a, b), False) or (b not in known and a in headlines)
+        unknown = [math.nan] * len(PREDICTED)
+        rows.append((metric, a, b, trainings, is_headline, *c, direction(c), *unknown))
+    return rows
+
+
 if __name__ == "__main__":
     run(
         decide,
         snakemake,
         metrics=snakemake.input.metrics,
+        equal_budget=snakemake.input.equal_budget,
         headline=snakemake.params.headline,
         comparisons=snakemake.output.comparisons,
         power=snakemake.output.power,

@@ -1,5 +1,6 @@
 """Draw what the run decides: a forest plot of the headline pairs, and a bar a claim."""
 
+import math
 from collections.abc import Sequence
 
 from ils.document.found import of_run
@@ -11,6 +12,7 @@ from ils.statistics.claims import BEST, CLAIMS, DISTILLATION, RANKS, REPLICATES
 from ils.statistics.datasets import Datasets
 from ils.statistics.ranks import METRICS
 
+KEY = ["metric", "better", "worse", "trainings"]
 SHOWN = ["cross_entropy", "accuracy", "ece", "cwece"]
 TITLES = {REPLICATES: "Synthetic data", RANKS: "Real data", BEST: "Real data"}
 TITLES[DISTILLATION] = "Distillation"
@@ -18,21 +20,26 @@ TITLES[DISTILLATION] = "Distillation"
 
 def decision_figures(
     metrics: str,
+    equal_budget: str,
     comparisons: str,
     claims: str,
     forest_files: Sequence[str],
     claim_files: Sequence[str],
 ) -> None:
-    """Read the tables of compute_metrics.py, decide.py and claims.py; draw each figure into its
-    files."""
+    """Read the tables of compute_metrics.py, budget.py, decide.py and claims.py; draw each figure
+    into its files."""
     table, datasets = read_csv(comparisons), Datasets(read_csv(metrics))
     table = table[table["metric"].isin(SHOWN)]
     if table["headline"].any():
         table = table[table["headline"]]
-    keys = table[["metric", "better", "worse"]].itertuples(index=False, name=None)
-    gains = {key: datasets.gains(*key).to_numpy() for key in keys}
+    equal = dict(iter(read_csv(equal_budget).groupby(KEY)["gain"]))
+    gains = [
+        datasets.gains(*key[:3]) if math.isnan(key[3]) else equal[key]
+        for key in table[KEY].itertuples(index=False, name=None)
+    ]
+    table = table.assign(gains=[values.to_numpy() for values in gains])
     titles = {m: METRICS[m].name + " x K" * (m == "cwece") for m in SHOWN if m in datasets.metrics}
-    drawn = forest(table, gains, titles)
+    drawn = forest(table, titles)
     for path in forest_files:
         style.save(drawn, path)
 
@@ -51,6 +58,7 @@ if __name__ == "__main__":
         decision_figures,
         snakemake,
         metrics=snakemake.input.metrics,
+        equal_budget=snakemake.input.equal_budget,
         comparisons=snakemake.input.comparisons,
         claims=snakemake.input.claims,
         forest_files=snakemake.output[0::2],

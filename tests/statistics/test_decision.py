@@ -12,6 +12,7 @@ from statsmodels.stats.multitest import multipletests
 from decide import decide
 from ils.document.found import found
 from ils.files import read_csv, write_csv
+from ils.statistics.budgets import MATCHED
 from ils.statistics.claims import CLAIMS, RANKS
 from ils.statistics.datasets import SOURCES, Datasets, variances
 from ils.statistics.decision import (
@@ -160,15 +161,31 @@ def metrics_table(gain, datasets=12, seeds=3, noise=0.01):
     return pd.DataFrame(rows, columns=names)
 
 
+def decided(folder, metrics, headline):
+    """The three tables of decide.py; at an equal budget ILS gains 0.02 over LS and a control."""
+    write_csv(folder / "metrics.csv", metrics)
+    gains = [
+        ("ILS", worse, 4, "cross_entropy", f"d{d}", 0.02)
+        for worse in ("LS", "LS restarts")
+        for d in range(12)
+    ]
+    write_csv(folder / "equal.csv", pd.DataFrame(gains, columns=MATCHED))
+    paths = [folder / f"{name}.csv" for name in ("comparisons", "power", "variance")]
+    decide(folder / "metrics.csv", folder / "equal.csv", headline, *paths)
+    return map(read_csv, paths)
+
+
 def test_decisions_as_files(tmp_path):
-    write_csv(tmp_path / "metrics.csv", metrics_table(0.05))
-    paths = [tmp_path / f"{name}.csv" for name in ("comparisons", "power", "variance")]
-    decide(tmp_path / "metrics.csv", [["ILS", "LS"], ["ILS", "Dis"]], *paths)
-    comparisons, power, variance = map(read_csv, paths)
+    headline = [["ILS", "LS"], ["ILS", "Dis"]]  # Dis is no column
+    comparisons, power, variance = decided(tmp_path, metrics_table(0.05), headline)
+    equal = comparisons[comparisons["trainings"].notna()]
+    assert equal["worse"].tolist() == ["LS", "LS restarts"] and equal["headline"].all()
+    assert equal["estimate"].tolist() == [0.02, 0.02] and equal["verdict"].eq("better").all()
+    comparisons = comparisons[comparisons["trainings"].isna()]
     pair = comparisons.query("metric == 'cross_entropy' and headline").iloc[0]
     assert (pair["better"], pair["worse"], pair["verdict"]) == ("ILS", "LS", "better")
     assert pair["low"] < 0.05 < pair["high"] and pair["new_low"] < 0.05 < pair["new_high"]
-    assert comparisons["headline"].sum() == 2 and len(comparisons) == 2 * 3  # Dis is no column
+    assert comparisons["headline"].sum() == 2 and len(comparisons) == 2 * 3
     by_ece = comparisons.query("metric == 'ece'")
     assert by_ece["verdict"].eq("practically equivalent").all()
     size = power.set_index("metric").loc["cross_entropy"]
@@ -200,11 +217,9 @@ def test_the_paragraph_says_what_was_found(tmp_path):
     tables = {}
     for gain in (0.05, -0.05):
         metrics = metrics_table(gain).assign(ece_floor=0.05, ece_p=[0.5, 0.01] * 54)
-        write_csv(tmp_path / "metrics.csv", metrics)
-        paths = [tmp_path / f"{name}.csv" for name in ("comparisons", "power", "variance")]
-        decide(tmp_path / "metrics.csv", [["ILS", "LS"], ["LS", "No LS"]], *paths)
+        comparisons, power, _ = decided(tmp_path, metrics, [["ILS", "LS"], ["LS", "No LS"]])
         run = Run("this run", Datasets(metrics), "cwece_printed")
-        tables[gain] = found(metrics, *map(read_csv, paths[:2]), ledger({RANKS: [run]}))
+        tables[gain] = found(metrics, comparisons, power, ledger({RANKS: [run]}))
     better, worse = tables.values()
     assert better.startswith(
         "3 columns on 12 datasets (12 pairs with networks, 36 pairs and seeds)."
@@ -213,6 +228,8 @@ def test_the_paragraph_says_what_was_found(tmp_path):
     assert "ILS less LS: cross-entropy +0.0" in worse and "(worse); ECE" in worse
     assert "nats between them is found by 80 % of such studies." in better
     assert "By cross-entropy: LS less No LS -0.2" in better
+    equal = "ILS less LS -0.0200 nats [-0.0200, -0.0200] (better) with 4 trainings each and "
+    assert equal + "LS restarts -0.0200" in better
     assert "50% of the mean ECE is its floor" in better
     assert "50% of the cells cannot be told from calibrated ones." in better
     assert "Of the paper's 17 claims on real data" in better and "not measured" in better

@@ -2,6 +2,7 @@
 rule decide:
     input:
         metrics="results/metrics.csv",
+        equal_budget="results/equal_budget.csv",
         code=code("decide.py"),
     output:
         comparisons="results/comparisons.csv",
@@ -52,6 +53,7 @@ rule claims:
 rule decision_figures:
     input:
         metrics="results/metrics.csv",
+        equal_budget="results/equal_budget.csv",
         comparisons="results/comparisons.csv",
         claims="results/claims.csv",
         code=code("decision_figures.py"),

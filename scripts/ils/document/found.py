@@ -4,7 +4,8 @@ Plain text; the report, the document and the terminal show it.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -80,7 +81,8 @@ def verb(word: str, count: int) -> str:
 def headline(comparisons: pd.DataFrame, power: pd.DataFrame) -> Iterator[str]:
     """The first headline pair by several metrics, and what the study could have found of it; the
     others by cross-entropy."""
-    pairs = comparisons[comparisons["headline"]]
+    headlines = comparisons[comparisons["headline"]]
+    pairs = headlines[headlines["trainings"].isna()]
     if pairs.empty:
         return
     first = tuple(pairs.iloc[0][["better", "worse"]])
@@ -98,13 +100,20 @@ def headline(comparisons: pd.DataFrame, power: pd.DataFrame) -> Iterator[str]:
             f"A true difference of {size:.4f} nats between them is found by 80 % of such studies."
         )
         yield found if math.isfinite(size) else "To find any difference it takes six datasets."
+    of_first = (headlines["better"] == first[0]) & (headlines["metric"] == CE)
+    equal = [
+        f"{row.worse} {difference(row._asdict(), CE)} with {row.trainings:.0f} trainings each"
+        for row in headlines[of_first & headlines["trainings"].notna()].itertuples()
+    ]
+    if equal:
+        yield f"At equal budgets, its teacher's training counted, {first[0]} less {listed(equal)}."
     rest = [pair for pair in dict.fromkeys(zip(pairs["better"], pairs["worse"])) if pair != first]
     words = [f"{a} less {b} {difference(ours.loc[a, b, CE], CE)}" for a, b in rest]
     if words:
         yield f"By cross-entropy: {'; '.join(words)}."
 
 
-def difference(row: pd.Series, metric: str) -> str:
+def difference(row: Mapping[str, Any], metric: str) -> str:
     """The difference of two columns with its 95 % interval and verdict, in the metric's unit."""
     unit, factor, decimals = SHOWN[metric]
     sign = factor if METRICS[metric].higher_is_better else -factor
@@ -127,7 +136,8 @@ def calibrated(metrics: pd.DataFrame) -> str:
 
 def decision_sentences(comparisons: pd.DataFrame, claims: pd.DataFrame) -> dict[str, str]:
     """Sentences on the figures of what the run decides, {artefact: sentence}."""
-    pairs = comparisons[comparisons["headline"] & comparisons["metric"].isin(SHOWN)]
+    full = comparisons["headline"] & comparisons["trainings"].isna()
+    pairs = comparisons[full & comparisons["metric"].isin(SHOWN)]
     parts = []
     for metric, rows in pairs.groupby("metric", sort=False):
         count = rows["verdict"].value_counts()

@@ -26,7 +26,7 @@ PARTS = {  # of a claim's bar, and the colour of the verdict that they lead to
 }
 VERDICTS = {"holds": "better", "fails": "worse"}
 ROW, HEAD, FOOT = 11.0, 18.0, 26.0  # heights in points
-LABELS, WORDS = 130.0, 126.0  # widths left and right of a plot
+LABELS, WORDS = 165.0, 124.0  # widths left and right of a plot
 UNITS = {"cross_entropy": (1, " (nats)"), "accuracy": (100, " (points)")}
 
 
@@ -46,15 +46,13 @@ def panels(heights: Sequence[float], foot: float) -> tuple[Figure, list[Axes]]:
     return figure, axes
 
 
-def forest(
-    comparisons: pd.DataFrame, gains: Mapping[tuple[str, str, str], np.ndarray], titles: Mapping
-) -> Figure:
-    """The headline pairs: a panel a metric, a row a pair.
+def forest(comparisons: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
+    """The headline pairs: a panel a metric, a row a pair, those at an equal budget behind.
 
-    comparisons: rows of decide.py, those that are shown; gains: {(metric, better, worse): of each
-    dataset}; titles: {metric: its name}, in the order of the panels. The ROPE is shaded, a tick is
-    a dataset, the thick line the 90 % interval and the thin one the 95 % interval. Ticks beyond the
-    panel lie on its edge.
+    comparisons: rows of decide.py, those that are shown, with the `gains` (n,) of each dataset;
+    titles: {metric: its name}, in the order of the panels. The ROPE is shaded, a tick is a dataset,
+    the thick line the 90 % interval and the thin one the 95 % interval. Ticks beyond the panel lie
+    on its edge.
     """
     shown = [comparisons[comparisons["metric"] == metric] for metric in titles]
     with mpl.rc_context(style.RC):
@@ -62,31 +60,27 @@ def forest(
         for ax, rows, (metric, title) in zip(axes, shown, titles.items()):
             factor, unit = UNITS.get(metric, (1, ""))
             reach = [rows[c].abs()[np.isfinite(rows[c])].max() for c in ("low", "high")]
-            spread = np.quantile(np.abs(np.concatenate([gains[k] for k in keys(rows)])), 0.9)
+            spread = np.quantile(np.abs(np.concatenate(rows["gains"].tolist())), 0.9)
             edge = factor * 1.05 * np.nanmax([*reach, spread, 3 * rows["rope"].max()])
             rope = factor * rows["rope"].max()
             ax.axvspan(-rope, rope, color="#E5E7EB", linewidth=0)
             ax.axvline(0, color="black", linewidth=0.5)
-            for y, (key, row) in enumerate(zip(keys(rows), rows.itertuples())):
+            for y, row in enumerate(rows.itertuples()):
                 shade = SHADES[row.verdict]
-                ticks = np.clip(factor * gains[key], -edge, edge)
+                ticks = np.clip(factor * row.gains, -edge, edge)
                 ax.plot(ticks, np.full(len(ticks), y), "|", ms=5, mew=0.4, color="#9CA3AF")
                 for low, high, width in ((row.low, row.high, 0.8), (row.low90, row.high90, 2.2)):
                     ends = np.clip([factor * low, factor * high], -edge, edge)
                     ax.plot(ends, (y, y), color=shade, linewidth=width, solid_capstyle="butt")
                 ax.plot(factor * row.estimate, y, "o", ms=3.2, color=shade, zorder=4)
                 at: Any = {"va": "center", "transform": ax.get_yaxis_transform()}
-                ax.text(-0.02, y, f"{row.better} over {row.worse}", ha="right", **at)
+                budget = "" if np.isnan(row.trainings) else f", {row.trainings:.0f} trainings"
+                ax.text(-0.02, y, f"{row.better} over {row.worse}{budget}", ha="right", **at)
                 value = f"{factor * row.estimate:+.{2 if factor > 1 else 4}f}"
                 ax.text(1.02, y, f"{value}  {row.verdict}", color=shade, **at)
             ax.set(ylim=(len(rows) - 0.5, -0.5), xlim=(-edge, edge), yticks=[])
             ax.set_title(f"{title}: gain of the first{unit}", fontsize=style.SIZE, loc="left")
     return figure
-
-
-def keys(rows: pd.DataFrame) -> list[tuple[str, str, str]]:
-    """Those of a panel's gains."""
-    return list(zip(rows["metric"], rows["better"], rows["worse"]))
 
 
 def claim_bars(claims: Mapping[str, pd.DataFrame]) -> Figure:
