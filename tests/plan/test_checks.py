@@ -120,8 +120,8 @@ def test_committed_configs_are_valid(path):
         ),
         (
             ["experiments", 1, "seeds"],
-            6,
-            r"experiments\[1\].seeds: 6 is more than the study has \(5\); list more",
+            [0],
+            r"experiments\[1\].seeds: \[0\] is not of type 'integer'",
         ),
         (["methods", LS, "grid"], {}, "targets 'ls' lacks epsilon"),
         (
@@ -320,8 +320,9 @@ def test_the_config_page_names_no_key_that_is_gone():
 
 def test_a_hyperparameter_cannot_be_called_as_restarts_are(monkeypatch):
     ls = plugins("method")["ls"]
-    known = plugins("method") | {"ls": ls._replace(required=ls.required | {"restart"})}
+    known = plugins("method") | {"mine": ls._replace(required=frozenset({"restart"}))}
     monkeypatch.setattr("ils.plan.checks.plugins", lambda kind: {"method": known}.get(kind, {}))
-    config = changed(["methods", LS, "grid", "restart"], [1])
-    with pytest.raises(UserError, match=rf"methods\[{LS}\].targets: 'ls' has .*'restart'.*rename"):
+    config = changed(["methods", 0], DEFAULT["methods"][0] | {"targets": "mine"})
+    config["methods"][0]["grid"] = {"restart": [1]}
+    with pytest.raises(UserError, match=r"methods\[0\].targets: 'mine' has .*'restart'.*rename"):
         check_methods(config)

@@ -570,7 +570,7 @@ def test_restarts_multiply_a_grid_and_leave_all_others_alone():
 def test_an_experiment_may_have_the_first_seeds_only():
     def change(config):
         config["seeds"] = [4, 1, 0]
-        config["experiments"][0]["seeds"] = 1
+        config["experiments"][0]["seeds"], config["experiments"][1]["seeds"] = 1, 9
 
     plan = Plan(edited(FIVE, change))
     of_pair = {cells[0].network: [c.seed for c in cells] for cells in plan.cells_of_pairs[:2]}

@@ -78,8 +78,8 @@ def test_a_module_under_a_prefix_makes_the_whole_study_and_its_report(study, tmp
 def test_what_a_modules_config_leaves_out_is_the_defaults(tmp_path):
     write(tmp_path, {"seeds": [5], "distillation": {"seeds": [5, 6]}}, module())
     output = snakemake(tmp_path, "--dry-run")
-    assert "9 pairs x 1 seeds, 12 columns" in output
-    assert "Training the teachers, round1, shard 0: digits_LeNet_and_8_more_seed5" in output
+    assert "41 pairs x 1 seed, 12 columns" in output
+    assert "Training the teachers, round1, shard 0: digits_LeNet_and_17_more_seed5" in output
     assert counts(output)["ils_distil"] == 2
     assert "results/table3.tex" in output and not (tmp_path / "results").exists()
 

@@ -232,7 +232,7 @@ def test_the_forecast_equals_the_plan_and_the_files(finished, tmp_path):
 
     clone = Clone(tmp_path, finished.folder, [path.name for path in finished.folder.iterdir()])
     output = clone.snakemake("results/forecast.csv", "--cores", "1")
-    summary = "2 pairs x 1 seeds, 6 columns: 20 trainings in 6 jobs; distillation: 5 trainings in 3"
+    summary = "2 pairs x 1 seed, 6 columns: 20 trainings in 6 jobs; distillation: 5 trainings in 3"
     assert output.count(summary) == 1  # not once more in the job itself
     assert "The longest job takes" in output and "hours_per_job (3)" in output
     *pairs, total = pd.read_csv(tmp_path / "results/forecast.csv").to_dict("records")

@@ -313,8 +313,3 @@ def check_pairs(config, entries, key, more=()):
                 f"({shown(config['hours_per_job'])}), but one student cannot be split over jobs; "
                 "raise hours_per_job"
             )
-        if entry.get("seeds", 1) > len(config["seeds"]):
-            raise UserError(
-                f"config: {key}[{i}].seeds: {entry['seeds']} is more than the study has "
-                f"({len(config['seeds'])}); list more under seeds"
-            )
