@@ -19,7 +19,7 @@ from ils.errors import UserError
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 READABLE = "get the file again, or save it once more as UTF-8 text"
-MISSING = ("", "na", "nan", "?", "<null>", "null")
+MISSING = frozenset(("", "na", "nan", "?", "<null>", "null"))
 NUMERIC = ("numeric", "real", "integer")
 # @attribute name type: the name in quotes or not, the type a word or {a list}, maybe with a [range]
 ATTRIBUTE = re.compile(
@@ -125,7 +125,7 @@ def read_lines(path: str, delimiter: str) -> Table:
 def read_parquet(path: str) -> Table:
     """Read a Parquet file; an index that pandas stored beside the columns is left out."""
     with foreign(path, "it must be a Parquet file"):
-        frame = pd.read_parquet(path)
+        frame = pd.read_parquet(path).rename(columns=str)
     check_unique(list(frame.columns), path)
     return Table(frame.reset_index(drop=True), path)
 

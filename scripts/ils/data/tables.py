@@ -87,19 +87,22 @@ def column_of(table: Table, name: str) -> np.ndarray:
     is_category = isinstance(column.dtype, pd.CategoricalDtype)
     values, gaps = column.astype(object).to_numpy(), column.isna().to_numpy()
     texts = np.full(len(values), None, object)
-    for row, value in enumerate(values):
-        if gaps[row]:
-            continue
-        if isinstance(value, datetime.date | datetime.timedelta | datetime.time):
-            raise refused(table, name, "holds dates or times; drop it or write it as a number")
+    for row in np.flatnonzero(~gaps):
+        value = values[row]
         if is_category and isinstance(value, bool | int | float | np.number):
             value = str(value)
         if not isinstance(value, str):
-            kind = type(value).__name__
-            raise refused(table, name, f"holds values of the kind {kind}; drop it or unfold it")
+            raise refused(table, name, unusable(value))
         if not is_missing(value):
             texts[row] = value.strip()
     return texts if is_category else typed(texts)
+
+
+def unusable(value: object) -> str:
+    """What is wrong with a column that holds such a value."""
+    if isinstance(value, datetime.date | datetime.timedelta | datetime.time):
+        return "holds dates or times; drop it or write it as a number"
+    return f"holds values of the kind {type(value).__name__}; drop it or unfold it"
 
 
 def typed(texts: np.ndarray) -> np.ndarray:
@@ -108,7 +111,7 @@ def typed(texts: np.ndarray) -> np.ndarray:
     if all(text.lower() in ("true", "false") for text in texts[present]):
         numbers = [float(text.lower() == "true") for text in texts[present]]
     elif all(map(is_number, texts[present])):
-        numbers = [float(text) for text in texts[present]]
+        numbers = list(map(float, texts[present]))
     else:
         return texts
     column = np.full(len(texts), np.nan)
