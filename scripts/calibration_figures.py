@@ -3,7 +3,14 @@
 
 import numpy as np
 
-from ils.evaluation.reliability import classwise_bins, confidence_bins
+from ils.evaluation.bootstrap import uniforms
+from ils.evaluation.reliability import (
+    classwise_bins,
+    classwise_draws,
+    confidence_bins,
+    confidence_draws,
+    consistency,
+)
 from ils.figures.calibration import draw
 from ils.figures.style import save
 from ils.files import load_arrays
@@ -11,7 +18,11 @@ from ils.job import log, run_each_pair
 from ils.probabilities import softmax
 
 DPI = 200
-BINS_OF = {"reliability": confidence_bins, "classwise": classwise_bins}
+DRAWS = 400  # of labels from the predictions
+OF = {
+    "reliability": (confidence_bins, confidence_draws),
+    "classwise": (classwise_bins, classwise_draws),
+}
 
 
 def calibration_figures(title, predictions, outputs, columns):
@@ -23,17 +34,19 @@ def calibration_figures(title, predictions, outputs, columns):
     names = [f"logits/{column}" for column in columns]
     seeds = [load_arrays(path, ["labels", *names], f"{cell}/")[0] for path, cell in predictions]
     labels = np.concatenate([arrays["labels"] for arrays in seeds])
-    bins = {kind: {} for kind in outputs}
+    panels, uniform = {kind: {} for kind in outputs}, uniforms(len(labels), DRAWS)
     for column, name in zip(columns, names, strict=True):
         probabilities = softmax(np.concatenate([arrays[name] for arrays in seeds]))
         for kind in outputs:
-            bins[kind][column] = BINS_OF[kind](probabilities, labels)
+            bins_of, draws_of = OF[kind]
+            bins = bins_of(probabilities, labels)
+            panels[kind][column] = bins, consistency(bins, draws_of(probabilities, uniform))
     pooled = f", pooled over {len(seeds)} seeds" if len(seeds) > 1 else ""
     for kind, paths in outputs.items():
-        figure = draw(bins[kind], kind, f"{title}: {len(labels)} test samples{pooled}")
+        figure = draw(panels[kind], kind, f"{title}: {len(labels)} test samples{pooled}")
         for path in paths:
             save(figure, path, DPI)
-    errors = {column: round(panel.error, 4) for column, panel in bins["reliability"].items()}
+    errors = {column: round(bins.error, 4) for column, (bins, _) in panels["reliability"].items()}
     log.info("%s: %s", title, errors)
 
 

@@ -1,4 +1,4 @@
-"""Compute every metric of every column, and how sure it is: bootstrap over the test samples."""
+"""Compute every metric of every column, how sure it is, and how much of it is noise."""
 
 import json
 from dataclasses import asdict
@@ -6,36 +6,46 @@ from dataclasses import asdict
 import pandas as pd
 
 from ils.evaluation import bootstrap
+from ils.evaluation.calibration import floors, split_cross_entropy
 from ils.evaluation.metrics import all_metrics
 from ils.files import load_arrays, write_csv
 from ils.job import run
+from ils.probabilities import softmax
 
 
 def compute_metrics(predictions, cells, draws, metrics, intervals):
     """Read the files of predictions that hold `cells` (`records.Cell`s) and write two csv files.
 
     predictions: one path a cell. metrics: one row per dataset, network, seed and method; intervals:
-    one per metric of each, with its standard error and 95 % interval from so many bootstrap
-    `draws`.
+    one per metric of each, with its standard error and 95 % interval. Floors, p-values and the
+    intervals of calibration errors take so many `draws` of labels from the predictions.
     """
     rows, spreads = [], []
     for path, cell in zip(predictions, cells, strict=True):
         arrays, metadata = load_arrays(path, under=f"{cell.name}/")
         key = keys_of(cell)
-        weights = bootstrap.weights(len(arrays["labels"]), draws)
+        uniform = bootstrap.uniforms(len(arrays["labels"]), draws)
         for selected in metadata["cells"][cell.name]["selected"]:
             logits = arrays[f"logits/{selected['method']}"]
-            values = all_metrics(logits, arrays["labels"])
-            for name, drawn in bootstrap.metrics(logits, arrays["labels"], weights).items():
-                spread = map(float, bootstrap.interval(values[name], drawn))
-                value = float(values[name])
-                spreads.append((*key.values(), selected["method"], name, value, *spread))
+            values, extra, spread = measured(logits, arrays["labels"], uniform)
+            for name, value in values.items():
+                spreads.append((*key.values(), selected["method"], name, value, *spread[name]))
             sizes = {"n_test": len(logits), "classes": logits.shape[1]}
             point = {"point": json.dumps(selected["point"])}
-            rows.append(key | selected | point | sizes | values)
+            rows.append(key | selected | point | sizes | values | extra)
     write_csv(metrics, pd.DataFrame(rows))
     columns = [*key, "method", "metric", "value", "standard_error", "low", "high"]
     write_csv(intervals, pd.DataFrame(spreads, columns=columns))
+
+
+def measured(logits, labels, uniform):
+    """The metrics of logits (N, K), their floors and parts, and {metric: (error, low, high)}."""
+    probabilities = softmax(logits)
+    values = {name: float(value) for name, value in all_metrics(logits, labels).items()}
+    drawn = bootstrap.calibrated(probabilities, uniform)
+    noise = drawn | {"cwece_printed": bootstrap.printed_noise(probabilities, len(uniform))}
+    spread = bootstrap.intervals(values, bootstrap.influences(logits, labels), noise)
+    return values, floors(values, drawn) | split_cross_entropy(logits, labels), spread
 
 
 def keys_of(cell):

@@ -1,62 +1,105 @@
-"""The bootstrap: its metrics are of the samples drawn, its standard errors those of theory."""
+"""Labels drawn from predictions, standard errors, and intervals that cover."""
 
 import numpy as np
 import pytest
 
 from ils.evaluation import bootstrap
 from ils.evaluation.metrics import all_metrics
-from ils.probabilities import softmax
+from ils.probabilities import log_softmax, softmax
 
 RNG = np.random.default_rng(0)
 LOGITS, LABELS = 2 * RNG.normal(size=(300, 4)), RNG.integers(0, 4, 300)
 
 
-def test_every_sample_once_gives_the_metrics_themselves():
-    drawn = bootstrap.metrics(LOGITS, LABELS, np.ones((1, 300)))
-    expected = all_metrics(LOGITS, LABELS)
-    assert drawn.keys() == expected.keys()
-    for name, values in drawn.items():
-        assert values == pytest.approx([expected[name]])
+def measure(logits, labels, draws=200):
+    """Return the metrics of logits (N, K) and their intervals."""
+    p, uniform = softmax(logits), bootstrap.uniforms(len(labels), draws)
+    noise = bootstrap.calibrated(p, uniform)
+    noise["cwece_printed"] = bootstrap.printed_noise(p, draws)
+    values = {name: float(value) for name, value in all_metrics(logits, labels).items()}
+    return values, bootstrap.intervals(values, bootstrap.influences(logits, labels), noise)
 
 
-def test_a_draw_gives_the_metrics_of_the_samples_drawn():
-    weights = bootstrap.weights(300, 3, seed=1)
-    drawn = bootstrap.metrics(LOGITS, LABELS, weights)
-    for draw, row in enumerate(weights.astype(int)):
-        rows = np.repeat(np.arange(300), row)
-        expected = all_metrics(LOGITS[rows], LABELS[rows])
+def test_the_draws_are_the_metrics_of_labels_drawn_from_the_predictions():
+    logits = 2 * RNG.normal(size=(200, 12))
+    p, uniform = softmax(logits), bootstrap.uniforms(200, 8)
+    labels = np.array(list(bootstrap.drawn_classes(p, uniform)))
+    assert (labels.sum(0) == 1).all()  # one label each
+    drawn = bootstrap.calibrated(p, uniform)
+    for draw in range(8):
+        expected = all_metrics(logits, labels[:, draw].argmax(0))
         for name, values in drawn.items():
-            assert values[draw] == pytest.approx(expected[name])
+            assert values[draw] == pytest.approx(expected[name], abs=2e-5)
 
 
-def test_weights_count_draws_of_all_samples_and_follow_from_the_seed():
-    weights = bootstrap.weights(50, 20)
-    assert (weights.sum(1) == 50).all() and weights.min() == 0 and weights.max() > 1
-    np.testing.assert_array_equal(weights, bootstrap.weights(50, 20))
+def test_drawn_labels_have_the_predicted_frequencies():
+    p = np.tile([0.5, 0.3, 0.2], (50, 1))
+    uniform = bootstrap.uniforms(50, 2000)
+    shares = [members.mean() for members in bootstrap.drawn_classes(p, uniform)]
+    assert shares == pytest.approx([0.5, 0.3, 0.2], abs=0.005)
+    hits = bootstrap.drawn_hits(p, uniform)
+    assert hits.mean() == pytest.approx(0.5, abs=0.005)
+    np.testing.assert_array_equal(uniform, bootstrap.uniforms(50, 2000))
 
 
-def test_the_standard_error_of_an_accuracy_is_binomial():
-    accuracy = all_metrics(LOGITS, LABELS)["accuracy"]
-    draws = bootstrap.metrics(LOGITS, LABELS, bootstrap.weights(300, 2000))["accuracy"]
-    error, low, high = bootstrap.interval(accuracy, draws)
-    expected = np.sqrt(accuracy * (1 - accuracy) / 300)
-    assert error == pytest.approx(expected, rel=0.05)
-    assert (low, high) == pytest.approx(
-        (accuracy - 1.96 * expected, accuracy + 1.96 * expected), abs=0.01
-    )
+@pytest.mark.parametrize("classes", [4, 12])
+def test_influences_are_what_one_more_copy_of_a_sample_changes(classes):
+    logits = np.tile(2 * RNG.normal(size=(200, classes)), (50, 1))  # one copy flips no bin's sign
+    labels = np.tile((logits + RNG.gumbel(size=logits.shape))[:200].argmax(1), 50)
+    influence, before = bootstrap.influences(logits, labels), all_metrics(logits, labels)
+    for sample in range(2):
+        rows = [*range(len(labels)), sample]
+        after = all_metrics(logits[rows], labels[rows])
+        for name in sorted(influence.keys() - {"smece", "ace"}):  # whose bins move, too
+            change = len(rows) * (after[name] - before[name])
+            expected = influence[name][sample] - influence[name].mean()
+            assert change == pytest.approx(expected, rel=0.01, abs=0.01), name
+    for name in influence.keys() - {"cwece_printed"}:
+        assert influence[name].mean() == pytest.approx(before[name], rel=1e-4)
 
 
-def test_the_interval_of_a_perfectly_calibrated_model_reaches_zero():
-    p = softmax(2 * RNG.normal(size=(2000, 3)))
-    labels = (p.cumsum(1) > RNG.uniform(size=(2000, 1))).argmax(1)
-    ece = all_metrics(np.log(p), labels)["ece"]
-    draws = bootstrap.metrics(np.log(p), labels, bootstrap.weights(2000, 400))["ece"]
-    assert draws.mean() > ece  # noise only raises it
-    error, low, high = bootstrap.interval(ece, draws)
-    assert low < 0.01 and high < ece + 3 * error
+def test_the_standard_error_is_the_spread_over_test_sets_of_a_model_that_is_off():
+    found, errors = [], []
+    for seed in range(150):
+        logits = 2 * np.random.default_rng(seed).normal(size=(400, 3))
+        labels = (logits + np.random.default_rng([seed, 1]).gumbel(size=logits.shape)).argmax(1)
+        found.append(all_metrics(logits / 2, labels))
+        influence = bootstrap.influences(logits / 2, labels)
+        errors.append({name: values.std() / 20 for name, values in influence.items()})
+    for name in errors[0]:
+        spread = np.std([values[name] for values in found])
+        assert 0.85 < np.mean([error[name] for error in errors]) / spread < 1.35, name
+
+
+def test_intervals_stay_in_the_metrics_range_and_hold_its_value():
+    for logits, labels in ((LOGITS, LABELS), (60 * np.eye(3), np.arange(3))):
+        values, intervals = measure(logits, labels)
+        for name, (error, low, high) in intervals.items():
+            highest = {"cross_entropy": np.inf, "brier": 2}.get(name, 1)
+            assert 0 <= low <= values[name] + 1e-12 and values[name] <= high + 1e-12
+            assert high <= highest and error >= 0
+    assert intervals["accuracy"][1] == pytest.approx(3 / (3 + 1.96**2), rel=1e-3)  # Wilson, 3 of 3
+
+
+def test_intervals_cover_the_truth_of_a_calibrated_model():
+    """Those of the plain bootstrap cover 0, the truth of four of these, in 0 to 60 %."""
+    covered = {name: [] for name in ("ece", "cwece", "smece", "ace", "accuracy", "cross_entropy")}
+    rng = np.random.default_rng(1)
+    entropy = 2 * rng.normal(size=(100_000, 5))
+    true = dict.fromkeys(covered, 0.0) | {
+        "accuracy": softmax(entropy).max(-1).mean(),
+        "cross_entropy": -(softmax(entropy) * log_softmax(entropy)).sum(-1).mean(),
+    }
+    for _ in range(100):
+        logits = 2 * rng.normal(size=(150, 5))
+        intervals = measure(logits, (logits + rng.gumbel(size=logits.shape)).argmax(1), 100)[1]
+        for name, hits in covered.items():
+            _, low, high = intervals[name]
+            hits.append(low <= true[name] <= high)
+    assert min(np.mean(hits) for hits in covered.values()) >= 0.88  # 95 % less 3 of its errors
 
 
 def test_a_class_that_no_draw_has_is_left_out():
-    labels = np.where(np.arange(300) == 0, 3, LABELS % 3)
-    draws = bootstrap.metrics(LOGITS, labels, bootstrap.weights(300, 50))["cwece_printed"]
-    assert np.isfinite(draws).all()
+    logits = LOGITS + [0, 0, 0, -50]
+    values, intervals = measure(logits, LABELS % 3)
+    assert np.isfinite(values["cwece_printed"]) and np.isfinite(intervals["cwece_printed"]).all()

@@ -8,12 +8,15 @@ import pytest
 from ils.evaluation.metrics import (
     BINS,
     accuracy,
+    ace,
     all_metrics,
     bin_index,
     brier,
     cwece,
     cwece_printed,
     ece,
+    equal_mass_index,
+    smece,
 )
 from ils.probabilities import cross_entropy, softmax
 
@@ -34,6 +37,7 @@ BY_HAND = {
     # true class 0: .70 right, .45 wrong; true class 1: .68 wrong, .85 right; class 2 has no sample
     "cwece_printed": ((0.30 + 0.45) / 2 + (0.68 + 0.15) / 2) / 2,
     "brier": (0.14 + 0.9528 + 0.035 + 0.755) / 4,
+    "ace": (0.30 + 0.68 + 0.15 + 0.45) / 4,  # four samples are alone in four of 15 bins
 }
 
 
@@ -141,3 +145,48 @@ def test_eq_2_stays_under_its_bound():
             cwece(softmax(logits), labels)
             <= 2 * (1 - np.exp(-cross_entropy(logits, labels))) / 10 + 1e-12
         )
+
+
+def test_bins_of_equal_mass_hold_equally_many_and_do_not_part_equals():
+    confidence = np.random.default_rng(0).permutation(np.linspace(0.2, 0.9, 45))
+    assert (np.bincount(equal_mass_index(confidence)) == 3).all()
+    assert (np.diff(equal_mass_index(confidence)[confidence.argsort()]) >= 0).all()
+    assert equal_mass_index(np.array([0.9, 0.5, 0.9, 0.5]), 2).tolist() == [1, 0, 1, 0]
+    assert set(equal_mass_index(np.full(30, 0.7))) == {0}
+    # a hit and a miss of one confidence cancel, in whatever order they come
+    p, labels = np.array([[0.5, 0.3, 0.2]] * 4), np.array([0, 1, 0, 1])
+    assert ace(p, labels) == pytest.approx(0) == ace(p, labels[::-1])
+
+
+# seed, samples, sharpness of the true law: by the authors' package `relplot`, whose search for the
+# bandwidth was given 25 steps instead of 10
+PUBLISHED = {
+    (1, 300, 1): 0.0322897,
+    (2, 2000, 1): 0.0216204,
+    (3, 60, 1.6): 0.1073025,
+    (4, 300, 0.4): 0.1894612,
+    (5, 2000, 1): 0.0276418,
+}
+
+
+@pytest.mark.parametrize("seed, samples, sharpness", PUBLISHED)
+def test_smooth_ece_is_that_of_its_authors_and_of_its_definition(seed, samples, sharpness):
+    rng = np.random.default_rng(seed)
+    logits = 2 * rng.normal(size=(samples, 4))
+    labels = (sharpness * logits + rng.gumbel(size=logits.shape)).argmax(1)
+    p = softmax(logits)
+    value = float(smece(p, labels))
+    assert value == pytest.approx(PUBLISHED[seed, samples, sharpness], abs=5e-4)
+    t, confidence = (np.arange(600) + 0.5) / 600, p.max(1)
+    images = [centre + side * confidence for centre in (-2, 0, 2) for side in (-1, 1)]
+    kernel = sum(np.exp(-(((t[:, None] - at) / value) ** 2) / 2) for at in images)
+    smoothed = kernel @ ((p.argmax(1) == labels) - confidence) / samples
+    error = np.abs(smoothed).mean() / (value * math.sqrt(2 * math.pi))
+    assert error == pytest.approx(value, rel=0.005)  # the fixed point
+
+
+def test_smooth_ece_of_known_answers():
+    right = np.tile([0.6, 0.4], (100, 1))
+    assert smece(right, np.repeat([0, 1], [60, 40])) == pytest.approx(0, abs=1e-6)
+    # all gaps of one sign: no smoothing changes their sum
+    assert smece(right, np.zeros(100, int)) == pytest.approx(0.4)

@@ -3,8 +3,15 @@
 import numpy as np
 import pytest
 
+from ils.evaluation.bootstrap import calibrated, uniforms
 from ils.evaluation.metrics import cwece, ece
-from ils.evaluation.reliability import classwise_bins, confidence_bins
+from ils.evaluation.reliability import (
+    classwise_bins,
+    classwise_draws,
+    confidence_bins,
+    confidence_draws,
+    consistency,
+)
 from ils.probabilities import softmax
 
 
@@ -61,3 +68,31 @@ def test_the_error_of_a_pool_is_at_most_the_mean_over_seeds():
     pool = [np.concatenate(parts) for parts in zip(*halves)]
     for bins in (confidence_bins, classwise_bins):
         assert bins(*pool).error < np.mean([bins(*half).error for half in halves])
+
+
+def test_bands_hold_most_bins_of_predictions_that_are_true():
+    probabilities, labels = predictions(2000)
+    uniform = uniforms(2000, 200)
+    drawn = calibrated(probabilities, uniform)
+    pairs = {"ece": (confidence_bins, confidence_draws), "cwece": (classwise_bins, classwise_draws)}
+    for name, (bins_of, draws_of) in pairs.items():
+        bins = bins_of(probabilities, labels)
+        expected = consistency(bins, draws_of(probabilities, uniform))
+        pooled = bins.pooled()
+        filled = pooled.count > 0
+        inside = (expected.low <= pooled.actual) & (pooled.actual <= expected.high)
+        assert inside[filled].mean() > 0.7 and np.isnan(expected.low[~filled]).all()
+        assert (expected.low < pooled.predicted)[filled].all()
+        assert (pooled.predicted < expected.high)[filled].all()
+        assert expected.floor == pytest.approx(drawn[name].mean()) and expected.p > 0.01
+
+
+def test_a_band_is_binomial_and_a_bin_that_is_off_lies_outside():
+    probabilities = np.tile([0.7, 0.3], (100, 1))
+    bins = confidence_bins(probabilities, np.zeros(100, int))
+    expected = consistency(bins, confidence_draws(probabilities, uniforms(100, 2000)))
+    place = int(bins.count[0].argmax())
+    reach = 1.645 * np.sqrt(0.7 * 0.3 / 100)
+    assert expected.low[place] == pytest.approx(0.7 - reach, abs=0.012)
+    assert expected.high[place] == pytest.approx(0.7 + reach, abs=0.012)
+    assert bins.actual[0, place] == 1 > expected.high[place] and expected.p == 1 / 2001

@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 
 import made_up
-from calibration_figures import calibration_figures
+from calibration_figures import OF, calibration_figures
+from ils.evaluation.bootstrap import uniforms
 from ils.evaluation.budget import steps
-from ils.evaluation.reliability import classwise_bins, confidence_bins
+from ils.evaluation.reliability import consistency
 from ils.figures import budget, heat_maps, style, training_curves
 from ils.figures import calibration as diagrams
 from ils.figures.grids import arrange
@@ -155,8 +156,12 @@ def check_page(figure):
 def test_reliability_diagrams_fit_the_page(names, kind, samples):
     rng = np.random.default_rng(0)
     labels = rng.integers(10, size=samples)
-    bins = {"reliability": confidence_bins, "classwise": classwise_bins}[kind]
-    columns = {name: bins(rng.dirichlet(np.full(10, 0.3), samples), labels) for name in names}
+    (bins_of, draws_of), uniform = OF[kind], uniforms(samples, 3)
+    columns = {}
+    for name in names:
+        p = rng.dirichlet(np.full(10, 0.3), samples)
+        bins = bins_of(p, labels)
+        columns[name] = bins, consistency(bins, draws_of(p, uniform))
     title = "breast_cancer, ResNet152SD: 20000 test samples, pooled over 2 seeds"
     figure = diagrams.draw(columns, kind, title)
     check_page(figure)
@@ -164,8 +169,10 @@ def test_reliability_diagrams_fit_the_page(names, kind, samples):
     shown = [text for _, text in texts_of(figure)]
     assert [text for text in shown if text in names] == names
     metric = {"reliability": "ECE", "classwise": "cwECE"}[kind]
-    errors = [f"{metric} {panel.error:.4f}" for panel in columns.values()]
+    errors = [f"{metric} {bins.error:.4f}" for bins, _ in columns.values()]
     assert [text for text in shown if text.startswith(f"{metric} ")] == errors
+    noise = [f"(floor {noise.floor:.3f}, " for _, noise in columns.values()]
+    assert [text[: len(noise[0])] for text in shown if text.startswith("(floor")] == noise
 
 
 GRIDS = {

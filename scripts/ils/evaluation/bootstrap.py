@@ -1,61 +1,208 @@
-"""Bootstrap standard errors and intervals of every metric: the test samples are drawn again.
+"""Standard errors and 95 % intervals of every metric, and labels drawn from the predictions.
 
-They are drawn with replacement. Every draw counts how often each sample is in it, weights
-(draws, N), so that a metric of all draws is a matrix product. The same draws serve all methods of
-a cell.
+Noise only ever raises a calibration error: the gap of a bin has the noise e, and |gap + e| is at
+most |gap| + |e| and at least |gap| + e sign(gap). So the error is too high by at most the sum of
+|e|, and too low by at most that of -e sign(gap). The first is what the error of a calibrated model
+is made of: its law is that of labels drawn from the predictions (consistency resampling, Broecker
+& Smith 2007). The second is nearly normal. An interval goes as far down as 95 % of the first and as
+far up as 95 % of the second. Where no bin is off only its lower end can miss the truth, where all
+are far off only its upper end: it covers at least about 95 %, mostly more (benchmarks/coverage.py).
 """
 
-import numpy as np
+import collections
+import math
+from collections.abc import Iterator, Mapping
 
-from ils.evaluation.metrics import BINS, bin_index
+import numpy as np
+from scipy import stats
+
+from ils.evaluation.metrics import (
+    BINS,
+    MESH,
+    PRINTED,
+    bin_index,
+    equal_mass_index,
+    mesh_of,
+    on_mesh,
+    smece,
+    smooth,
+    smooth_error,
+    sums,
+)
 from ils.probabilities import log_softmax, true_class
 
-
-def weights(n: int, draws: int, seed: int = 0) -> np.ndarray:
-    """Return how often each of n samples is drawn, (draws, n)."""
-    samples = np.random.default_rng(seed).integers(n, size=(draws, n))
-    return np.stack([np.bincount(draw, minlength=n) for draw in samples]).astype(np.float64)
+HIGHEST = collections.defaultdict(lambda: 1.0, cross_entropy=math.inf, brier=2.0)
 
 
-def gaps(weights: np.ndarray, values: np.ndarray, bins: np.ndarray) -> np.ndarray:
-    """Sum over bins of |weighted sum of `values` in the bin|, (draws,); values, bins (N,)."""
-    by_bin = np.zeros((len(values), BINS))
-    by_bin[np.arange(len(values)), bins] = values
-    return np.abs(weights @ by_bin).sum(1)
+def uniforms(n: int, draws: int, seed: int = 0) -> np.ndarray:
+    """Return (draws, n) numbers in [0, 1), which draw the labels of all methods of a cell."""
+    return np.random.default_rng(seed).random((draws, n), np.float32)
 
 
-def metrics(logits: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
-    """Return {name: (draws,)} of the metrics of `metrics.all_metrics`, a value a row of `weights`.
+def bounds_of(probabilities: np.ndarray) -> np.ndarray:
+    """Return (K + 1, N): a uniform number from bound j up to bound j + 1 gives a sample label j."""
+    bounds = np.zeros((probabilities.shape[1] + 1, len(probabilities)), np.float32)
+    bounds[1:] = probabilities.cumsum(-1).T
+    bounds[-1] = np.inf  # what rounding leaves is the last class's
+    return bounds
 
-    logits (N, K), labels (N,), weights (draws, N).
+
+def within_bounds(uniform: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Return 1 where low <= uniform < high, else 0, as float32, in which counts are exact."""
+    return ((uniform >= low) & (uniform < high)).astype(np.float32)
+
+
+def places(index: np.ndarray, size: int = BINS) -> np.ndarray:
+    """Return the (N, size) matrix with a 1 in each row, where `index` (N,) says."""
+    return (index[:, None] == np.arange(size)).astype(np.float32)
+
+
+def drawn_classes(probabilities: np.ndarray, uniform: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield for each class 1 where a sample's drawn label is that class, else 0, (draws, N).
+
+    probabilities (N, K): the laws of the labels; uniform (draws, N).
     """
-    log_p = log_softmax(logits)
-    p = np.exp(log_p)
-    n, classes = weights.sum(1), range(p.shape[1])
-    confidence, hit = p.max(-1), p.argmax(-1) == labels
-    bins = bin_index(confidence)
-    brier = (p**2).sum(-1) - 2 * true_class(p, labels) + 1
-    classwise = [gaps(weights, (labels == j) - p[:, j], bin_index(p[:, j])) for j in classes]
-    within = []
-    for members in (np.flatnonzero(labels == j) for j in classes[:10]):
-        count = weights[:, members].sum(1)
-        gap = gaps(weights[:, members], (hit - confidence)[members], bins[members])
-        within.append(np.divide(gap, count, out=np.full(len(n), np.nan), where=count > 0))
+    bounds = bounds_of(probabilities)
+    for j in range(len(bounds) - 1):
+        yield within_bounds(uniform, bounds[j], bounds[j + 1])
+
+
+def drawn_hits(probabilities: np.ndarray, uniform: np.ndarray) -> np.ndarray:
+    """Return 1 where a sample's drawn label is its most probable class, else 0, (draws, N)."""
+    bounds, predicted = bounds_of(probabilities), probabilities.argmax(-1)
+    samples = np.arange(len(predicted))
+    return within_bounds(uniform, bounds[predicted, samples], bounds[predicted + 1, samples])
+
+
+def calibrated(probabilities: np.ndarray, uniform: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the calibration errors that labels drawn from the predictions have, {name: (draws,)}.
+
+    probabilities (N, K), uniform (draws, N); the errors are those of `metrics.all_metrics`.
+    """
+    n, classes = probabilities.shape
+    confidence, predicted = probabilities.max(-1), probabilities.argmax(-1)
+    top = places(bin_index(confidence))
+    classwise, by_class = np.zeros(len(uniform)), []
+    for j, members in enumerate(drawn_classes(probabilities, uniform)):
+        p, index = probabilities[:, j], bin_index(probabilities[:, j])
+        classwise += np.abs(members @ places(index) - sums(index, p, BINS)).sum(-1)
+        if j < PRINTED:
+            gaps = members @ (top * ((predicted == j) - confidence)[:, None]).astype(np.float32)
+            count = members.sum(-1)
+            by_class.append(np.abs(gaps).sum(-1) / np.where(count, count, np.nan))
+    hit = drawn_hits(probabilities, uniform)
+    by_mass = places(equal_mass_index(confidence))
+    below, share = on_mesh(confidence)
+    mesh = (1 - share)[:, None] * places(below, MESH + 1)
+    mesh = (mesh + share[:, None] * places(below + 1, MESH + 1)).astype(np.float32)
+
+    def gaps_at(where: np.ndarray) -> np.ndarray:
+        return (hit @ where - confidence @ where) / n
+
     return {
-        "accuracy": weights @ hit / n,
-        "cross_entropy": weights @ -true_class(log_p, labels) / n,
-        "ece": gaps(weights, hit - confidence, bins) / n,
-        "cwece": np.sum(classwise, axis=0) / n / p.shape[1],
-        "cwece_printed": np.nanmean(within, axis=0),
-        "brier": weights @ brier / n,
+        "ece": np.abs(gaps_at(top)).sum(-1),
+        "cwece": classwise / n / classes,
+        "cwece_printed": np.nanmean(by_class, axis=0),
+        "smece": smooth_error(gaps_at(mesh).astype(np.float32), tolerance=1e-4),
+        "ace": np.abs(gaps_at(by_mass)).sum(-1),
     }
 
 
-def interval(value: float, draws: np.ndarray) -> tuple[float, float, float]:
-    """Return (standard error, low, high): the spread of the draws, and the pivotal 95 % interval.
+def printed_noise(probabilities: np.ndarray, draws: int, seed: int = 0) -> np.ndarray:
+    """Return what noise adds to cwece_printed at most, (draws,).
 
-    The interval does not go below 0. Drawing again adds noise, which only ever raises a
-    calibration error; the pivotal interval takes that off.
+    Within a true class a bin has a gap even if the predictions (N, K) are calibrated, and which
+    samples are of the class is chance: so samples are drawn again with their labels, and the noise
+    is what is left of the gaps without their means. Drawn are the counts of hits and of misses in
+    each bin and class.
     """
-    low, high = 2 * value - np.quantile(draws, (0.975, 0.025))
-    return draws.std(ddof=1), max(low, 0.0), max(high, 0.0)
+    of_class, confidence = probabilities[:, :PRINTED], probabilities.max(-1)
+    n, classes = of_class.shape
+    top = places(bin_index(confidence)).T
+    right = probabilities.argmax(-1)[:, None] == np.arange(classes)
+    gaps, laws = right - confidence[:, None], (of_class * right, of_class * ~right)
+    share = np.stack([top @ law for law in laws]) / n  # (hits and misses, bins, classes)
+    total = np.stack([top @ (law * gaps) for law in laws]) / n
+    gap, expected = total / np.where(share, share, 1), total.sum(0) / share.sum((0, 1))
+    rest = max(0.0, 1 - share.sum())
+    counts = np.random.default_rng(seed).multinomial(n, [*share.ravel(), rest], size=draws)
+    counts = counts[:, :-1].reshape(draws, *share.shape)
+    size = counts.sum((1, 2))[:, None]
+    noise = (counts * gap).sum(1) / np.where(size, size, np.nan) - expected
+    return np.nanmean(np.abs(noise).sum(1), axis=-1)
+
+
+def signed(gaps: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """Return the gaps (N,) with the sign of their bin's sum: the mean of that is the error."""
+    return gaps * np.sign(sums(index, gaps, int(index.max()) + 1))[index]
+
+
+def influences(logits: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
+    """Return how each sample moves each metric of `metrics.all_metrics`, {name: (N,)}.
+
+    logits (N, K), labels (N,). Up to a constant, it is N times what the metric changes by when the
+    sample is 1/N more of the data, bins and bandwidth held: their spread over samples is that of
+    the metric over test sets, times the root of N. Where gaps are nothing but noise it is more.
+    """
+    log_p = log_softmax(logits)
+    p = np.exp(log_p)
+    n, classes = p.shape
+    confidence, hit = p.max(-1), p.argmax(-1) == labels
+    gaps, top = hit - confidence, bin_index(confidence)
+    classwise = [signed((labels == j) - p[:, j], bin_index(p[:, j])) for j in range(classes)]
+
+    size = np.bincount(labels, minlength=classes)
+    within = signed(gaps, labels * BINS + top)
+    error = sums(labels, within, classes) / np.maximum(size, 1)
+    present = np.count_nonzero(size[:PRINTED])
+    printed = np.where(labels < PRINTED, (within - error[labels]) * n / size[labels], 0)
+
+    below, share = on_mesh(confidence)
+    bandwidth = smece(p, labels)
+    signs = np.sign(smooth(mesh_of(confidence, gaps), bandwidth))
+    signs[[0, -1]] /= 2  # as in `metrics.mean_on_mesh`
+    weight = smooth(signs / MESH, bandwidth)
+    return {
+        "accuracy": hit.astype(float),
+        "cross_entropy": -true_class(log_p, labels),
+        "ece": signed(gaps, top),
+        "cwece": np.mean(classwise, axis=0),
+        "cwece_printed": printed / present,
+        "brier": (p**2).sum(-1) - 2 * true_class(p, labels) + 1,
+        "smece": gaps * ((1 - share) * weight[below] + share * weight[below + 1]),
+        "ace": signed(gaps, equal_mass_index(confidence)),
+    }
+
+
+def wilson(share: float, n: int) -> tuple[float, float]:
+    """Return Wilson's 95 % interval of a share among n, within [0, 1]."""
+    z = stats.norm.ppf(0.975)
+    middle = share + z**2 / (2 * n)
+    reach = z * (share * (1 - share) / n + (z / (2 * n)) ** 2) ** 0.5
+    return (middle - reach) / (1 + z**2 / n), (middle + reach) / (1 + z**2 / n)
+
+
+def intervals(
+    values: Mapping[str, float],
+    influence: Mapping[str, np.ndarray],
+    noise: Mapping[str, np.ndarray],
+) -> dict[str, tuple[float, float, float]]:
+    """Return {name: (standard error, low, high)}, the 95 % interval of each metric.
+
+    values: of the metrics; influence: their `influences`; noise: {name: (draws,)}, by how much
+    noise raises each calibration error at most. Accuracy has Wilson's interval, cross-entropy and
+    Brier score Student's; none leaves the range of its metric.
+    """
+    result = {}
+    for name, value in values.items():
+        n = len(influence[name])
+        error = influence[name].std() / max(n - 1, 1) ** 0.5
+        if name == "accuracy":
+            low, high = wilson(value, n)
+        elif name in noise:
+            low = value - np.quantile(noise[name], 0.95)
+            high = value + error * stats.norm.ppf(0.95)
+        else:
+            low, high = value - error * stats.t.ppf((0.975, 0.025), max(n - 1, 1))
+        result[name] = (float(error), max(float(low), 0.0), min(float(high), HIGHEST[name]))
+    return result

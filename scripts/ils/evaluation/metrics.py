@@ -13,6 +13,7 @@ from scipy.fft import dct
 from ils.probabilities import cross_entropy, softmax, true_class
 
 BINS = 15  # Roelofs et al., as used throughout the paper
+PRINTED = 10  # how many classes the authors' code of cwECE looks at
 MESH = 256  # intervals of [0, 1] on which smECE is computed; with 512 it differs by some 1e-5
 FREQUENCIES = math.pi * np.arange(MESH + 1)
 
@@ -90,6 +91,13 @@ def on_mesh(confidence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return below, confidence * MESH - below
 
 
+def mesh_of(confidence: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return (..., MESH + 1): the values (..., N), split between the mesh points around each."""
+    below, share = on_mesh(confidence)
+    first, second = (1 - share) * values, share * values
+    return sums(below, first, MESH + 1) + sums(below + 1, second, MESH + 1)
+
+
 def smooth(masses: np.ndarray, bandwidth: float | np.ndarray) -> np.ndarray:
     """Return the density (..., MESH + 1) on the mesh of point masses there.
 
@@ -114,14 +122,14 @@ def mean_on_mesh(values: np.ndarray) -> np.ndarray:
 def smooth_error(masses: np.ndarray, tolerance: float = 1e-7) -> np.ndarray:
     """Return the s at which the integral of |smooth(masses, s)| is s, (...).
 
-    masses: (..., MESH + 1). The integral falls as s grows, so Newton's steps in a bracket find it.
+    masses: (..., MESH + 1), whose precision decides that of the arithmetic. The integral falls as s
+    grows, so Newton's steps in a bracket find it.
     """
     waves = spectrum(masses).reshape(-1, MESH + 1)
-    result = np.zeros(len(waves))
-    models, low, high = np.arange(len(waves)), np.zeros(len(waves)), np.ones(len(waves))
-    s = np.full(len(waves), 0.05)
+    frequencies, models = FREQUENCIES.astype(waves.dtype), np.arange(len(waves))
+    result, low, high, s = (np.full(len(waves), start, waves.dtype) for start in (0, 0, 1, 0.05))
     while len(models):
-        density = dct(waves[models] * np.exp(-((FREQUENCIES * s[:, None]) ** 2) / 2), type=1)
+        density = dct(waves[models] * np.exp(-((frequencies * s[:, None]) ** 2) / 2), type=1)
         excess = mean_on_mesh(np.abs(density)) - s
         # d density / ds = s density'' (heat equation): summed by parts, only changes of sign count
         turns = np.diff(np.sign(density), axis=-1) * np.diff(density, axis=-1)
@@ -143,11 +151,7 @@ def smece(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     equals it. There are no bins whose edges could decide.
     """
     confidence, hit = probabilities.max(-1), probabilities.argmax(-1) == labels
-    below, share = on_mesh(confidence)
-    gaps = (hit - confidence) / confidence.shape[-1]
-    return smooth_error(
-        sums(below, (1 - share) * gaps, MESH + 1) + sums(below + 1, share * gaps, MESH + 1)
-    )
+    return smooth_error(mesh_of(confidence, (hit - confidence) / confidence.shape[-1]))
 
 
 def cwece(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS) -> np.ndarray:
@@ -162,7 +166,7 @@ def cwece(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS) -> np
 
 
 def cwece_printed(
-    probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS, classes: int = 10
+    probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS, classes: int = PRINTED
 ) -> np.ndarray:
     """What the paper's tables print as cwECE: Eq. 1 within each true class, averaged over classes.
 

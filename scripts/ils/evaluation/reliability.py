@@ -4,9 +4,12 @@ That is how many there are, how sure, and how often right.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
+from ils.evaluation.bootstrap import drawn_classes, drawn_hits, places
+from ils.evaluation.calibration import p_of
 from ils.evaluation.metrics import BINS, bin_index
 
 
@@ -83,3 +86,40 @@ def confidence_bins(probabilities: np.ndarray, labels: np.ndarray, bins: int = B
 def classwise_bins(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS) -> Bins:
     """Bins (K, bins) of Eq. 2, one row a class j, by p_j; probabilities (N, K), labels (N,)."""
     return tally(probabilities.T, np.arange(probabilities.shape[-1])[:, None] == labels, bins)
+
+
+class Consistency(NamedTuple):
+    """What a diagram would look like were its predictions true.
+
+    `low` and `high` (bins,) hold the share of predictions in a bin that comes true in 90 % of the
+    draws of labels from the predictions, NaN in an empty one; `floor` is the mean error of these
+    draws, and `p` how often it is at least the observed one. Broecker & Smith 2007.
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+    floor: float
+    p: float
+
+
+def consistency(bins: Bins, hits: np.ndarray) -> Consistency:
+    """Return the `Consistency` of `bins` (R, bins) with drawn sums of hits (draws, R, bins)."""
+    count = bins.pooled().count
+    low, high = np.quantile(hits.sum(1), (0.05, 0.95), axis=0) / np.where(count, count, np.nan)
+    errors = np.abs(hits - bins.probability_sum).sum(-1) / bins.count.sum(-1)
+    errors = errors.mean(-1)
+    return Consistency(low, high, float(errors.mean()), p_of(bins.error, errors))
+
+
+def confidence_draws(probabilities: np.ndarray, uniform: np.ndarray) -> np.ndarray:
+    """Return the hits in each bin of Eq. 1 of labels drawn from the predictions, (draws, 1, bins).
+
+    probabilities (N, K); uniform (draws, N): see `bootstrap.uniforms`.
+    """
+    return (drawn_hits(probabilities, uniform) @ places(bin_index(probabilities.max(-1))))[:, None]
+
+
+def classwise_draws(probabilities: np.ndarray, uniform: np.ndarray) -> np.ndarray:
+    """The same of Eq. 2, (draws, K, bins)."""
+    classes = zip(drawn_classes(probabilities, uniform), probabilities.T)
+    return np.stack([members @ places(bin_index(p)) for members, p in classes], axis=1)

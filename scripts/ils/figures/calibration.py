@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ils.evaluation.metrics import BINS
-from ils.evaluation.reliability import Bins
+from ils.evaluation.reliability import Bins, Consistency
 from ils.figures import style
 from ils.figures.sheet import GAP, MARGIN, ROW, Sheet, rows_of
 
@@ -20,7 +20,7 @@ SIDE = 69.0  # of the square plot
 COUNTS = 25.0  # height of the counts below
 APART = 6.0  # the diagram and its counts
 BETWEEN = 4.0  # panels
-HEAD = 2 * ROW  # the two lines above a panel
+HEAD = 2.7 * ROW  # the three lines above a panel
 DOWN = HEAD + SIDE + APART + COUNTS + 1.4 * ROW  # from row to row
 LEFT = 34.0  # left of the first panel: numbers and labels
 LOWEST = -0.4  # log10 where the bars of counts start, below a count of 1
@@ -29,6 +29,7 @@ BELOW: dict[str, Any] = {"facecolor": "white", "hatch": 6 * "/"}
 DIAGONAL: dict[str, Any] = {"color": "black", "linewidth": 0.6, "linestyle": "--", "zorder": 2.5}
 BAR: dict[str, Any] = {"facecolor": "#999999", "edgecolor": "white", "linewidth": 0.3}
 SPREAD: dict[str, Any] = {"color": "black", "linewidth": 0.6, "zorder": 2}
+BAND: dict[str, Any] = {"facecolor": "#444444", "linewidth": 0, "alpha": 0.4, "zorder": 1.2}
 
 
 class Words(NamedTuple):
@@ -88,6 +89,13 @@ def draw_bins(sheet: Sheet, x: float, y: float, bins: Bins, shade: str) -> None:
             sheet.line((middle, y + predicted), (middle, y + np.clip(end, 0, SIDE)), **SPREAD)
 
 
+def draw_band(sheet: Sheet, x: float, y: float, consistency: Consistency) -> None:
+    """Shade where each bin's share would be were the predictions true; (x, y) as in `draw_bins`."""
+    for n in np.flatnonzero(np.isfinite(consistency.low)):
+        low, high = y + SIDE * consistency.low[n], y + SIDE * consistency.high[n]
+        sheet.rectangle(x + SIDE * n / BINS, low, x + SIDE * (n + 1) / BINS, high, **BAND)
+
+
 def height_of(count: float, most: float) -> float:
     """How high the bar of a count is, on a log scale on which `most` nearly fills the frame."""
     return COUNTS * (math.log10(count) - LOWEST) / (math.log10(most) - 1.5 * LOWEST)
@@ -111,6 +119,7 @@ def draw_panel(
     x: float,
     y: float,
     bins: Bins,
+    consistency: Consistency,
     shade: str,
     most: float,
     words: Words,
@@ -122,6 +131,7 @@ def draw_panel(
     """
     y, below = y - SIDE, y - SIDE - APART - COUNTS
     draw_bins(sheet, x, y, bins, shade)
+    draw_band(sheet, x, y, consistency)
     draw_counts(sheet, x, below, bins.pooled().count, most)
     sheet.line((x, y), (x + SIDE, y + SIDE), **DIAGONAL)
     for bottom, height in ((y, SIDE), (below, COUNTS)):
@@ -148,13 +158,20 @@ def legend(words: Words, classwise: bool) -> list[tuple[dict[str, Any], str]]:
         ({"patch": BELOW | EDGE}, words.below),
         ({"patch": {"facecolor": style.GREY} | EDGE}, words.above),
         ({"line": DIAGONAL}, words.line),
+        ({"patch": BAND}, "90 % of draws if calibrated"),
     ]
     return entries + [({"line": SPREAD}, "mean gap of single classes")] * classwise
 
 
+def noise_text(consistency: Consistency) -> str:
+    """The floor of a panel's error and the p of being calibrated."""
+    p = f"p = {consistency.p:.2f}" if consistency.p >= 0.01 else "p < 0.01"
+    return f"(floor {consistency.floor:.3f}, {p})"
+
+
 @mpl.rc_context(style.RC)
-def draw(columns: Mapping[str, Bins], kind: str, title: str) -> Figure:
-    """Return the figure of {column: `Bins`}, one panel each.
+def draw(columns: Mapping[str, tuple[Bins, Consistency]], kind: str, title: str) -> Figure:
+    """Return the figure of {column: (its bins, their consistency)}, one panel each.
 
     `kind`: "reliability" (Eq. 1) or "classwise" (Eq. 2).
     """
@@ -166,15 +183,17 @@ def draw(columns: Mapping[str, Bins], kind: str, title: str) -> Figure:
     widths = [LEFT + Sheet.entry_width(text) for _, text in entries]
     widths += [LEFT + across * (panel + BETWEEN), style.text_width(title) + 2 * MARGIN]
     width = max(widths)
-    most = max(10, *(bins.pooled().count.max() for bins in columns.values()))
+    most = max(10, *(bins.pooled().count.max() for bins, _ in columns.values()))
     sheet.heading(title)
-    for index, (name, bins) in enumerate(columns.items()):
+    for index, (name, (bins, consistency)) in enumerate(columns.items()):
         row, place = divmod(index, across)
         x, y = LEFT + place * (panel + BETWEEN), -2 * ROW - row * DOWN
         sheet.text(x, y - ROW / 2, name, va="center_baseline")
         error = f"{words.metric} {bins.error:.4f}"
-        sheet.text(x, y - 1.4 * ROW, error, va="center_baseline", size=style.SMALL)
-        draw_panel(sheet, x, y - HEAD, bins, style.colour(name), most, words, place == 0)
+        for line, text in ((1.4, error), (2.15, noise_text(consistency))):
+            sheet.text(x, y - line * ROW, text, va="center_baseline", size=style.SMALL)
+        shade, leftmost = style.colour(name), place == 0
+        draw_panel(sheet, x, y - HEAD, bins, consistency, shade, most, words, leftmost)
     y = -2 * ROW - len(rows) * DOWN
     sheet.text(LEFT, y, words.x, va="center_baseline")
     bottom = sheet.legend(LEFT, y - ROW, width - LEFT, entries)
