@@ -17,7 +17,7 @@ INSTALL_cpu = sed -e 's/ *\\$$//' -e '/--hash=/d' requirements.txt > $(VENV)/con
 
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: results test format lint requirements
+.PHONY: results test page format lint requirements
 
 # Only a whole study has a report: none of a dry run, of a part, or beside a target of one's own.
 PARTIAL := -n% -pn% --dry% -t --touch --unlock --until -U --omit-from -O --list% --summary --dag --rulegraph --delete-% --conda-create% results/%
@@ -29,6 +29,10 @@ results: $(STAMP)
 
 test: $(STAMP)
 	$(VENV)/bin/python -m pytest $(TESTS)
+
+# REPRODUCTION.md, of the finished default run; ARGS="--other 'seeds 5 to 9' FILE" adds the summary of another.
+page: $(STAMP)
+	PYTHONPATH=scripts $(VENV)/bin/python -m ils.document.reproduction_page $(or $(ARGS),--default results/summary.json)
 
 lint: $(STAMP)
 	$(VENV)/bin/ruff check $(PYTHON_FILES)

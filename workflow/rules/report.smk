@@ -3,7 +3,11 @@ import shutil
 
 import yaml
 
-REPORT_OUTPUTS = ["results/provenance.json", "results/reproduction.tex"]
+REPORT_OUTPUTS = [
+    "results/provenance.json",
+    "results/summary.json",
+    "results/reproduction.tex",
+]
 REPORT_OUTPUTS += expand(
     "results/pages/{name}.html", name=[*artefacts.pages, "provenance"]
 )
@@ -69,6 +73,26 @@ rule provenance:
         "Writing down what ran"
     script:
         "../../scripts/provenance.py"
+
+
+# REPRODUCTION.md is filled from the default run's, and other runs are compared with it: `make page`.
+rule summarise:
+    input:
+        tables=expand("results/{name}.csv", name=artefacts.summed_up),
+        found=FOUND,
+        provenance="results/provenance.json",
+        code=code("summarise.py"),
+    output:
+        "results/summary.json",
+    log:
+        "results/logs/summarise.log",
+    localrule: True
+    conda:
+        "../../envs/stats.yaml"
+    message:
+        "Summing the run up"
+    script:
+        "../../scripts/summarise.py"
 
 
 rule reproduction:

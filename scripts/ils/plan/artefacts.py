@@ -216,6 +216,14 @@ class Artefacts:
             tables += [*(f"table{n}" for n in NUMERALS), "synthetic_differences"]
         return tables + ["table4"] * self.distillation
 
+    @property
+    def summed_up(self) -> list[str]:
+        """The tables that the run's summary holds, files under results/ without their ending."""
+        tables = ["claims", "comparisons", "power", "variance", "average_ranks", "friedman"]
+        if self.synthetic:
+            tables += [*(f"table{n}" for n in NUMERALS), "synthetic_differences"]
+        return tables + ["table4"] * self.distillation
+
     def files_of_claims(self) -> dict[str, Any]:
         """What the claims are checked on beside ranks: synthetic models, distilled students."""
         inputs: dict[str, Any] = {}
