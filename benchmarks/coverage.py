@@ -20,10 +20,10 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 import numpy as np
 import pandas as pd
 
-from compute_metrics import measured
 from ils.evaluation import bootstrap
 from ils.evaluation.metrics import (
     BINS,
+    all_metrics,
     bin_index,
     equal_mass_index,
     mesh_of,
@@ -113,7 +113,9 @@ def covered(classes, n, temperature, replicates, draws):
     for _ in range(replicates):
         logits, labels = sample(rng, n, classes)
         logits = logits / temperature
-        values, _, spread = measured(logits, labels, uniform)
+        values = {name: float(value) for name, value in all_metrics(logits, labels).items()}
+        drawn = bootstrap.calibrated(softmax(logits), uniform)
+        spread = bootstrap.intervals(logits, labels, values, drawn)
         intervals = {(name, "ours"): bounds for name, (_, *bounds) in spread.items()}
         intervals |= bootstrap_intervals(values, logits, labels, weights)
         for (name, way), (low, high) in intervals.items():
@@ -128,16 +130,18 @@ def main():
     parser.add_argument("--replicates", type=int, default=300)
     parser.add_argument("--draws", type=int, default=200)
     options, start, tables = parser.parse_args(), time.perf_counter(), []
+    print("coverage, scenario by scenario (classes, n, temperature)")
     for scenario in SCENARIOS:
         rows = covered(*scenario, options.replicates, options.draws)
         table = pd.DataFrame(rows, columns=["metric", "way", "coverage", "width"])
-        table = table.groupby(["metric", "way"], sort=False).mean()
-        tables.append(pd.concat({scenario: table}, names=["classes", "n", "temperature"]))
-    table = pd.concat(tables).reset_index()
-    at = table.pivot(index=["metric", "way"], columns=["classes", "n", "temperature"])
-    print(at["coverage"].round(3).to_string())
-    print(table.groupby(["metric", "way"])[["coverage", "width"]].agg(["min", "mean", "max"]))
-    print(f"{time.perf_counter() - start:.0f} s")
+        tables.append(table.groupby(["metric", "way"]).mean())
+        coverage = tables[-1]["coverage"]
+        shown = {f"{metric} {way}": f"{share:.3f}" for (metric, way), share in coverage.items()}
+        print(*scenario, shown, flush=True)
+    table = pd.concat(tables).groupby(["metric", "way"]).agg(["min", "mean", "max"])
+    table.columns = [" ".join(column) for column in table.columns]
+    print(table.round(4).to_string())
+    print(f"{time.perf_counter() - start:.0f} s, {time.process_time():.0f} s of the processor")
 
 
 if __name__ == "__main__":

@@ -40,11 +40,9 @@ def compute_metrics(predictions, cells, draws, metrics, intervals):
 
 def measured(logits, labels, uniform):
     """The metrics of logits (N, K), their floors and parts, and {metric: (error, low, high)}."""
-    probabilities = softmax(logits)
     values = {name: float(value) for name, value in all_metrics(logits, labels).items()}
-    drawn = bootstrap.calibrated(probabilities, uniform)
-    noise = drawn | {"cwece_printed": bootstrap.printed_noise(probabilities, len(uniform))}
-    spread = bootstrap.intervals(values, bootstrap.influences(logits, labels), noise)
+    drawn = bootstrap.calibrated(softmax(logits), uniform)
+    spread = bootstrap.intervals(logits, labels, values, drawn)
     return values, floors(values, drawn) | split_cross_entropy(logits, labels), spread
 
 

@@ -13,11 +13,9 @@ LOGITS, LABELS = 2 * RNG.normal(size=(300, 4)), RNG.integers(0, 4, 300)
 
 def measure(logits, labels, draws=200):
     """Return the metrics of logits (N, K) and their intervals."""
-    p, uniform = softmax(logits), bootstrap.uniforms(len(labels), draws)
-    noise = bootstrap.calibrated(p, uniform)
-    noise["cwece_printed"] = bootstrap.printed_noise(p, draws)
+    drawn = bootstrap.calibrated(softmax(logits), bootstrap.uniforms(len(labels), draws))
     values = {name: float(value) for name, value in all_metrics(logits, labels).items()}
-    return values, bootstrap.intervals(values, bootstrap.influences(logits, labels), noise)
+    return values, bootstrap.intervals(logits, labels, values, drawn)
 
 
 def test_the_draws_are_the_metrics_of_labels_drawn_from_the_predictions():

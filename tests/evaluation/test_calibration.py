@@ -3,10 +3,14 @@
 import numpy as np
 import pytest
 
+import made_up
+from compute_metrics import compute_metrics
 from ils.evaluation import bootstrap
 from ils.evaluation.calibration import floors, folds_of, p_of, split_cross_entropy
 from ils.evaluation.metrics import all_metrics
+from ils.files import read_csv
 from ils.probabilities import cross_entropy, softmax
+from ils.statistics.ranks import METRICS
 
 
 def model(temperature, n=500, seed=0):
@@ -73,3 +77,21 @@ def test_the_temperature_of_a_fold_is_fitted_to_the_others():
     assert split_cross_entropy(logits, labels)["refinement"] != parts["refinement"]
     few = split_cross_entropy(logits[:2], np.array([0, 1]))
     assert np.isfinite(list(few.values())).all()
+
+
+def test_the_tables_of_a_run_have_all_that_is_ranked_and_its_noise(tmp_path):
+    column = {"column": "LS", "method": "ls", "scaling": "none"}
+    paths = [str(tmp_path / name) for name in ("p.safetensors", "metrics.csv", "intervals.csv")]
+    made_up.predictions(paths[0], [column], {"ls": {"epsilon": [0.1]}}, {made_up.CELL: (80, 3)})
+    compute_metrics(paths[:1], [made_up.CELL], 100, *paths[1:])
+    metrics, intervals = read_csv(paths[1]), read_csv(paths[2])
+    noise = ["ece_floor", "ece_p", "cwece_floor", "cwece_p", "cwece_printed_floor"]
+    row = metrics.loc[0, [*METRICS, *noise]].astype(float)
+    assert np.isfinite(row).all() and row["ece_above_floor"] == row["ece"] - row["ece_floor"]
+    assert set(intervals["metric"]) == METRICS.keys() - {
+        "ece_above_floor",
+        "refinement",
+        "calibration",
+    }
+    assert (intervals["low"] <= intervals["value"]).all()
+    assert (intervals["value"] <= intervals["high"]).all()

@@ -183,19 +183,21 @@ def wilson(share: float, n: int) -> tuple[float, float]:
 
 
 def intervals(
+    logits: np.ndarray,
+    labels: np.ndarray,
     values: Mapping[str, float],
-    influence: Mapping[str, np.ndarray],
-    noise: Mapping[str, np.ndarray],
+    drawn: Mapping[str, np.ndarray],
 ) -> dict[str, tuple[float, float, float]]:
     """Return {name: (standard error, low, high)}, the 95 % interval of each metric.
 
-    values: of the metrics; influence: their `influences`; noise: {name: (draws,)}, by how much
-    noise raises each calibration error at most. Accuracy has Wilson's interval, cross-entropy and
+    logits (N, K), labels (N,); values: {name: metric}; drawn: the calibration errors of labels
+    drawn from the predictions (`calibrated`). Accuracy has Wilson's interval, cross-entropy and
     Brier score Student's; none leaves the range of its metric.
     """
+    draws, influence, n = len(drawn["ece"]), influences(logits, labels), len(labels)
+    noise = {**drawn, "cwece_printed": printed_noise(np.exp(log_softmax(logits)), draws)}
     result = {}
     for name, value in values.items():
-        n = len(influence[name])
         error = influence[name].std() / max(n - 1, 1) ** 0.5
         if name == "accuracy":
             low, high = wilson(value, n)
