@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from ils.document.claims import TITLES, counts
@@ -67,7 +68,7 @@ def less(row: Any, value: str, low: str, high: str) -> list[float]:
 
 def signed(value: float, decimals: int) -> str:
     """ "+0.0055" or "−0.0055"; "–" for nan."""
-    return "–" if math.isnan(value) else minus(f"{value:+.{decimals}f}")
+    return "–" if math.isnan(value) else minus(f"{value + 0.0:+.{decimals}f}")
 
 
 def minus(text: str) -> str:
@@ -77,7 +78,7 @@ def minus(text: str) -> str:
 
 def only(table: pd.DataFrame, name: str, **where: Any) -> Any:
     """The one row of a table with these values; UserError where there is none, or more."""
-    chosen = table[(table[list(where)] == pd.Series(where)).all(axis=1)]
+    chosen = table[np.logical_and.reduce([table[key] == value for key, value in where.items()])]
     if len(chosen) != 1:
         words = ", ".join(f"{key} {value}" for key, value in where.items())
         raise UserError(
@@ -103,6 +104,7 @@ class Page:
     def __init__(self, summary: Mapping[str, Any]):
         self.summary = summary
         self.ran, self.found = summary["ran"], summary["found"]
+        self.tables: dict[str, pd.DataFrame] = {}
         claims = self.table("claims")
         texts = [judged(row) for row in claims.itertuples()]
         self.claims = claims.assign(text=texts).set_index(["study", "claim"])
@@ -112,7 +114,15 @@ class Page:
 
     def table(self, name: str) -> pd.DataFrame:
         """A table of the summary."""
-        return unpacked(self.summary["tables"], name)
+        if name not in self.tables:
+            self.tables[name] = unpacked(self.summary["tables"], name)
+        return self.tables[name]
+
+    @property
+    def commit(self) -> str:
+        """The first digits of the commit that ran; "+" where files differed from it."""
+        commit = self.ran["commit"] or "unknown"
+        return commit[:8] + "+" * commit.endswith("+")
 
     def row(self, name: str, **where: Any) -> Any:
         """The one row of a table with these values."""
@@ -146,7 +156,7 @@ class Page:
         """The smallest difference of a pair that such a study finds in 80 % of the cases."""
         row = self.row("power", better=better, worse=worse, metric=metric)
         size = SCALES.get(metric, 1) * row.smallest_found
-        return "none" if math.isnan(size) else f"{size:.{METRICS[metric]}f}"
+        return "none" if math.isnan(size) else f"{max(0.0, size):.{METRICS[metric]}f}"
 
     def new(self, better: str, worse: str) -> str:
         """Where the difference of cross-entropy on one more dataset is expected."""
@@ -166,8 +176,10 @@ class Page:
 
     def variances(self) -> dict[str, dict[str, float]]:
         """{source: {metric: its share of the metric's variance, nan where that is unknown}}."""
-        table = self.table("variance").pivot(index="source", columns="metric", values="variance")
-        return (table / table.sum(skipna=False))[list(METRICS)].T.to_dict()
+        table = self.table("variance")
+        wide = table.pivot(index="source", columns="metric", values="variance")
+        shares = wide / wide.sum(skipna=False)
+        return shares.loc[table["source"].unique(), list(METRICS)].T.to_dict()
 
     def cell(self, table: str, setup: str, row: str, column: str) -> Number:
         """A cell of Table I, II, V or VI, by its number in Arabic figures."""
@@ -237,8 +249,12 @@ class Other(Page):
             for row in changed.itertuples()
         ]
 
-    def changed_gains(self) -> list[tuple[Any, Any]]:
-        """Headline comparisons with another verdict: (the default run's row, this one's)."""
+    def changed_gains(self) -> list[tuple[str, Any, Any]]:
+        """Headline comparisons with another verdict: (metric, the row by default, the one here)."""
         pairs = self.headline[self.headline["metric"].isin(METRICS)]
         rows = ((self.default.compared(*row[KEY]), row) for _, row in pairs.iterrows())
-        return [(above, here) for above, here in rows if above.verdict != here.verdict]
+        return [
+            (ranks.METRICS[here.metric].name, above, here)
+            for above, here in rows
+            if above.verdict != here.verdict
+        ]

@@ -17,9 +17,9 @@ from typing import Any
 import jinja2
 
 from ils.document.page_numbers import METRICS, Other, Page, gain, marked, paired, pm
-from ils.document.run_summary import brief, load, save
+from ils.document.run_summary import brief, save
 from ils.errors import UserError
-from ils.files import write_text
+from ils.files import load_json, write_text
 
 ROOT = Path(__file__).parents[3]
 CONFIG = "config.yaml"
@@ -48,14 +48,14 @@ def render(template: str, default: Mapping[str, Any], others: Mapping[str, Any])
 
 def rendered(root: Path = ROOT) -> str:
     """The page of the committed files."""
-    others = load(root / OTHERS) if (root / OTHERS).exists() else {}
+    others = load_json(root / OTHERS) if (root / OTHERS).exists() else {}
     template = (root / TEMPLATE).read_text(encoding="utf-8")
-    return render(template, load(root / DEFAULT), others)
+    return render(template, load_json(root / DEFAULT), others)
 
 
 def take_default(path: str, root: Path = ROOT) -> None:
     """Make a run's summary the default run's."""
-    summary = load(path)
+    summary = load_json(path)
     if (config := summary["ran"]["config_file"]) != CONFIG:
         raise UserError(
             f"{path}: a run of {config}, and the page is about one of {CONFIG}; "
@@ -66,8 +66,8 @@ def take_default(path: str, root: Path = ROOT) -> None:
 
 def add_other(name: str, path: str, root: Path = ROOT) -> None:
     """Add a run under a name, such as "AVX2 kernels", to those that are compared."""
-    others = dict(load(root / OTHERS)) if (root / OTHERS).exists() else {}
-    save(root / OTHERS, others | {name: brief(load(path))})
+    others = dict(load_json(root / OTHERS)) if (root / OTHERS).exists() else {}
+    save(root / OTHERS, others | {name: brief(load_json(path))})
 
 
 def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> None:

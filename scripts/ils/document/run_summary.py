@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from ils.errors import UserError
-from ils.files import load_json, read_csv, write_text
+from ils.files import read_csv, write_text
 
 COUNTS = ["as_claimed", "equivalent", "undecided", "opposite"]
 PAIR = ["metric", "better", "worse", "trainings"]
@@ -90,11 +90,6 @@ def text(value: Any, indent: str = "") -> str:
         return json.dumps(value, ensure_ascii=False, allow_nan=False)
     lines = f",\n{indent} ".join(items)
     return f"{brackets[0]}\n{indent} {lines}\n{indent}{brackets[1]}"
-
-
-def load(path: str | Path) -> dict[str, Any]:
-    """What `save` wrote; to look for a key that it lacks raises UserError."""
-    return load_json(path)
 
 
 def unpacked(tables: Mapping[str, Any], name: str) -> pd.DataFrame:
