@@ -230,7 +230,7 @@ class Artefacts:
         if self.distillation:
             inputs["distillation"] = "results/distillation.csv"
         if synthetic := self.plan.synthetic:
-            others = sum(synthetic.others.values(), [])
+            others = [name for names in synthetic.others.values() for name in names]
             inputs |= synthetic.files(MODELS, [*synthetic.tables, *others])
             inputs |= synthetic.files(SUMS, synthetic.tables, "arrays_{}")
         return inputs
