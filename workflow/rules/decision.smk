@@ -93,4 +93,4 @@ rule found:
 
 onsuccess:
     if os.path.isfile(FOUND):
-        logger.info("\n" + Path(FOUND).read_text(encoding="utf-8"))
+        logger.info(f"\n{Path(FOUND).read_text(encoding='utf-8')}")
