@@ -27,7 +27,7 @@ def test_the_draws_are_the_metrics_of_labels_drawn_from_the_predictions():
     for draw in range(8):
         expected = all_metrics(logits, labels[:, draw].argmax(0))
         for name, values in drawn.items():
-            assert values[draw] == pytest.approx(expected[name], abs=2e-5)
+            assert values[draw] == pytest.approx(expected[name], abs=5e-5)
 
 
 def test_drawn_labels_have_the_predicted_frequencies():

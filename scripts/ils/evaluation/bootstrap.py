@@ -5,8 +5,9 @@ most |gap| + |e| and at least |gap| + e sign(gap). So the error is too high by a
 |e|, and too low by at most that of -e sign(gap). The first is what the error of a calibrated model
 is made of: its law is that of labels drawn from the predictions (consistency resampling, Broecker
 & Smith 2007). The second is nearly normal. An interval goes as far down as 95 % of the first and as
-far up as 95 % of the second. Where no bin is off only its lower end can miss the truth, where all
-are far off only its upper end: it covers at least about 95 %, mostly more (benchmarks/coverage.py).
+far up as 97.5 % of the second. Where no bin is off only its lower end can miss the truth; where all
+are far off hardly any but its upper end, but for smECE, whose few waves are less slack. The
+intervals cover 92 % or more, mostly more than 95 (benchmarks/coverage.py).
 """
 
 import collections
@@ -15,6 +16,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 from scipy import stats
+from scipy.sparse import csr_array
 
 from ils.evaluation.metrics import (
     BINS,
@@ -85,27 +87,29 @@ def calibrated(probabilities: np.ndarray, uniform: np.ndarray) -> dict[str, np.n
     classwise, by_class = np.zeros(len(uniform)), []
     for j, members in enumerate(drawn_classes(probabilities, uniform)):
         p, index = probabilities[:, j], bin_index(probabilities[:, j])
-        classwise += np.abs(members @ places(index) - sums(index, p, BINS)).sum(-1)
+        within = top * ((predicted == j) - confidence)[:, None]
+        both = members @ np.hstack([places(index), within.astype(np.float32)])
+        classwise += np.abs(both[:, :BINS] - sums(index, p, BINS)).sum(-1)
         if j < PRINTED:
-            gaps = members @ (top * ((predicted == j) - confidence)[:, None]).astype(np.float32)
             count = members.sum(-1)
-            by_class.append(np.abs(gaps).sum(-1) / np.where(count, count, np.nan))
-    hit = drawn_hits(probabilities, uniform)
-    by_mass = places(equal_mass_index(confidence))
-    below, share = on_mesh(confidence)
-    mesh = (1 - share)[:, None] * places(below, MESH + 1)
-    mesh = (mesh + share[:, None] * places(below + 1, MESH + 1)).astype(np.float32)
-
-    def gaps_at(where: np.ndarray) -> np.ndarray:
-        return (hit @ where - confidence @ where) / n
-
+            by_class.append(np.abs(both[:, BINS:]).sum(-1) / np.where(count, count, np.nan))
+    hit, by_mass = drawn_hits(probabilities, uniform), places(equal_mass_index(confidence))
+    masses = on_mesh_matrix(confidence) @ (hit - confidence.astype(np.float32)).T
     return {
-        "ece": np.abs(gaps_at(top)).sum(-1),
+        "ece": np.abs(hit @ top - confidence @ top).sum(-1) / n,
         "cwece": classwise / n / classes,
         "cwece_printed": np.nanmean(by_class, axis=0),
-        "smece": smooth_error(gaps_at(mesh).astype(np.float32), tolerance=1e-4),
-        "ace": np.abs(gaps_at(by_mass)).sum(-1),
+        "smece": smooth_error(masses.T / n, tolerance=1e-3),
+        "ace": np.abs(hit @ by_mass - confidence @ by_mass).sum(-1) / n,
     }
+
+
+def on_mesh_matrix(confidence: np.ndarray) -> csr_array:
+    """Return the sparse (MESH + 1, N) matrix that splits values as `metrics.mesh_of` does."""
+    (below, share), samples = on_mesh(confidence), np.arange(len(confidence))
+    shares = np.concatenate([1 - share, share]).astype(np.float32)
+    where = np.concatenate([below, below + 1]), np.tile(samples, 2)
+    return csr_array((shares, where), shape=(MESH + 1, len(confidence)))
 
 
 def printed_noise(probabilities: np.ndarray, draws: int, seed: int = 0) -> np.ndarray:
@@ -203,7 +207,7 @@ def intervals(
             low, high = wilson(value, n)
         elif name in noise:
             low = value - np.quantile(noise[name], 0.95)
-            high = value + error * stats.norm.ppf(0.95)
+            high = value + error * stats.norm.ppf(0.975)
         else:
             low, high = value - error * stats.t.ppf((0.975, 0.025), max(n - 1, 1))
         result[name] = (float(error), max(float(low), 0.0), min(float(high), HIGHEST[name]))
