@@ -248,9 +248,9 @@ def test_the_forecast_equals_the_plan_and_the_files(finished, tmp_path):
         assert 0 < row["longest_job_hours"] <= row["device_hours"] and row["device"] == "cpu"
     stages = "data", "splits", "students", "test_logits", "soft_targets", "predictions"
     arrays = [p for stage in stages for p in tmp_path.glob(f"results/{stage}/**/*.safetensors")]
-    # These files are so small that their headers weigh as much as a third of what is in them.
+    # These files are so small that their headers weigh nearly as much as what is in them.
     assert len(arrays) == 31
-    assert 0.6 < total["disk_gb"] * 1e9 / sum(path.stat().st_size for path in arrays) < 1
+    assert 0.5 < total["disk_gb"] * 1e9 / sum(path.stat().st_size for path in arrays) < 1
 
 
 def test_one_command_measures_how_many_students_to_train_at_once(finished, tmp_path):
