@@ -97,7 +97,7 @@ def test_an_edit_to_the_analysis_reruns_the_analysis_only(unchanged):
     latex = unchanged.folder / "scripts/ils/document/latex.py"
     latex.write_text(latex.read_text() + "\n# edited\n")
     typeset = {"table3", "table4", "synthetic_table", "synthetic_differences", "claims"}
-    gathered = {"pages", "provenance", "reproduction"} | (
+    gathered = {"decision_figures", "found", "summarise", "pages", "provenance", "reproduction"} | (
         {"reproduction_pdf"} if shutil.which("pdflatex") else set()
     )
     assert unchanged.planned("all")[0].keys() == {"all"} | typeset | gathered
