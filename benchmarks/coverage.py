@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 import numpy as np
 import pandas as pd
 
-from ils.evaluation import bootstrap
+from ils.evaluation import noise
 from ils.evaluation.metrics import (
     BINS,
     all_metrics,
@@ -77,9 +77,7 @@ def drawn_again(logits, labels, weights):
     top, classes = bin_index(confidence), range(p.shape[1])
 
     def errors(gaps, index):
-        return np.abs(weights @ (gaps.astype(np.float32)[:, None] * bootstrap.places(index))).sum(
-            -1
-        )
+        return np.abs(weights @ (gaps.astype(np.float32)[:, None] * noise.places(index))).sum(-1)
 
     within = [errors((hit - confidence) * (labels == j), top) for j in classes]
     sizes = [np.maximum(weights @ (labels == j), 1) for j in classes]
@@ -108,14 +106,14 @@ def covered(classes, n, temperature, replicates, draws):
     """Return the rows (metric, way, covers, width) of all replicates of a scenario."""
     rng = np.random.default_rng([classes, n, int(10 * temperature)])
     true, rows = truth(rng, classes, temperature), []
-    uniform = bootstrap.uniforms(n, draws)
+    uniform = noise.uniforms(n, draws)
     weights = rng.multinomial(n, np.full(n, 1 / n), size=draws).astype(np.float32)
     for _ in range(replicates):
         logits, labels = sample(rng, n, classes)
         logits = logits / temperature
         values = {name: float(value) for name, value in all_metrics(logits, labels).items()}
-        drawn = bootstrap.calibrated(softmax(logits), uniform)
-        spread = bootstrap.intervals(logits, labels, values, drawn)
+        drawn = noise.calibrated(softmax(logits), uniform)
+        spread = noise.intervals(logits, labels, values, drawn)
         intervals = {(name, "ours"): bounds for name, (_, *bounds) in spread.items()}
         intervals |= bootstrap_intervals(values, logits, labels, weights)
         for (name, way), (low, high) in intervals.items():

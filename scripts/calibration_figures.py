@@ -3,7 +3,7 @@
 
 import numpy as np
 
-from ils.evaluation.bootstrap import uniforms
+from ils.evaluation.noise import uniforms
 from ils.evaluation.reliability import (
     classwise_bins,
     classwise_draws,

@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import pandas as pd
 
-from ils.evaluation import bootstrap
+from ils.evaluation import noise
 from ils.evaluation.calibration import floors, split_cross_entropy
 from ils.evaluation.metrics import all_metrics
 from ils.files import load_arrays, write_csv
@@ -24,7 +24,7 @@ def compute_metrics(predictions, cells, draws, metrics, intervals):
     for path, cell in zip(predictions, cells, strict=True):
         arrays, metadata = load_arrays(path, under=f"{cell.name}/")
         key = keys_of(cell)
-        uniform = bootstrap.uniforms(len(arrays["labels"]), draws)
+        uniform = noise.uniforms(len(arrays["labels"]), draws)
         for selected in metadata["cells"][cell.name]["selected"]:
             logits = arrays[f"logits/{selected['method']}"]
             values, extra, spread = measured(logits, arrays["labels"], uniform)
@@ -41,8 +41,8 @@ def compute_metrics(predictions, cells, draws, metrics, intervals):
 def measured(logits, labels, uniform):
     """The metrics of logits (N, K), their floors and parts, and {metric: (error, low, high)}."""
     values = {name: float(value) for name, value in all_metrics(logits, labels).items()}
-    drawn = bootstrap.calibrated(softmax(logits), uniform)
-    spread = bootstrap.intervals(logits, labels, values, drawn)
+    drawn = noise.calibrated(softmax(logits), uniform)
+    spread = noise.intervals(logits, labels, values, drawn)
     return values, floors(values, drawn) | split_cross_entropy(logits, labels), spread
 
 

@@ -22,7 +22,7 @@ def table3(
 ) -> None:
     """Write a table with a block for each of `metrics` of the ranks of rank_methods.py.
 
-    intervals: the bootstrap's standard errors, which limit the digits; None for printed numbers.
+    intervals: the metrics' standard errors, which limit the digits; None for printed numbers.
     tex: as the paper sets it, or a summary where that takes more than a page; long: then every row.
     csv: one row a block's row, one column a method, every digit. The captions say the `source`.
     UserError for a metric that was not ranked.

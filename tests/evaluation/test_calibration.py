@@ -5,7 +5,7 @@ import pytest
 
 import made_up
 from compute_metrics import compute_metrics
-from ils.evaluation import bootstrap
+from ils.evaluation import noise
 from ils.evaluation.calibration import floors, folds_of, p_of, split_cross_entropy
 from ils.evaluation.metrics import all_metrics
 from ils.files import read_csv
@@ -21,9 +21,9 @@ def model(temperature, n=500, seed=0):
 
 
 def floors_of(logits, labels, draws=200):
-    uniform = bootstrap.uniforms(len(labels), draws)
+    uniform = noise.uniforms(len(labels), draws)
     values = all_metrics(logits, labels)
-    return values, floors(values, bootstrap.calibrated(softmax(logits), uniform))
+    return values, floors(values, noise.calibrated(softmax(logits), uniform))
 
 
 def test_a_model_that_is_off_has_a_p_as_small_as_the_draws_allow():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ils.evaluation.bootstrap import calibrated, uniforms
+from ils.evaluation.noise import calibrated, uniforms
 from ils.evaluation.metrics import cwece, ece
 from ils.evaluation.reliability import (
     classwise_bins,

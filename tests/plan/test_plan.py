@@ -235,7 +235,7 @@ def test_a_method_added_trains_its_round_again_and_by_itself_no_other(name):
 @every_config
 def test_what_training_does_not_read_is_in_no_training(name):
     def change(config):
-        config |= {"alpha": 0.01, "bootstrap": 7, "checkpoint_minutes": 99}
+        config |= {"alpha": 0.01, "label_draws": 7, "checkpoint_minutes": 99}
         config |= {"temperature_bounds": [0.1, 9], "teacher_temperature_bounds": [0.1, 9]}
         config["synthetic"] = None
         for entry in config["methods"]:

@@ -167,11 +167,11 @@ def with_another_function(clone, module):
     [
         (setting(temperature_bounds=[0.4, 6.0]), SELECTING),
         (setting(alpha=0.1), RANKS),
-        (setting(bootstrap=500), METRICS),
+        (setting(label_draws=500), METRICS),
         (setting(checkpoint_minutes=1), {"Writing down what ran"}),
         (column_less, SELECTING),
     ],
-    ids=["temperature_bounds", "alpha", "bootstrap", "checkpoint_minutes", "temperature_scaling"],
+    ids=["temperature_bounds", "alpha", "label_draws", "checkpoint_minutes", "temperature_scaling"],
 )
 def test_a_setting_of_the_analysis_trains_nothing(edit, reruns, touched):
     touched.edit_config(edit)
@@ -209,7 +209,7 @@ def test_one_more_function_of_the_evaluation_reruns_nothing(module, touched):
 @pytest.mark.parametrize(
     "module, old, new, reruns",
     [
-        ("bootstrap", "0.975, 0.025", "0.95, 0.05", METRICS),
+        ("noise", "value - np.quantile(noise[name], 0.95)", "value", METRICS),
         (
             "reliability",
             "bin_index(",

@@ -12,7 +12,7 @@ rule metrics:
         "../../envs/stats.yaml"
     params:
         cells=plan.compared,
-        draws=config["bootstrap"],
+        draws=config["label_draws"],
         uses=uses("compute_metrics.py"),
     message:
         "Computing the metrics of every cell"

@@ -19,7 +19,7 @@ use rule metrics as distillation_metrics with:
         "results/logs/distillation_metrics.log",
     params:
         cells=plan.taught,
-        draws=config["bootstrap"],
+        draws=config["label_draws"],
         uses=uses("compute_metrics.py"),
     message:
         "Computing the metrics of distilled students"

@@ -83,7 +83,7 @@ def block(
 ) -> tuple[str, list[list[str]]]:
     """A metric's title and rows, as LaTeX: one a network and dataset, then the average ranks.
 
-    ranked: network, dataset, value and rank of each method; intervals: the bootstrap's standard
+    ranked: network, dataset, value and rank of each method; intervals: the metrics' standard
     errors, which limit the digits; None for printed numbers.
     """
     title, factor, decimals = BLOCKS[metric]

@@ -16,7 +16,7 @@ def floors(values: Mapping[str, float], drawn: Mapping[str, np.ndarray]) -> dict
     """Return the floor of each calibration error and the p of being calibrated, by column name.
 
     values: of the metrics; drawn: {name: (draws,)} the errors of labels drawn from the predictions
-    themselves (`bootstrap.calibrated`). The floor is their mean, p the share that is at least as
+    themselves (`noise.calibrated`). The floor is their mean, p the share that is at least as
     large, the observed one counted among them (Broecker & Smith 2007; Vaicenavicius et al. 2019).
     cwece_printed has a floor but no p: it is not 0 for calibrated predictions.
     """

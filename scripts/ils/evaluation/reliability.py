@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ils.evaluation.bootstrap import drawn_classes, drawn_hits, places
+from ils.evaluation.noise import drawn_classes, drawn_hits, places
 from ils.evaluation.calibration import p_of
 from ils.evaluation.metrics import BINS, bin_index
 
@@ -114,7 +114,7 @@ def consistency(bins: Bins, hits: np.ndarray) -> Consistency:
 def confidence_draws(probabilities: np.ndarray, uniform: np.ndarray) -> np.ndarray:
     """Return the hits in each bin of Eq. 1 of labels drawn from the predictions, (draws, 1, bins).
 
-    probabilities (N, K); uniform (draws, N): see `bootstrap.uniforms`.
+    probabilities (N, K); uniform (draws, N): see `noise.uniforms`.
     """
     return (drawn_hits(probabilities, uniform) @ places(bin_index(probabilities.max(-1))))[:, None]
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ils.evaluation import bootstrap
+from ils.evaluation import noise
 from ils.evaluation.metrics import all_metrics
 from ils.probabilities import log_softmax, softmax
 
@@ -13,17 +13,17 @@ LOGITS, LABELS = 2 * RNG.normal(size=(300, 4)), RNG.integers(0, 4, 300)
 
 def measure(logits, labels, draws=200):
     """Return the metrics of logits (N, K) and their intervals."""
-    drawn = bootstrap.calibrated(softmax(logits), bootstrap.uniforms(len(labels), draws))
+    drawn = noise.calibrated(softmax(logits), noise.uniforms(len(labels), draws))
     values = {name: float(value) for name, value in all_metrics(logits, labels).items()}
-    return values, bootstrap.intervals(logits, labels, values, drawn)
+    return values, noise.intervals(logits, labels, values, drawn)
 
 
 def test_the_draws_are_the_metrics_of_labels_drawn_from_the_predictions():
     logits = 2 * RNG.normal(size=(200, 12))
-    p, uniform = softmax(logits), bootstrap.uniforms(200, 8)
-    labels = np.array(list(bootstrap.drawn_classes(p, uniform)))
+    p, uniform = softmax(logits), noise.uniforms(200, 8)
+    labels = np.array(list(noise.drawn_classes(p, uniform)))
     assert (labels.sum(0) == 1).all()  # one label each
-    drawn = bootstrap.calibrated(p, uniform)
+    drawn = noise.calibrated(p, uniform)
     for draw in range(8):
         expected = all_metrics(logits, labels[:, draw].argmax(0))
         for name, values in drawn.items():
@@ -32,19 +32,19 @@ def test_the_draws_are_the_metrics_of_labels_drawn_from_the_predictions():
 
 def test_drawn_labels_have_the_predicted_frequencies():
     p = np.tile([0.5, 0.3, 0.2], (50, 1))
-    uniform = bootstrap.uniforms(50, 2000)
-    shares = [members.mean() for members in bootstrap.drawn_classes(p, uniform)]
+    uniform = noise.uniforms(50, 2000)
+    shares = [members.mean() for members in noise.drawn_classes(p, uniform)]
     assert shares == pytest.approx([0.5, 0.3, 0.2], abs=0.005)
-    hits = bootstrap.drawn_hits(p, uniform)
+    hits = noise.drawn_hits(p, uniform)
     assert hits.mean() == pytest.approx(0.5, abs=0.005)
-    np.testing.assert_array_equal(uniform, bootstrap.uniforms(50, 2000))
+    np.testing.assert_array_equal(uniform, noise.uniforms(50, 2000))
 
 
 @pytest.mark.parametrize("classes", [4, 12])
 def test_influences_are_what_one_more_copy_of_a_sample_changes(classes):
     logits = np.tile(2 * RNG.normal(size=(200, classes)), (50, 1))  # one copy flips no bin's sign
     labels = np.tile((logits + RNG.gumbel(size=logits.shape))[:200].argmax(1), 50)
-    influence, before = bootstrap.influences(logits, labels), all_metrics(logits, labels)
+    influence, before = noise.influences(logits, labels), all_metrics(logits, labels)
     for sample in range(2):
         rows = [*range(len(labels)), sample]
         after = all_metrics(logits[rows], labels[rows])
@@ -62,7 +62,7 @@ def test_the_standard_error_is_the_spread_over_test_sets_of_a_model_that_is_off(
         logits = 2 * np.random.default_rng(seed).normal(size=(400, 3))
         labels = (logits + np.random.default_rng([seed, 1]).gumbel(size=logits.shape)).argmax(1)
         found.append(all_metrics(logits / 2, labels))
-        influence = bootstrap.influences(logits / 2, labels)
+        influence = noise.influences(logits / 2, labels)
         errors.append({name: values.std() / 20 for name, values in influence.items()})
     for name in errors[0]:
         spread = np.std([values[name] for values in found])
