@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from ils.evaluation.noise import calibrated, uniforms
 from ils.evaluation.metrics import cwece, ece
+from ils.evaluation.noise import calibrated, uniforms
 from ils.evaluation.reliability import (
     classwise_bins,
     classwise_draws,

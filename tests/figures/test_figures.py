@@ -10,8 +10,8 @@ import pytest
 
 import made_up
 from calibration_figures import OF, calibration_figures
-from ils.evaluation.noise import uniforms
 from ils.evaluation.budget import steps
+from ils.evaluation.noise import uniforms
 from ils.evaluation.reliability import consistency
 from ils.figures import budget, heat_maps, style, training_curves
 from ils.figures import calibration as diagrams
