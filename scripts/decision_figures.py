@@ -29,7 +29,8 @@ def decision_figures(
     """Read the tables of compute_metrics.py, budget.py, decide.py and claims.py; draw each figure
     into its files."""
     table, datasets = read_csv(comparisons), Datasets(read_csv(metrics))
-    table = table[table["metric"].isin(SHOWN)]
+    full = table["trainings"].isna() | (table["metric"] == SHOWN[0])  # of equal budgets the first
+    table = table[table["metric"].isin(SHOWN) & full]
     if table["headline"].any():
         table = table[table["headline"]]
     equal = dict(iter(read_csv(equal_budget).groupby(KEY)["gain"]))

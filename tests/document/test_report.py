@@ -53,7 +53,7 @@ def test_cells_that_differ_are_counted_where_the_paper_has_a_number():
     )
 
 
-def test_verdicts_of_every_study_but_those_by_eq_2():
+def test_verdicts_are_counted_by_study():
     rows = [
         ("paper", "holds"),
         ("paper", "fails"),
@@ -61,10 +61,6 @@ def test_verdicts_of_every_study_but_those_by_eq_2():
         ("this run, Eq. 2", "holds"),
     ]
     claims = pd.DataFrame(rows, columns=["study", "verdict"])
-    assert findings.verdicts(claims) == (
-        "Claims of the paper: on the printed numbers 1 of 2 hold, 1 fail; "
-        "on this run 0 of 1 hold, 0 fail, 1 undecided."
-    )
     assert counts(claims, "study", "verdict").values.tolist() == [
         ["paper", 1, 1, 0],
         ["this run", 0, 0, 1],

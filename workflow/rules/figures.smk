@@ -1,7 +1,7 @@
 # Figures of each dataset x network pair, drawn from its predictions; one process draws those of all pairs.
 rule calibration_figures:
     input:
-        predictions=files(PREDICTIONS, plan.predicted(sum(plan.cells_of_pairs, []))),
+        predictions=files(PREDICTIONS, plan.predicted(sum(plan.drawn_pairs, []))),
         code=code("calibration_figures.py"),
     output:
         [
@@ -13,7 +13,7 @@ rule calibration_figures:
     conda:
         "../../envs/stats.yaml"
     params:
-        pairs=plan.cells_of_pairs,
+        pairs=plan.drawn_pairs,
         columns=[column["column"] for column in plan.columns],
         uses=uses("calibration_figures.py"),
     message:
@@ -24,7 +24,7 @@ rule calibration_figures:
 
 rule training_figures:
     input:
-        predictions=files(PREDICTIONS, plan.predicted(sum(plan.cells_of_pairs, []))),
+        predictions=files(PREDICTIONS, plan.predicted(sum(plan.drawn_pairs, []))),
         code=code("training_figures.py"),
     output:
         [
@@ -36,7 +36,7 @@ rule training_figures:
     conda:
         "../../envs/stats.yaml"
     params:
-        pairs=plan.cells_of_pairs,
+        pairs=plan.drawn_pairs,
         columns=plan.columns,
         hyperparameters={name: list(m["grid"]) for name, m in plan.methods.items()},
     message:

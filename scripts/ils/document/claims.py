@@ -8,15 +8,15 @@ from ils.document.latex import escape, wide_table
 from ils.statistics.claims import BEST, CLAIMS, DISTILLATION, RANKS, REPLICATES
 
 CAPTION = (
-    r"Claims of the paper, checked on its printed numbers and on this run. In brackets: how many "
-    r"of a claim's comparisons are as claimed, practically equivalent, undecided, and clearly the "
+    r"Claims of the paper, checked on its printed numbers and on this run. Behind a verdict: how "
+    r"many of the claim's comparisons are as claimed/practically equivalent/undecided/clearly the "
     r"opposite, by exact signed-rank tests over datasets, replicates or pairs. Printed numbers "
     r"have no errors: of them the order is read. cwECE is what the paper prints, the ECE within "
     r"each true class, most of which even a calibrated model has; where Eq.~2 gives another "
     r"verdict, that follows. The numbers are in \texttt{claims.csv}."
 )
 TITLES = {REPLICATES: "Synthetic data", RANKS: "Real data", DISTILLATION: "Distillation"}
-WIDTHS = r"p{.42\textwidth}p{.13\textwidth}p{.1\textwidth}p{.3\textwidth}"
+WIDTHS = r"p{.44\textwidth}p{.1\textwidth}p{.1\textwidth}p{.32\textwidth}"
 
 
 def typeset(rows: pd.DataFrame) -> str:
@@ -52,4 +52,4 @@ def counts(row: Any) -> str:
     numbers = (row.as_claimed, row.equivalent, row.undecided, row.opposite)
     if not sum(numbers) > 1:  # nan where they are not told apart
         return ""
-    return f" ({', '.join(f'{number:.0f}' for number in numbers)})"
+    return rf"~{'/'.join(f'{number:.0f}' for number in numbers)}"

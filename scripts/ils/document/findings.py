@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ils.document.pages import VERDICTS
 from ils.files import load_arrays, read_csv
 from ils.paper import DIAGRAMS, PARABOLA, PRINTED
 from ils.statistics.distillation import difference
@@ -34,18 +33,6 @@ def listed(items: Iterable[str]) -> str:
     """Return "a", "a and b" or "a, b and c"."""
     items = list(items)
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
-
-
-def verdicts(claims: pd.DataFrame) -> str:
-    """How many claims hold, fail, ... on the printed numbers and in each part of this run."""
-    parts = []
-    for study, rows in claims[~claims["study"].str.endswith("Eq. 2")].groupby("study", sort=False):
-        counts = rows["verdict"].value_counts()
-        words = [f"{counts.get('holds', 0)} of {len(rows)} hold", f"{counts.get('fails', 0)} fail"]
-        words += [f"{counts[verdict]} {verdict}" for verdict in VERDICTS[2:] if verdict in counts]
-        place = "the printed numbers" if study == "paper" else study
-        parts.append(f"on {place} {', '.join(words)}")
-    return f"Claims of the paper: {'; '.join(parts)}."
 
 
 def differing(compared: pd.DataFrame) -> str:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from ils.document.findings import listed
 from ils.statistics.claims import BEST, CLAIMS, DISTILLATION, RANKS, REPLICATES
+from ils.statistics.decision import ROPE
 from ils.statistics.ranks import METRICS
 
 WORDS = ["holds", "fails", "practically equivalent", "undecided", "not measured"]
@@ -111,6 +112,10 @@ def headline(comparisons: pd.DataFrame, power: pd.DataFrame) -> Iterator[str]:
     words = [f"{a} less {b} {difference(ours.loc[a, b, CE], CE)}" for a, b in rest]
     if words:
         yield f"By cross-entropy: {'; '.join(words)}."
+    yield (
+        f"Within {ROPE[CE]:g} nats, {ROPE['accuracy']:g} of accuracy or {ROPE['ece']:g} of ECE a "
+        "difference is practically none."
+    )
 
 
 def difference(row: Mapping[str, Any], metric: str) -> str:

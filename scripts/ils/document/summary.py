@@ -25,9 +25,8 @@ def summary(found: str, claims: pd.DataFrame, provenance: Mapping[str, Any]) -> 
     """The first page: what was found, what ran, how many claims hold, and the ledger."""
     ledger = r"\begin{block}{The ledger of claims}{}{}\artefact{claims}\end{block}"
     centred = r"\begin{center}" + counts_table(counts(claims, "study", "verdict")) + r"\end{center}"
-    verdicts = prose(findings.verdicts(claims))
     first = prose(what_ran(provenance))
-    parts = [rf"\textbf{{What was found.}} {prose(found)}", first, verdicts, centred, prose(NOTE)]
+    parts = [rf"\textbf{{What was found.}} {prose(found)}", first, centred, prose(NOTE)]
     return "\n\n".join([*parts, r"\contents", ledger])
 
 

@@ -26,7 +26,7 @@ PARTS = {  # of a claim's bar, and the colour of the verdict that they lead to
 }
 VERDICTS = {"holds": "better", "fails": "worse"}
 ROW, HEAD, FOOT = 11.0, 18.0, 26.0  # heights in points
-LABELS, WORDS = 165.0, 124.0  # widths left and right of a plot
+LABELS, WORDS = 188.0, 122.0  # widths left and right of a plot
 UNITS = {"cross_entropy": (1, " (nats)"), "accuracy": (100, " (points)")}
 
 

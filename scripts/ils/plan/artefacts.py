@@ -131,9 +131,9 @@ class Artefacts:
         """The figures of all pairs, of some kinds."""
         figures = {}
         for kind in kinds:
-            for dataset, network in self.plan.pairs:
-                labels = {"Dataset": dataset, "Network": network}
-                path = f"figures/{kind}/{dataset}_{network}"
+            for cell, *_ in self.plan.drawn_pairs:
+                labels = {"Dataset": cell.dataset, "Network": cell.network}
+                path = f"figures/{kind}/{cell.dataset}_{cell.network}"
                 figures[path] = Shown(*PAIR_FIGURES[kind], kind, labels)
         return drawn(figures)
 
@@ -256,7 +256,8 @@ class Artefacts:
         made = [name for name in made if name not in ("distillation.tex", "table3_long.csv")]
         figures = [f"{study}figures/{d.name}" for study in STUDIES for d in DIAGRAMS]
         figures += [f"figures/{name}" for name in (*DECISIONS, "budget")]
-        figures += [f"figures/{kind}/{d}_{n}" for kind in PAIR_FIGURES for d, n in self.plan.pairs]
+        drawn = [cells[0] for cells in self.plan.drawn_pairs]
+        figures += [f"figures/{k}/{c.dataset}_{c.network}" for k in PAIR_FIGURES for c in drawn]
         if self.synthetic:
             figures += [f"figures/{name}" for name in FIGURES]
         return made + [f"{name}.{kind}" for name in figures for kind in ("pdf", "png")]

@@ -145,6 +145,11 @@ class Study:
         ]
 
     @property
+    def drawn_pairs(self) -> list[list[Cell]]:
+        """The cells of the pairs that have figures of their own: the first few, or all."""
+        return self.cells_of_pairs[: self.config["drawn_pairs"]]
+
+    @property
     def seeds_in_words(self) -> str:
         """How many seeds a pair has: "1 seed", "2 seeds", "2 to 5 seeds"."""
         counts = {len(cells) for cells in self.cells_of_pairs}

@@ -55,7 +55,8 @@ class SyntheticPlan:
 
     def replicates(self, setup: str) -> list[dict[str, Any]]:
         """The wildcards of all jobs of a setup."""
-        step, count = self.section["replicates_per_job"], self.section["replicates"]
+        step = self.section["replicates_per_job"]
+        count = self.setups[setup].get("replicates", self.section["replicates"])
         return [
             {"setup": setup, "first": first, "last": min(first + step, count) - 1}
             for first in range(0, count, step)

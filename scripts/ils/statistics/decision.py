@@ -204,7 +204,7 @@ def smallest_found(gains: np.ndarray, draws: int, seed: int = 0) -> float:
     centred = gains - np.median(walsh(gains))
     drawn = centred[np.random.default_rng(seed).integers(n, size=(draws, n))]
     low, _ = interval(walsh(drawn), n, ONE_SIDED)
-    return float(np.quantile(-low, POWER, method="higher"))
+    return max(0.0, float(np.quantile(-low, POWER, method="higher")))
 
 
 class Prediction(NamedTuple):

@@ -260,9 +260,11 @@ class Replicates(Judged):
         return self.column(column) in self.models and set(models) <= set(known)
 
     def gains(self, column: str, better: str, worse: str) -> np.ndarray:
-        """By how much one model is better than another in each replicate; cwECE (Eq. 2) summed
-        over the three classes, as that of datasets is."""
-        gains = self.models.loc[better, column] - self.models.loc[worse, column]
+        """By how much one model is better than another in each replicate that has both; cwECE
+        (Eq. 2) summed over the three classes, as that of datasets is."""
+        first, second = (self.models.loc[model, column] for model in (better, worse))
+        first, second = first.align(second, join="inner")
+        gains = first - second
         factor = CLASSES if column == SUMMED else 1
         return factor * (1 if higher_is_better(column) else -1) * gains.to_numpy(float)
 
