@@ -47,7 +47,7 @@ PREAMBLE = r"""% Compile with pdflatex in this folder.
 """
 
 SECTIONS = [  # the decision, then the paper's, and what stands in each, in its order
-    ("What this run decides", ["forest", "claim_bars"]),
+    ("What this run decides", ["forest", "budget", "claim_bars"]),
     ("Sections III and IV: synthetic data", ["fig01", "table1", "fig02", "table2", "fig04"]),
     ("Section VI: real data", ["table3", "published/table3", "table4"]),
     ("Appendix A: synthetic data", ["table5", "synthetic_differences", "table6", "fig05"]),
@@ -56,6 +56,7 @@ SECTIONS = [  # the decision, then the paper's, and what stands in each, in its 
 ]
 TITLES = {
     "forest": "Headline comparisons",
+    "budget": "Equal budgets",
     "claim_bars": "Claims at a glance",
     "table1": "Table I",
     "table2": "Table II",

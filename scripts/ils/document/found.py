@@ -101,13 +101,8 @@ def headline(comparisons: pd.DataFrame, power: pd.DataFrame) -> Iterator[str]:
             f"A true difference of {size:.4f} nats between them is found by 80 % of such studies."
         )
         yield found if math.isfinite(size) else "To find any difference it takes six datasets."
-    of_first = (headlines["better"] == first[0]) & (headlines["metric"] == CE)
-    equal = [
-        f"{row.worse} {difference(row._asdict(), CE)} with {row.trainings:.0f} trainings each"
-        for row in headlines[of_first & headlines["trainings"].notna()].itertuples()
-    ]
-    if equal:
-        yield f"At equal budgets, its teacher's training counted, {first[0]} less {listed(equal)}."
+    if equal := at_equal_budgets(headlines, first[0]):
+        yield equal
     rest = [pair for pair in dict.fromkeys(zip(pairs["better"], pairs["worse"])) if pair != first]
     words = [f"{a} less {b} {difference(ours.loc[a, b, CE], CE)}" for a, b in rest]
     if words:
@@ -116,6 +111,18 @@ def headline(comparisons: pd.DataFrame, power: pd.DataFrame) -> Iterator[str]:
         f"Within {ROPE[CE]:g} nats, {ROPE['accuracy']:g} of accuracy or {ROPE['ece']:g} of ECE a "
         "difference is practically none."
     )
+
+
+def at_equal_budgets(headlines: pd.DataFrame, better: str) -> str:
+    """How a column differs from others that may train as often, by cross-entropy; "" for none."""
+    shown = headlines["trainings"].notna() & (headlines["metric"] == CE)
+    equal = [
+        f"{row.worse} {difference(row._asdict(), CE)} with {row.trainings:.0f} trainings each"
+        for row in headlines[shown & (headlines["better"] == better)].itertuples()
+    ]
+    if not equal:
+        return ""
+    return f"At equal budgets, its teacher's training counted, {better} less {listed(equal)}."
 
 
 def difference(row: Mapping[str, Any], metric: str) -> str:
@@ -147,11 +154,14 @@ def decision_sentences(comparisons: pd.DataFrame, claims: pd.DataFrame) -> dict[
     for metric, rows in pairs.groupby("metric", sort=False):
         count = rows["verdict"].value_counts()
         parts.append(f"by {METRICS[metric].name} {listed(f'{n} {w}' for w, n in count.items())}")
+    headlines = comparisons[comparisons["headline"]]
+    budget = at_equal_budgets(headlines, headlines["better"].iloc[0]) if len(headlines) else ""
     total = len(pairs.drop_duplicates(["better", "worse"]))
     return {
         "forest": f"The first of each of {total} headline pairs: {'; '.join(parts)}."
         if parts
         else "This study names no headline pairs that it has columns for.",
+        "budget": budget or "No headline pair has searches of equal cost.",
         "claim_bars": verdicts_in_short(of_run(claims)),
     }
 

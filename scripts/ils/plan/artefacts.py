@@ -199,7 +199,7 @@ class Artefacts:
     @property
     def drawings(self) -> dict[str, list[str]]:
         """The document's figures, {artefact: files under results/ without their ending}."""
-        drawings = {name: [f"figures/{name}"] for name in DECISIONS}
+        drawings = {name: [f"figures/{name}"] for name in (*DECISIONS, "budget")}
         drawings |= {
             figure: [f"{s}figures/{figure}{ending}" for ending in POOLS.values() for s in STUDIES]
             for figure in paper.DIAGRAMS
