@@ -8,8 +8,8 @@ from ils.document.latex import escape, wide_table
 from ils.statistics.claims import BEST, CLAIMS, DISTILLATION, RANKS, REPLICATES
 
 CAPTION = (
-    r"Claims of the paper, checked on its printed numbers and on this run. Behind a verdict: how "
-    r"many of the claim's comparisons are as claimed/practically equivalent/undecided/clearly the "
+    r"Claims of the paper, checked on its printed numbers and on this run. In brackets: how "
+    r"many of a claim's comparisons are as claimed/practically equivalent/undecided/clearly the "
     r"opposite, by exact signed-rank tests over datasets, replicates or pairs. Printed numbers "
     r"have no errors: of them the order is read. cwECE is what the paper prints, the ECE within "
     r"each true class, most of which even a calibrated model has; where Eq.~2 gives another "
@@ -48,8 +48,8 @@ def verdicts(findings: pd.DataFrame) -> str:
 
 
 def counts(row: Any) -> str:
-    """How many comparisons of a finding say what, LaTeX, where there is more than one."""
+    """How many comparisons of a finding say what, where there is more than one."""
     numbers = (row.as_claimed, row.equivalent, row.undecided, row.opposite)
     if not sum(numbers) > 1:  # nan where they are not told apart
         return ""
-    return rf"~{'/'.join(f'{number:.0f}' for number in numbers)}"
+    return f" ({'/'.join(f'{number:.0f}' for number in numbers)})"

@@ -175,11 +175,10 @@ class Page:
         return ranked[list(METRICS)].T.to_dict()
 
     def variances(self) -> dict[str, dict[str, float]]:
-        """{source: {metric: its share of the metric's variance, nan where that is unknown}}."""
+        """{source: {metric: the standard deviation that it adds, nan where that is unknown}}."""
         table = self.table("variance")
         wide = table.pivot(index="source", columns="metric", values="variance")
-        shares = wide / wide.sum(skipna=False)
-        return shares.loc[table["source"].unique(), list(METRICS)].T.to_dict()
+        return (wide**0.5).loc[table["source"].unique(), list(METRICS)].T.to_dict()
 
     def cell(self, table: str, setup: str, row: str, column: str) -> Number:
         """A cell of Table I, II, V or VI, by its number in Arabic figures."""
