@@ -1,4 +1,5 @@
-"""What runs again after an edit, by dry runs of the default study, whose results are empty files.
+"""What runs again after an edit, by dry runs of the default study on nine pairs, whose results are
+empty files.
 
 As the table of config/YOUR_OWN.md says: an edit trains what it changes and who learns from that,
 whole rounds of methods or each by itself, and whatever comes after the students' logits trains
@@ -7,8 +8,10 @@ nothing.
 
 import contextlib
 import re
+from pathlib import Path
 
 import pytest
+import yaml
 
 from conftest import Clone
 
@@ -23,7 +26,9 @@ def taken_for_done(folder, **settings):
     """A clone in which Snakemake takes the default study, with other settings, for done."""
     clone = Clone(folder)
     clone.config = clone.folder / "config/config.yaml"
-    clone.edit_config(lambda config: config.update(settings))
+    pairs = yaml.safe_load((Path(__file__).parents[1] / "nine_pairs.yaml").read_text())
+    del pairs["synthetic"]
+    clone.edit_config(lambda config: config.update(pairs | settings))
     for line in clone.snakemake("--summary", "all").splitlines():
         if line.startswith("results/"):
             path = clone.folder / line.split("\t")[0]
