@@ -109,10 +109,10 @@ def test_numbers_as_the_page_writes_them(summary):
     assert paired(Number(1.2, 0.4, 1, True, True, 1)) == "**+1.2 ± 0.4**"
     page = Page(load_json(summary))
     assert gain(page.compared("ILS", "LS", "cross_entropy")) == "−0.0123 [–, +0.0010] undecided"
-    assert page.verdict(CLAIMS[0].name, "this run, a") == "fails (1, 0, 0, 2)"
+    assert page.verdict(CLAIMS[0].name, "this run, a") == "fails (1/0/0/2)"
     title, studies, rows = next(page.ledger())
     assert (title, studies) == ("Synthetic data", ["printed", "a"])
-    assert rows[0] == [CLAIMS[0].statement, "holds", "fails (1, 0, 0, 2)"]
+    assert rows[0] == [CLAIMS[0].statement, "holds", "fails (1/0/0/2)"]
     assert rows[1] == [CLAIMS[1].statement, "not measured", "not measured"]
 
 
@@ -127,7 +127,7 @@ def test_another_run_is_compared_by_its_verdicts(summary):
     other["tables"]["claims"]["rows"][0][2] = "holds"
     other["tables"]["comparisons"]["rows"][0][8] = "better"
     changed = Other("changed", other, Page(content))
-    row = (CLAIMS[0].statement, "a", "fails (1, 0, 0, 2)", "holds (1, 0, 0, 2)")
+    row = (CLAIMS[0].statement, "a", "fails (1/0/0/2)", "holds (1/0/0/2)")
     assert changed.changed_claims() == [row]
     ((metric, *pair),) = changed.changed_gains()
     assert (metric, [row.verdict for row in pair]) == ("cross-entropy", ["undecided", "better"])
