@@ -227,7 +227,7 @@ def test_the_paragraph_says_what_was_found(tmp_path):
     assert "ILS less LS: cross-entropy -0.0" in better and "(better); ECE" in better
     assert "ILS less LS: cross-entropy +0.0" in worse and "(worse); ECE" in worse
     assert "nats between them is found by 80 % of such studies." in better
-    assert "By cross-entropy: LS less No LS -0.2" in better
+    assert "By cross-entropy LS less No LS -0.2" in better
     equal = "ILS less LS -0.0200 nats [-0.0200, -0.0200] (better) with 4 trainings each and "
     assert equal + "LS restarts -0.0200" in better
     assert "50% of the mean ECE is its floor" in better

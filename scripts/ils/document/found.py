@@ -103,14 +103,26 @@ def headline(comparisons: pd.DataFrame, power: pd.DataFrame) -> Iterator[str]:
         yield found if math.isfinite(size) else "To find any difference it takes six datasets."
     if equal := at_equal_budgets(headlines, first[0]):
         yield equal
-    rest = [pair for pair in dict.fromkeys(zip(pairs["better"], pairs["worse"])) if pair != first]
-    words = [f"{a} less {b} {difference(ours.loc[a, b, CE], CE)}" for a, b in rest]
-    if words:
-        yield f"By cross-entropy: {'; '.join(words)}."
+    if rest := others(pairs[(pairs["metric"] == CE)].iloc[1:]):
+        yield rest
     yield (
         f"Within {ROPE[CE]:g} nats, {ROPE['accuracy']:g} of accuracy or {ROPE['ece']:g} of ECE a "
         "difference is practically none."
     )
+
+
+def others(pairs: pd.DataFrame) -> str:
+    """Which of these headline pairs differ by cross-entropy, and how many do not; "" for none."""
+    decided = pairs["verdict"].isin(["better", "worse"])
+    differ, same = pairs[decided], pairs.loc[~decided, "verdict"].value_counts()
+    texts = [
+        f"{row.better} less {row.worse} {difference(row._asdict(), CE)}"
+        for row in differ.itertuples()
+    ]
+    if len(same):
+        counts = listed(f"{count} {verb(word, count)}" for word, count in same.items())
+        texts.append(f"of {same.sum()} {'other ' * bool(texts)}headline pairs {counts}")
+    return f"By cross-entropy {'; '.join(texts)}." if texts else ""
 
 
 def at_equal_budgets(headlines: pd.DataFrame, better: str) -> str:
