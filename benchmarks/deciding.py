@@ -120,7 +120,7 @@ def main():
     print("\n| share | datasets | 95 % |\n|---|---|---|")
     for share in (0.5, 9 / 11):
         print(f"| {share:.2f} | 36 | {shares(share, 36, 10 * draws, rng):.3f} |")
-    words = by_chance(36, draws // 4, rng)
+    words = by_chance(36, 2 * draws, rng)
     print("\n| claim | comparisons | holds | fails | equivalent |\n|---|---|---|---|---|")
     sizes = {claim.name: len(claim.comparisons) for claim in CLAIMS}
     for name, of_claim in words.items():
