@@ -10,9 +10,9 @@ from ils.files import read_csv
 from ils.job import run
 from ils.statistics.claims import BEST, CLAIMS, DISTILLATION, RANKS, REPLICATES
 from ils.statistics.datasets import Datasets
+from ils.statistics.pairs import KEY
 from ils.statistics.ranks import METRICS
 
-KEY = ["metric", "better", "worse", "trainings"]
 SHOWN = ["cross_entropy", "accuracy", "ece", "cwece"]
 TITLES = {REPLICATES: "Synthetic data", RANKS: "Real data", BEST: "Real data"}
 TITLES[DISTILLATION] = "Distillation"
