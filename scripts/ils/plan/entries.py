@@ -1,6 +1,6 @@
 """The config's lists of entries, and what follows from them alone."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ils.errors import UserError
@@ -55,21 +55,26 @@ def pairs_of(config: Config) -> dict[tuple[str, str], Any]:
     return pairs
 
 
-def teaching_methods(config: Config) -> set[str]:
-    """The methods that cells which only teach train: the distillation's teachers, and theirs."""
-    if not config["distillation"]:
-        return set()
+def needed_by(config: Config, names: Iterable[str]) -> set[str]:
+    """All methods that must be trained before others: their teacher, those that they inherit from,
+    and theirs."""
     methods, known = by_name(config, "methods"), plugins("method")
     needed: set[str] = set()
-    todo = set(config["distillation"]["teachers"])
+    todo = set(names)
     while todo:
-        needed |= todo
         entries = [methods[name] for name in todo]
         sources = {source for entry in entries for source in entry.get("inherit", {}).values()}
         if any(known[entry["targets"]].needs_teacher for entry in entries):
             sources.add(config["teacher"])
         todo = sources - needed
+        needed |= todo
     return needed
+
+
+def teaching_methods(config: Config) -> set[str]:
+    """The methods that cells which only teach train: the distillation's teachers, and theirs."""
+    teachers = config["distillation"]["teachers"] if config["distillation"] else []
+    return {*teachers, *needed_by(config, teachers)}
 
 
 def distilled_method(config: Config) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ils.plan import checks
-from ils.plan.entries import DISTILLED, Config, columns
+from ils.plan.entries import DISTILLED, Config, columns, needed_by
 from ils.plan.fingerprints import fingerprint
 from ils.plan.grids import count_points, shares
 from ils.plan.records import (
@@ -149,7 +149,7 @@ class Plan(Study):
                 self.methods[c["method"]]["label"],
                 c["scaling"],
                 sizes[c["method"]],
-                sum(sizes[name] for name in self.needed(c["method"])),
+                sum(sizes[name] for name in needed_by(self.config, [c["method"]])),
                 self.methods[c["method"]].get("control", False),
             )
             for c in columns(self.config, controls=True)

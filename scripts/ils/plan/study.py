@@ -18,6 +18,7 @@ from ils.plan.entries import (
     by_name,
     columns,
     distilled_method,
+    needed_by,
     ordered,
     pairs_of,
     teaching_methods,
@@ -215,12 +216,6 @@ class Study:
             sources.add(self.teacher_of(method))
         return sources
 
-    def needed(self, method: str) -> set[str]:
-        """All methods that must be trained before a method's students: its teacher, those that it
-        inherits from, and theirs."""
-        direct = self._known(method) | ({self.teacher} if self._taught(method) else set())
-        return direct.union(*map(self.needed, direct))
-
     # ---- rounds
     # -----------------------------------------------------------------------------------------
 
@@ -232,7 +227,8 @@ class Study:
         """
         if self.config["trained_together"] == "method" or method == DISTILLED:
             return method
-        earlier = (int(self.round_of(source).removeprefix(ROUND)) for source in self.needed(method))
+        needed = needed_by(self.config, [method])
+        earlier = (int(self.round_of(source).removeprefix(ROUND)) for source in needed)
         return f"{ROUND}{1 + max(earlier, default=0)}"
 
     def rounds(self, batch: str) -> dict[str, list[str]]:
