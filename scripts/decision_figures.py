@@ -3,19 +3,18 @@
 import math
 from collections.abc import Sequence
 
-from ils.document.found import of_run
+from ils.document.claims import TITLES
 from ils.figures import style
 from ils.figures.decision import claim_bars, forest
 from ils.files import read_csv
 from ils.job import run
-from ils.statistics.claims import BEST, CLAIMS, DISTILLATION, RANKS, REPLICATES
+from ils.statistics.claims import CLAIMS
 from ils.statistics.datasets import Datasets
+from ils.statistics.ledger import of_run
 from ils.statistics.pairs import KEY
 from ils.statistics.ranks import METRICS
 
 SHOWN = ["cross_entropy", "accuracy", "ece", "cwece"]
-TITLES = {REPLICATES: "Synthetic data", RANKS: "Real data", BEST: "Real data"}
-TITLES[DISTILLATION] = "Distillation"
 
 
 def decision_figures(
@@ -44,7 +43,7 @@ def decision_figures(
     for path in forest_files:
         style.save(drawn, path)
 
-    kinds = {claim.name: TITLES[claim.kind] for claim in CLAIMS}
+    kinds = {claim.name: TITLES[claim.checked_on] for claim in CLAIMS}
     ours = of_run(read_csv(claims))
     ours = ours[ours["verdict"] != "not measured"]
     setup = ours["study"].str.removeprefix("this run")

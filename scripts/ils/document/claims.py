@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 
 from ils.document.latex import escape, wide_table
-from ils.statistics.claims import BEST, CLAIMS, DISTILLATION, RANKS, REPLICATES
+from ils.statistics.claims import CLAIMS, DISTILLATION, RANKS, REPLICATES
 
 CAPTION = (
     r"Claims of the paper, checked on its printed numbers and on this run. In brackets: how "
@@ -27,8 +27,7 @@ def typeset(rows: pd.DataFrame) -> str:
         by_paper = findings["study"] == "paper"
         printed = findings.loc[by_paper, "verdict"].item()
         cells = [*map(escape, (claim.statement, claim.where, printed))]
-        kind = RANKS if claim.kind == BEST else claim.kind
-        blocks[kind].append([*cells, verdicts(findings[~by_paper])])
+        blocks[claim.checked_on].append([*cells, verdicts(findings[~by_paper])])
     header = ["Claim", "Where", "Printed", "This run"]
     titled = [(TITLES[kind], block) for kind, block in blocks.items()]
     return wide_table(CAPTION, "tab:claims", header, titled, WIDTHS)

@@ -10,21 +10,22 @@ from typing import Any
 import pandas as pd
 
 from ils.document.findings import listed
-from ils.statistics.claims import BEST, CLAIMS, DISTILLATION, RANKS, REPLICATES
-from ils.statistics.decision import ROPE
+from ils.document.pages import VERDICTS
+from ils.statistics.claims import CLAIMS, DISTILLATION, RANKS, REPLICATES
+from ils.statistics.decision import ROPE, as_difference
+from ils.statistics.ledger import of_run
 from ils.statistics.ranks import METRICS
 
-WORDS = ["holds", "fails", "practically equivalent", "undecided", "not measured"]
 CE = "cross_entropy"
 SHOWN = {  # metrics of the headline comparison: unit, factor and decimals
     "cross_entropy": (" nats", 1, 4),
     "accuracy": (" points", 100, 2),
     "ece": ("", 1, 4),
 }
-KINDS = {
-    "on real data": (RANKS, BEST),
-    "on synthetic data": (REPLICATES,),
-    "on distillation": (DISTILLATION,),
+PLACES = {
+    RANKS: "on real data",
+    REPLICATES: "on synthetic data",
+    DISTILLATION: "on distillation",
 }
 
 
@@ -52,24 +53,17 @@ def size(metrics: pd.DataFrame) -> str:
 
 def verdicts(claims: pd.DataFrame) -> Iterator[str]:
     """How many of the paper's claims hold, fail, ... in this run, one sentence a kind of data."""
-    kinds = {claim.name: claim.kind for claim in CLAIMS}
-    ours = claims[
-        claims["study"].str.startswith("this run") & ~claims["study"].str.endswith("Eq. 2")
-    ]
-    for place, of_kind in KINDS.items():
-        rows = ours[ours["claim"].map(kinds).isin(of_kind)]
+    kinds, ours = {claim.name: claim.checked_on for claim in CLAIMS}, of_run(claims)
+    for kind, place in PLACES.items():
+        rows = ours[ours["claim"].map(kinds) == kind]
         for study, group in rows.groupby("study", sort=False):
             setup = study.removeprefix("this run").strip(", ")
             count = group["verdict"].value_counts()
-            said = [f"{count[word]} {verb(word, count[word])}" for word in WORDS if word in count]
+            said = [
+                f"{count[word]} {verb(word, count[word])}" for word in VERDICTS if word in count
+            ]
             under = f" under {setup}" if setup else ""
             yield f"Of the paper's {len(group)} claims {place}{under} {listed(said)}."
-
-
-def of_run(claims: pd.DataFrame) -> pd.DataFrame:
-    """The findings on this run, with the cwECE that the paper prints."""
-    study = claims["study"].str
-    return claims[study.startswith("this run") & ~study.endswith("Eq. 2")]
 
 
 def verb(word: str, count: int) -> str:
@@ -140,9 +134,9 @@ def at_equal_budgets(headlines: pd.DataFrame, better: str) -> str:
 def difference(row: Mapping[str, Any], metric: str) -> str:
     """The difference of two columns with its 95 % interval and verdict, in the metric's unit."""
     unit, factor, decimals = SHOWN[metric]
-    sign = factor if METRICS[metric].higher_is_better else -factor
-    ends = sorted((sign * row["low"], sign * row["high"]))
-    value, low, high = (f"{x:+.{decimals}f}" for x in (sign * row["estimate"], *ends))
+    gains = (factor * row[name] for name in ("estimate", "low", "high"))
+    ends = as_difference(*gains, higher_is_better=METRICS[metric].higher_is_better)
+    value, low, high = (f"{end:+.{decimals}f}" for end in ends)
     return f"{value}{unit} [{low}, {high}] ({row['verdict']})"
 
 

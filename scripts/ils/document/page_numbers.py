@@ -12,9 +12,10 @@ from ils.document.run_summary import unpacked
 from ils.document.tables import decimals_of
 from ils.errors import UserError
 from ils.statistics import distillation, ranks
-from ils.statistics.claims import BEST, CLAIMS, RANKS
+from ils.statistics.claims import CLAIMS
 from ils.statistics.comparison import COLUMNS
 from ils.statistics.comparison import METRICS as SYNTHETIC
+from ils.statistics.decision import as_difference
 
 METRICS = {"cross_entropy": 4, "accuracy": 2, "ece": 4, "cwece": 4}  # shown, with decimals
 SCALES = {"accuracy": 100}  # points
@@ -58,12 +59,12 @@ def gain(row: Any) -> str:
     return f"{value} [{low}, {high}] {row.verdict}"
 
 
-def less(row: Any, value: str, low: str, high: str) -> list[float]:
+def less(row: Any, value: str, low: str, high: str) -> tuple[float, float, float]:
     """A gain and the ends of its interval as differences better - worse; accuracy in points."""
-    factor, names = SCALES.get(row.metric, 1), (value, low, high)
-    if not ranks.METRICS[row.metric].higher_is_better:
-        factor, names = -factor, (value, high, low)
-    return [factor * getattr(row, name) for name in names]
+    factor = SCALES.get(row.metric, 1)
+    gains = (factor * getattr(row, name) for name in (value, low, high))
+    higher_is_better = ranks.METRICS[row.metric].higher_is_better
+    return as_difference(*gains, higher_is_better=higher_is_better)
 
 
 def signed(value: float, decimals: int) -> str:
@@ -135,7 +136,7 @@ class Page:
     def ledger(self) -> Iterator[tuple[str, list[str], list[list[str]]]]:
         """Of each kind of claim: title, studies, and rows of a statement and its verdicts."""
         for kind, title in TITLES.items():
-            claims = [c for c in CLAIMS if (RANKS if c.kind == BEST else c.kind) == kind]
+            claims = [c for c in CLAIMS if c.checked_on == kind]
             names = [claim.name for claim in claims]
             of_kind = self.claims[self.claims.index.isin(names, level="claim")]
             studies = list(of_kind.index.unique("study"))
@@ -156,7 +157,7 @@ class Page:
         """The smallest difference of a pair that such a study finds in 80 % of the cases."""
         row = self.row("power", better=better, worse=worse, metric=metric)
         size = SCALES.get(metric, 1) * row.smallest_found
-        return "none" if math.isnan(size) else f"{max(0.0, size):.{METRICS[metric]}f}"
+        return "none" if math.isnan(size) else f"{size:.{METRICS[metric]}f}"
 
     def new(self, better: str, worse: str) -> str:
         """Where the difference of cross-entropy on one more dataset is expected."""

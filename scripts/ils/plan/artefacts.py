@@ -211,18 +211,19 @@ class Artefacts:
     @property
     def typeset(self) -> list[str]:
         """The document's tables, files under results/ without their ending."""
-        tables = ["claims", "table3", "table3_long", "published/table3"]
-        if self.synthetic:
-            tables += [*(f"table{n}" for n in NUMERALS), "synthetic_differences"]
-        return tables + ["table4"] * self.distillation
+        return ["claims", "table3", "table3_long", "published/table3", *self._beside_table3]
 
     @property
     def summed_up(self) -> list[str]:
         """The tables that the run's summary holds, files under results/ without their ending."""
         tables = ["claims", "comparisons", "power", "variance", "average_ranks", "friedman"]
-        if self.synthetic:
-            tables += [*(f"table{n}" for n in NUMERALS), "synthetic_differences"]
-        return tables + ["table4"] * self.distillation
+        return tables + self._beside_table3
+
+    @property
+    def _beside_table3(self) -> list[str]:
+        """The paper's other tables, as far as the plan has them."""
+        synthetic = [*(f"table{n}" for n in NUMERALS), "synthetic_differences"]
+        return synthetic * self.synthetic + ["table4"] * self.distillation
 
     def files_of_claims(self) -> dict[str, Any]:
         """What the claims are checked on beside ranks: synthetic models, distilled students."""

@@ -37,6 +37,11 @@ class Claim(NamedTuple):
     significant: bool = False
     considerable: bool = False
 
+    @property
+    def checked_on(self) -> str:
+        """The kind of study that it is checked on: who is best is read off what is ranked."""
+        return RANKS if self.kind == BEST else self.kind
+
 
 def each(
     columns: str | Iterable[str], better: str | Iterable[str], worse: str | Iterable[str]

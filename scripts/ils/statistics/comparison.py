@@ -104,7 +104,9 @@ def with_setups(models: pd.DataFrame, others: Mapping[str, Iterable[str | Path]]
 
     They are compared replicate by replicate: a replicate's training sample is the same in all.
     """
-    more = read_models(others) if others else models[:0].assign(setup="")
+    if not others:
+        return models
+    more = read_models(others)
     named = more.assign(model=more["model"] + " in " + more["setup"]).drop(columns="setup")
     return pd.concat([models, named], ignore_index=True)
 

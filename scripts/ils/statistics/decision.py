@@ -70,6 +70,13 @@ def interval(averages: np.ndarray, n: int, level: float) -> tuple[np.ndarray, np
     return averages[..., count - 1], averages[..., -count]
 
 
+def p_above(averages: np.ndarray, n: int, value: float) -> float:
+    """The p of gains above `value`: P(W >= the averages that exceed it), those that equal it
+    counting half; by symmetry P(W <= the others)."""
+    wins = (averages > value).sum() + (averages == value).sum() / 2
+    return float(law(n)[len(averages) - math.floor(wins)])
+
+
 class Comparison(NamedTuple):
     """One column against another over n units.
 
@@ -100,16 +107,6 @@ def compare(gains: Sequence[float] | np.ndarray, rope: float = 0) -> Comparison:
     """
     gains = np.asarray(gains, float).round(12)
     n, averages = len(gains), walsh(gains)
-
-    def p_above(value: float) -> float:
-        """P(W >= the averages that exceed `value`), by symmetry P(W <= the others)."""
-        wins = (averages > value).sum() + (averages == value).sum() / 2
-        return float(law(n)[len(averages) - math.floor(wins)])
-
-    def p_below(value: float) -> float:
-        losses = (averages < value).sum() + (averages == value).sum() / 2
-        return float(law(n)[len(averages) - math.floor(losses)])
-
     low, high = interval(averages, n, ONE_SIDED)
     low90, high90 = interval(averages, n, EQUIVALENCE)
     return Comparison(
@@ -119,12 +116,20 @@ def compare(gains: Sequence[float] | np.ndarray, rope: float = 0) -> Comparison:
         float(high),
         float(low90),
         float(high90),
-        p_above(0),
-        p_below(0),
-        p_above(rope),
-        max(p_above(-rope), p_below(rope)),
+        p_above(averages, n, 0),
+        p_above(-averages, n, 0),
+        p_above(averages, n, rope),
+        max(p_above(averages, n, -rope), p_above(-averages, n, -rope)),
         rope,
     )
+
+
+def as_difference(
+    estimate: float, low: float, high: float, *, higher_is_better: bool
+) -> tuple[float, float, float]:
+    """A gain and the ends of its interval as the difference of the first column less the second,
+    whose sign is the other one where lower is better."""
+    return (estimate, low, high) if higher_is_better else (-estimate, -high, -low)
 
 
 def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ significant`, where a claimed significance is in the order only.
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from typing import Any, NamedTuple, Protocol
@@ -15,12 +16,13 @@ import numpy as np
 import pandas as pd
 
 from ils.paper import PRINTED
-from ils.statistics.claims import BEST, CLAIMS, RANKS, Claim
+from ils.statistics.claims import BEST, CLAIMS, Claim
 from ils.statistics.datasets import SUMMED, Datasets
 from ils.statistics.decision import (
     ROPE,
     Comparison,
     Verdict,
+    as_difference,
     binomial_interval,
     compare,
     judge,
@@ -96,7 +98,7 @@ def rope_of(column: str) -> float:
     return ROPE.get("accuracy" if column.startswith("accuracy") else column, 0.0)
 
 
-class Judged:
+class Judged(ABC):
     """A study whose gains over units, datasets or replicates, are judged by the rules.
 
     gains(column, better, worse): those (n,) of a comparison; units: what they are, for the text;
@@ -107,8 +109,8 @@ class Judged:
     name: str
     names: Mapping[str, str] = {}
 
-    def gains(self, column: str, better: str, worse: str) -> Sequence[float] | np.ndarray:
-        raise NotImplementedError
+    @abstractmethod
+    def gains(self, column: str, better: str, worse: str) -> Sequence[float] | np.ndarray: ...
 
     def column(self, name: str) -> str:
         """The column that a claim means."""
@@ -136,10 +138,8 @@ class Judged:
 def difference_text(column: str, a: str, b: str, gain: Comparison) -> str:
     """A difference with its interval, such as "CE ILS - LS -0.0132 [-0.0201, -0.0083]"."""
     factor = 100 if column.startswith("accuracy") else 1
-    ends = (gain.estimate, gain.low, gain.high)
-    if not higher_is_better(column):
-        ends = (-gain.estimate, -gain.high, -gain.low)
-    value, low, high = (factor * end for end in ends)
+    gains = (factor * gain.estimate, factor * gain.low, factor * gain.high)
+    value, low, high = as_difference(*gains, higher_is_better=higher_is_better(column))
     of = f"{label(column)}{' x K' * (column == SUMMED)}"
     return f"{of} {a} - {b} {value:+.4f} [{low:+.4f}, {high:+.4f}]"
 
@@ -324,13 +324,19 @@ def ledger(studies: Mapping[str, Sequence[Study]]) -> pd.DataFrame:
     """Return the ledger as a table, one row a claim and study; studies: {kind: those of it}."""
     rows = []
     for claim in CLAIMS:
-        for study in studies.get(RANKS if claim.kind == BEST else claim.kind, []):
+        for study in studies.get(claim.checked_on, []):
             by_eq_2 = study.name.endswith("Eq. 2")
             if by_eq_2 and not any(column == "cwece" for column, *_ in claim.comparisons):
                 continue  # the same numbers as with the printed cwECE
             check = checked(claim, study)
             rows.append(Finding(claim.name, claim.statement, claim.where, study.name, *check))
     return pd.DataFrame(rows, columns=Finding._fields)
+
+
+def of_run(claims: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a ledger on this run, with the cwECE that the paper prints."""
+    study = claims["study"].str
+    return claims[study.startswith("this run") & ~study.endswith("Eq. 2")]
 
 
 def checked(claim: Claim, study: Study) -> Check:
