@@ -28,7 +28,10 @@ USED = {  # beside the functions themselves, by all jobs that run some of a kind
     "source": ("data/sources.py", "check"),
     "method": ("targets/inputs.py", "Batch", "inputs_of"),
     "target_input": ("targets/inputs.py", "Batch"),
+    "transform": ("targets/inputs.py", "Batch", "inputs_of"),
     "network": ("networks/build.py", "build", "restore"),
+    "calibrator": ("evaluation/calibrators.py",),
+    "metric": ("evaluation/metrics.py",),
 }
 UNWATCHED = LIBRARY / "plan/plugins.py"  # it finds functions; what it finds has a fingerprint
 
@@ -128,13 +131,13 @@ def fingerprint(kind: str, *names: str) -> str:
     """Return a digest of the code of plugins and of all that they use in the places that users
     extend.
 
-    A target function also uses the inputs that its parameters name. As a rule's parameter the
-    digest reruns what that function made, and nothing else, when the function changes.
+    A target function or a transform also uses the inputs that its parameters name. As a rule's
+    parameter the digest reruns what that function made, and nothing else, when the function changes.
     """
     inputs, (file, *shared) = plugins("target_input"), USED[kind]
     roots = [(plugins(kind)[name].path, name) for name in names]
     roots += [(LIBRARY / file, name) for name in shared]
-    return digest_of(roots, inputs if kind == "method" else {})
+    return digest_of(roots, inputs if kind in ("method", "transform") else {})
 
 
 def digest_of(roots: list[tuple[Path, str]], inputs: Mapping[str, Plugin]) -> str:

@@ -8,9 +8,9 @@ under the place's decorator; the config names it, and `load` imports it where a 
 import ast
 import functools
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ils.errors import UserError
 
@@ -19,19 +19,23 @@ PLACES = {  # of the functions under each decorator
     "source": "data/sources.py",
     "method": "targets",
     "target_input": "targets",
+    "transform": "targets",
     "network": "networks",
+    "calibrator": "evaluation",
+    "metric": "evaluation",
 }
 EVALUATION = "evaluation"  # of which, too, only what a job uses counts when it is edited
 
 
 class Plugin(NamedTuple):
-    """A function that a config entry names: what it is given, its options, and the file that it is
-    in."""
+    """A function that a config entry names: what it is given, its options, the file that it is in,
+    and what its decorator says of it, {keyword: value}."""
 
     inputs: tuple
     required: frozenset
     optional: frozenset
     path: Path
+    traits: Mapping[str, Any]
 
     @property
     def needs_teacher(self):
@@ -54,7 +58,7 @@ def plugins(kind: str) -> dict[str, Plugin]:
         for node in parsed(path).body:
             if not isinstance(node, ast.FunctionDef):
                 continue
-            if kind not in [getattr(decorator, "id", None) for decorator in node.decorator_list]:
+            if (traits := decorated(node, kind, path)) is None:
                 continue
             keywords = [argument.arg for argument in node.args.kwonlyargs]
             defaults = zip(keywords, node.args.kw_defaults)
@@ -64,8 +68,26 @@ def plugins(kind: str) -> dict[str, Plugin]:
                 other = functions[node.name].path
                 raise UserError(f"{path}: {kind} {node.name!r} is in {other.name}, too; rename one")
             required = frozenset(keywords) - optional
-            functions[node.name] = Plugin(inputs, required, frozenset(optional), path)
+            functions[node.name] = Plugin(inputs, required, frozenset(optional), path, traits)
     return functions
+
+
+def decorated(node: ast.FunctionDef, kind: str, path: Path) -> dict[str, Any] | None:
+    """What the decorator `kind` of a function says in its keywords, each a literal value; None
+    without that decorator."""
+    for decorator in node.decorator_list:
+        call = isinstance(decorator, ast.Call)
+        if getattr(decorator.func if call else decorator, "id", None) != kind:
+            continue
+        keywords = decorator.keywords if call else []
+        try:
+            return {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in keywords}
+        except ValueError:
+            raise UserError(
+                f"{path}: line {decorator.lineno}: the keywords of @{kind} must be plain numbers, "
+                "texts, True or False; write the value itself"
+            ) from None
+    return None
 
 
 @functools.cache
