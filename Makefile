@@ -30,9 +30,9 @@ results: $(STAMP)
 test: $(STAMP)
 	$(VENV)/bin/python -m pytest $(TESTS)
 
-# REPRODUCTION.md, of the finished default run; ARGS="--other 'seeds 5 to 9' FILE" adds the summary of another.
+# REPRODUCTION.md, of the finished run of config.yaml or beyond.yaml; ARGS="--other 'seeds 5 to 9' FILE" adds another's summary.
 page: $(STAMP)
-	PYTHONPATH=scripts $(VENV)/bin/python -m ils.document.reproduction_page $(or $(ARGS),--default results/summary.json)
+	PYTHONPATH=scripts $(VENV)/bin/python -m ils.document.reproduction_page $(or $(ARGS),--run results/summary.json)
 
 lint: $(STAMP)
 	$(VENV)/bin/ruff check $(PYTHON_FILES)

@@ -1,7 +1,7 @@
 """REPRODUCTION.md is what the committed summaries of runs make of its template."""
 
 from conftest import ROOT
-from ils.document.reproduction_page import DEFAULT, PAGE, TEMPLATE, render, rendered
+from ils.document.reproduction_page import PAGE, RUNS, TEMPLATE, render, rendered
 from ils.files import load_json
 
 
@@ -10,7 +10,8 @@ def test_the_page_is_what_the_committed_summary_makes_of_the_template():
 
 
 def test_another_number_changes_the_page():
-    default, template = load_json(ROOT / DEFAULT), (ROOT / TEMPLATE).read_text(encoding="utf-8")
+    default = load_json(ROOT / RUNS["config.yaml"])
+    template = (ROOT / TEMPLATE).read_text(encoding="utf-8")
     changed = {  # {table: (how the row begins, the column that gets another value)}
         "table5": (["best_fit", "No LS", "accuracy"], "mean"),
         "synthetic_differences": (["best_fit", "ils - ls", "cross_entropy"], "standard_error"),

@@ -2,7 +2,6 @@
 
 import copy
 import json
-import shutil
 
 import numpy as np
 import pandas as pd
@@ -133,20 +132,24 @@ def test_another_run_is_compared_by_its_verdicts(summary):
     assert (metric, [row.verdict for row in pair]) == ("cross-entropy", ["undecided", "better"])
 
 
-def test_the_command_takes_runs_of_the_default_config_and_adds_others(summary, tmp_path, capsys):
+def test_the_command_takes_runs_of_both_configs_and_adds_others(summary, tmp_path, capsys):
     root = tmp_path / "clone"
     (root / "docs").mkdir(parents=True)
     write_text(
-        root / TEMPLATE, "{{ page.found }}{% for run in others %} {{ run.name }}{% endfor %}"
+        root / TEMPLATE,
+        "{{ page.found }}{% for run in others %} {{ run.name }}{% endfor %}"
+        "{% if beyond %} {{ beyond.ran.config_file }}{% endif %}",
     )
-    main(["--default", str(summary)], root)
+    main(["--run", str(summary)], root)
     assert (root / PAGE).read_text() == "Two columns were compared.\n"
     main(["--other", "AVX2 kernels", str(summary)], root)
     main(["--other", "AVX2 kernels", str(summary)], root)
     assert (root / PAGE).read_text() == "Two columns were compared. AVX2 kernels\n"
     assert list(load_json(root / OTHERS)) == ["AVX2 kernels"]
-    shutil.copy(summary, tmp_path / "mine.json")
-    text = summary.read_text(encoding="utf-8").replace("config.yaml", "mine.yaml")
-    write_text(tmp_path / "mine.json", text)
+    for name in ("beyond", "mine"):
+        text = summary.read_text(encoding="utf-8").replace("config.yaml", f"{name}.yaml")
+        write_text(tmp_path / f"{name}.json", text)
+    main(["--run", str(tmp_path / "beyond.json")], root)
+    assert (root / PAGE).read_text() == "Two columns were compared. AVX2 kernels beyond.yaml\n"
     with pytest.raises(SystemExit, match=r"mine.json: a run of mine.yaml, and the page is about"):
-        main(["--default", str(tmp_path / "mine.json")], root)
+        main(["--run", str(tmp_path / "mine.json")], root)

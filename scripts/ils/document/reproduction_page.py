@@ -1,11 +1,11 @@
 """REPRODUCTION.md, filled from the summaries of runs: `make page`.
 
-    python -m ils.document.reproduction_page [--default FILE] [--other NAME FILE]
+    python -m ils.document.reproduction_page [--run FILE] [--other NAME FILE]
 
-fills docs/reproduction.md.j2 with docs/default_run.json, the summary of a run of
-config/config.yaml, and docs/other_runs.json, what else was run to compare. --default takes the
-first from a finished run's results/summary.json; --other adds a run to the second, or replaces the
-one of that name.
+fills docs/reproduction.md.j2 with the summaries of runs of config/config.yaml and
+config/beyond.yaml, docs/default_run.json and docs/beyond_run.json, and with
+docs/other_runs.json, what else was run to compare. --run takes one of the first two from a finished
+run's results/summary.json; --other adds a run to the last, or replaces the one of that name.
 """
 
 import argparse
@@ -22,22 +22,29 @@ from ils.errors import UserError
 from ils.files import load_json, write_text
 
 ROOT = Path(__file__).parents[3]
-CONFIG = "config.yaml"
-DEFAULT, OTHERS = "docs/default_run.json", "docs/other_runs.json"
+RUNS = {"config.yaml": "docs/default_run.json", "beyond.yaml": "docs/beyond_run.json"}
+OTHERS = "docs/other_runs.json"
 TEMPLATE, PAGE = "docs/reproduction.md.j2", "REPRODUCTION.md"
 FILTERS = {"pm": pm, "paired": paired, "gain": gain, "marked": marked}
 
 
-def render(template: str, default: Mapping[str, Any], others: Mapping[str, Any]) -> str:
-    """The page; others: {name: brief summary}. UserError names what the template asks in vain."""
+def render(
+    template: str,
+    default: Mapping[str, Any],
+    others: Mapping[str, Any],
+    beyond: Mapping[str, Any] | None = None,
+) -> str:
+    """The page of the summaries; others: {name: brief summary}; without that of config/beyond.yaml
+    it has no section on it. UserError names what the template asks in vain."""
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= FILTERS
     page = Page(default)
     runs = [Other(name, run, page) for name, run in others.items()]
+    pages = {"page": page, "others": runs, "beyond": Page(beyond) if beyond else None}
     try:
-        text = environment.from_string(template).render(page=page, others=runs, metrics=METRICS)
+        text = environment.from_string(template).render(**pages, metrics=METRICS)
     except jinja2.TemplateError as error:
         line = f", line {error.lineno}" if isinstance(error, jinja2.TemplateSyntaxError) else ""
         raise UserError(
@@ -48,37 +55,41 @@ def render(template: str, default: Mapping[str, Any], others: Mapping[str, Any])
 
 def rendered(root: Path = ROOT) -> str:
     """The page of the committed files."""
-    others = load_json(root / OTHERS) if (root / OTHERS).exists() else {}
     template = (root / TEMPLATE).read_text(encoding="utf-8")
-    return render(template, load_json(root / DEFAULT), others)
+    default, beyond = (kept(root / path) for path in RUNS.values())
+    return render(template, default, kept(root / OTHERS), beyond)
 
 
-def take_default(path: str, root: Path = ROOT) -> None:
-    """Make a run's summary the default run's."""
+def kept(path: Path) -> dict[str, Any]:
+    """What a committed file of summaries holds; nothing where there is none."""
+    return load_json(path) if path.exists() else {}
+
+
+def take_run(path: str, root: Path = ROOT) -> None:
+    """Keep a run's summary as that of its config."""
     summary = load_json(path)
-    if (config := summary["ran"]["config_file"]) != CONFIG:
+    if (config := summary["ran"]["config_file"]) not in RUNS:
         raise UserError(
-            f"{path}: a run of {config}, and the page is about one of {CONFIG}; "
-            "give that one's summary, or --other NAME FILE to compare with it"
+            f"{path}: a run of {config}, and the page is about those of {' and '.join(RUNS)}; "
+            "give one of theirs, or --other NAME FILE to compare with the default run"
         )
-    save(root / DEFAULT, summary)
+    save(root / RUNS[config], summary)
 
 
 def add_other(name: str, path: str, root: Path = ROOT) -> None:
     """Add a run under a name, such as "AVX2 kernels", to those that are compared."""
-    others = dict(load_json(root / OTHERS)) if (root / OTHERS).exists() else {}
-    save(root / OTHERS, others | {name: brief(load_json(path))})
+    save(root / OTHERS, kept(root / OTHERS) | {name: brief(load_json(path))})
 
 
 def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> None:
     """Take what the arguments name, and write the page."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--default", metavar="FILE", help="the default run's results/summary.json")
+    parser.add_argument("--run", metavar="FILE", help="a run's results/summary.json")
     parser.add_argument("--other", nargs=2, metavar=("NAME", "FILE"), help="a run to compare")
     given = parser.parse_args(arguments)
     try:
-        if given.default:
-            take_default(given.default, root)
+        if given.run:
+            take_run(given.run, root)
         if given.other:
             name, path = given.other
             add_other(name, path, root)
