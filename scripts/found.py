@@ -7,9 +7,11 @@ from ils.files import read_csv, write_text
 from ils.job import log, run
 
 
-def write_found(metrics: str, comparisons: str, power: str, claims: str, output: str) -> None:
-    """Write the paragraph on the tables in these csv files."""
-    paragraph = found(*map(read_csv, (metrics, comparisons, power, claims)))
+def write_found(
+    metrics: str, comparisons: str, power: str, claims: str, baseline: str | None, output: str
+) -> None:
+    """Write the paragraph on the tables in these csv files; the baseline is that of `advice`."""
+    paragraph = found(*map(read_csv, (metrics, comparisons, power, claims)), baseline)
     log.info("%s", paragraph)
     write_text(output, textwrap.fill(paragraph, 100, break_on_hyphens=False) + "\n")
 
@@ -22,5 +24,6 @@ if __name__ == "__main__":
         comparisons=snakemake.input.comparisons,
         power=snakemake.input.power,
         claims=snakemake.input.claims,
+        baseline=snakemake.params.baseline,
         output=snakemake.output[0],
     )

@@ -85,6 +85,8 @@ rule found:
     localrule: True
     conda:
         "../../envs/stats.yaml"
+    params:
+        baseline=plan.baseline,
     message:
         "Writing what was found"
     script:

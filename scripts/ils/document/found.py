@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from ils.document.advice import advice
 from ils.document.findings import listed
 from ils.document.pages import VERDICTS
 from ils.statistics.claims import CLAIMS, DISTILLATION, RANKS, REPLICATES
@@ -30,11 +31,17 @@ PLACES = {
 
 
 def found(
-    metrics: pd.DataFrame, comparisons: pd.DataFrame, power: pd.DataFrame, claims: pd.DataFrame
+    metrics: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    power: pd.DataFrame,
+    claims: pd.DataFrame,
+    baseline: str | None = None,
 ) -> str:
-    """The paragraph; the tables are those of compute_metrics.py, decide.py and claims.py."""
+    """The paragraph; the tables are those of compute_metrics.py, decide.py and claims.py, the
+    baseline is that of `advice`."""
     sentences = [
         size(metrics),
+        advice(comparisons, baseline),
         *verdicts(claims),
         *headline(comparisons, power),
         calibrated(metrics),

@@ -162,6 +162,15 @@ class Plan(Study):
         return scaled.get(self.methods[self.teacher]["label"], self.searched[0])
 
     @property
+    def baseline(self) -> str | None:
+        """The column of a control that trains the teacher's method as often as others theirs, if
+        there is one; calibrated, if it is."""
+        teacher = self.methods[self.teacher]
+        own = [m["label"] for m in self.methods.values() if m["targets"] == teacher["targets"]]
+        columns = [c.column for c in self.searched if c.control and c.method in own]
+        return columns[-1] if columns else None
+
+    @property
     def matched(self) -> tuple[Matched, ...]:
         """Each two columns with a grid, both scaled or neither, that can cost the same.
 
