@@ -321,7 +321,9 @@ def test_the_config_page_names_no_key_that_is_gone():
 def test_a_hyperparameter_cannot_be_called_as_restarts_are(monkeypatch):
     ls = plugins("method")["ls"]
     known = plugins("method") | {"mine": ls._replace(required=frozenset({"restart"}))}
-    monkeypatch.setattr("ils.plan.checks.plugins", lambda kind: {"method": known}.get(kind, {}))
+    for module in ("checks", "entries"):
+        found = lambda kind: known if kind == "method" else plugins(kind)  # noqa: E731
+        monkeypatch.setattr(f"ils.plan.{module}.plugins", found)
     config = changed(["methods", 0], DEFAULT["methods"][0] | {"targets": "mine"})
     config["methods"][0]["grid"] = {"restart": [1]}
     with pytest.raises(UserError, match=r"methods\[0\].targets: 'mine' has .*'restart'.*rename"):

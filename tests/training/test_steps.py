@@ -193,7 +193,7 @@ def test_no_step_after_the_first_waits_for_the_device(network, method, make_cell
     cell.teacher_logits *= 2
     built = build(*NETWORKS[network], (1, 8, 8), 3, 2 * len(groups), seed=7).to(cell.dtype)
     step = Step(built, cell, groups, make_optimizer(RECIPE, built.parameters()), 3)
-    first, second, *_ = cell.batches(16, torch.Generator(), torch.Generator())
+    first, second, *_ = cell.batches(16, *(torch.Generator() for _ in range(3)))
     step(*first)
     with Watch() as watch:
         step(*second)

@@ -88,7 +88,7 @@ def test_a_parameter_without_gradient_keeps_its_momentum_and_decay(make_cell):
     network = build("resnet", options, (1, 8, 8), 3, 2, 0).double()
     optimizer, weight = SGD(network.parameters(), 1.0, 0.5, False, 0.1), network.blocks[1].bn1.bias
     step, weights = Step(network, cell, [group("no_ls", students=2)], optimizer, 1), []
-    batches = cell.batches(16, torch.Generator(), torch.Generator())
+    batches = cell.batches(16, *(torch.Generator() for _ in range(3)))
     for network.coins, batch in zip(([True] * 3, [False] * 3), batches):
         weights.append(weight.detach().clone())
         step(*batch)
