@@ -152,7 +152,8 @@ def test_a_student_has_the_same_bytes_in_any_company(case):
 
 def brighter(x, onehot, draws, *, gain):
     """Inputs of each student's own, and labels that all share."""
-    return x * (1 + gain.view(-1, *[1] * x.dim()) * draws[:, 0].view(-1, *[1] * (x.dim() - 1))), onehot
+    ones = [1] * (x.dim() - 1)
+    return x * (1 + gain.view(-1, 1, *ones) * draws[:, 0].view(-1, *ones)), onehot
 
 
 def sure(onehot, ema_confidence, previous_probabilities, x):
@@ -416,3 +417,49 @@ def test_the_networks_of_a_job_are_of_about_the_same_size(students, at_once, siz
     assert flat == [(g.method, g.targets, g.options, p) for g in groups for p in g.points]
     for chunk in told:
         assert len({each.method for each in chunk}) == len(chunk)
+
+
+def test_students_with_a_transform_train_in_networks_apart(tmp_path):
+    points = [{"epsilon": 0.01 * i} for i in range(9)]
+    groups = [Group("a", max, points[:5]), Group("b", max, points[5:7], transform=min)]
+    groups += [Group("c", max, points[7:8], transform=max), Group("d", max, points[8:])]
+    told = []
+
+    def learn(network, groups, title, checkpoint):
+        told.append([(each.method, len(each.points)) for each in groups])
+        return Students(*[np.zeros(network)] * 5, {})
+
+    checkpoints = Checkpoints(tmp_path / "shard", "digest", 1e9)
+    train_chunks(groups, 4, lambda count: count, learn, "toy", checkpoints)
+    assert told == [[("a", 3)], [("a", 2)], [("b", 2), ("c", 1)], [("d", 1)]]
+    assert len(list((tmp_path / "shard.partial").iterdir())) == 3  # all but the last
+
+
+def test_neighbours_with_equal_options_are_a_group():
+    points = [{"alpha": 0.4, "epsilon": e, "decay": d} for d in (0.9, 0.5) for e in (0.1, 0.2)]
+    options = {"ema_confidence": {"decay": 0.1}, "onehot": {}}
+    beta = Group("beta", load("method", "beta"), [*points, points[0]], options)
+    cut = beta.alike()
+    assert [each.points for each in cut] == [points[:2], points[2:], points[:1]]
+    decays = [{"decay": 0.9}, {"decay": 0.5}, {"decay": 0.9}]
+    assert [each.options for each in cut] == [{"ema_confidence": d, "onehot": {}} for d in decays]
+    assert options["ema_confidence"] == {"decay": 0.1}
+    plain = group("ls", {"epsilon": [0.1, 0.2]}, options={"onehot": {}})
+    assert plain.alike() == [plain]
+
+
+def test_an_option_that_is_searched_is_the_option(make_cell):
+    """Of Beta's average and of cLS's distances: what the same value under `inputs` would do."""
+    cell = make_cell((5,))
+    for name, option, values in (("beta", "decay", [0.5, 0.99]), ("cls", "samples", [2, 500])):
+        grid = {key: own[:1] for key, own in GRIDS[name].items() if key != "decay"}
+        looked_at = {"decay": "ema_confidence", "samples": "class_distances"}[option]
+        of_each = [group(name, grid, options={looked_at: {option: value}}) for value in values]
+        searched = group(name, {k: own * 2 for k, own in grid.items()} | {option: values})
+        networks = [build("mlp", {"hidden": [4]}, (5,), 3, 2, 0) for _ in range(2)]
+        apart, together = (
+            train(network, cell, groups, RECIPE, 0, "test")
+            for network, groups in zip(networks, (of_each, [searched]), strict=True)
+        )
+        np.testing.assert_array_equal(apart.train_loss, together.train_loss)
+        assert (together.train_loss[0] != together.train_loss[1]).all()

@@ -84,7 +84,8 @@ def check_transform(entry, key, targets, transform):
 def check_hyperparameters(entry, key):
     """Check that each hyperparameter is one of a single function of the method's, all are there and
     lie in their ranges."""
-    functions, of = functions_of(entry), {}
+    functions = functions_of(entry)
+    of: dict[str, list[tuple[str, str]]] = {}
     for kind, function, plugin in functions:
         for name in plugin.options:
             of.setdefault(name, []).append((kind, function))
@@ -100,7 +101,9 @@ def check_hyperparameters(entry, key):
                 f"config: {key}.grid.{name}: is a hyperparameter of {takers}; rename one of them"
             )
         if name in entry.get("inputs", {}).get(of[name][0][1], {}):
-            raise UserError(f"config: {key}.grid.{name}: is under inputs, too; remove one of the two")
+            raise UserError(
+                f"config: {key}.grid.{name}: is under inputs, too; remove one of the two"
+            )
     check_ranges(entry["grid"], f"{key}.grid", {name: takers[0][1] for name, takers in of.items()})
 
 

@@ -132,7 +132,7 @@ def fingerprint(kind: str, *names: str) -> str:
     extend.
 
     A target function or a transform also uses the inputs that its parameters name. As a rule's
-    parameter the digest reruns what that function made, and nothing else, when the function changes.
+    parameter the digest reruns what that function made, and nothing else, when it changes.
     """
     inputs, (file, *shared) = plugins("target_input"), USED[kind]
     roots = [(plugins(kind)[name].path, name) for name in names]

@@ -81,10 +81,10 @@ def decorated(node: ast.FunctionDef, kind: str, path: Path) -> dict[str, Any] | 
     """What the decorator `kind` of a function says in its keywords, each a literal value; None
     without that decorator."""
     for decorator in node.decorator_list:
-        call = isinstance(decorator, ast.Call)
-        if getattr(decorator.func if call else decorator, "id", None) != kind:
+        call = decorator if isinstance(decorator, ast.Call) else None
+        if getattr(call.func if call else decorator, "id", None) != kind:
             continue
-        keywords = decorator.keywords if call else []
+        keywords = call.keywords if call else []
         try:
             return {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in keywords}
         except ValueError:

@@ -199,7 +199,7 @@ class Study:
             grid = self.distillation.get("grids", {}).get(method, grid)
         functions = functions_of(entry)
         own = {name for key, _, plugin in functions if key == "inputs" for name in plugin.options}
-        grid = dict(sorted(grid.items(), key=lambda item: item[0] in own))
+        grid = dict(sorted(grid.items(), key=lambda item: item[0] not in own))
         return with_restarts(grid, entry.get("restarts", 1))
 
     def _inputs(self, method: str) -> tuple[str, ...]:

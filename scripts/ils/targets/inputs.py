@@ -54,7 +54,7 @@ def inputs_of(method: Callable) -> list[str]:
 
 
 def options_of(function: Callable) -> list[str]:
-    """List the keyword-only parameters: the hyperparameters of a method, the options of an input."""
+    """List the keyword-only parameters: a method's hyperparameters, an input's options."""
     return list(inspect.signature(function).parameters)[len(inputs_of(function)) :]
 
 

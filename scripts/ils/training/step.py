@@ -75,7 +75,7 @@ class Call:
         }
 
     def __call__(self, seen: Mapping[str, Any], onehot: Tensor | None = None) -> Any:
-        """Call the function; `onehot` are the labels, if they are no longer those of the samples."""
+        """Call the function; `onehot` are the labels, if no longer those of the samples."""
         inputs = (
             onehot
             if name == "onehot" and onehot is not None
