@@ -333,6 +333,11 @@ FOCAL = {"name": "focal", "label": "Focal", "targets": "focal", "temperature_sca
             r".grid.decay\[0\]: 1.5 must be from 0 to 1",
         ),
         (
+            DEFAULT["methods"][method("cls")],
+            {"grid": {"epsilon": [0.1], "beta": [1], "samples": [500, 2.5]}},
+            r".grid.samples\[1\]: 2.5 must be a whole number, 1 or more",
+        ),
+        (
             DEFAULT["methods"][BETA],
             {"grid": {"alpha": [0.4], "dekay": [0.9]}},
             ".grid.dekay: .*did you mean 'decay'",
@@ -369,7 +374,7 @@ def test_a_transform_or_target_of_ones_own_is_told_what_it_cannot_look_at(monkey
         "transform": {"early": mixup._replace(inputs=("x", "student_logits"))},
         "method": plugins("method") | {"mine": ls._replace(inputs=("onehott",))},
     }
-    for module in ("checks", "entries"):
+    for module in ("checks", "entries", "hyperparameters"):
         look = lambda kind: found.get(kind) or plugins(kind)  # noqa: E731
         monkeypatch.setattr(f"ils.plan.{module}.plugins", look)
     early = changed(["methods", BETA], MIXUP | {"transform": "early"})
@@ -417,7 +422,7 @@ def test_the_config_page_names_no_key_that_is_gone():
 def test_a_hyperparameter_cannot_be_called_as_restarts_are(monkeypatch):
     ls = plugins("method")["ls"]
     known = plugins("method") | {"mine": ls._replace(required=frozenset({"restart"}))}
-    for module in ("checks", "entries"):
+    for module in ("checks", "entries", "hyperparameters"):
         found = lambda kind: known if kind == "method" else plugins(kind)  # noqa: E731
         monkeypatch.setattr(f"ils.plan.{module}.plugins", found)
     config = changed(["methods", 0], DEFAULT["methods"][0] | {"targets": "mine"})

@@ -171,6 +171,12 @@ def test_a_fingerprint_covers_what_a_method_uses_and_nothing_else(file, old, new
     assert library.changed("method", file, old, new) == names
 
 
+def test_an_edit_of_a_transform_changes_it_and_no_method(library):
+    edit = "targets/transforms.py", "+ 0.5", "+ 0.4"
+    assert library.changed("transform", *edit) == {"mixup"}
+    assert library.changed("method", *edit) == set()
+
+
 @pytest.mark.parametrize("file, old, new, names", NETWORKS)
 def test_a_fingerprint_follows_imports_between_networks(file, old, new, names, library):
     assert library.changed("network", file, old, new) == names
