@@ -68,14 +68,15 @@ def make_cell():
     return make
 
 
-def group(targets, grid=None, students=1, name="", options=None):
+def group(targets, grid=None, students=1, name="", options=None, transform=None):
     """So many students of one method (a function, or the name of one), or one for each of a grid's
     parallel lists {hyperparameter: values}."""
     function = load("method", targets) if isinstance(targets, str) else targets
+    transform = load("transform", transform) if isinstance(transform, str) else transform
     points = (
         [dict(zip(grid, values)) for values in zip(*grid.values())] if grid else [{}] * students
     )
-    return Group(name or function.__name__, function, points, options or {})
+    return Group(name or function.__name__, function, points, options or {}, transform)
 
 
 class Clone:

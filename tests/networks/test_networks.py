@@ -38,6 +38,7 @@ SMALL = [
     ("torchvision_resnet", {"depth": 18, "width": 2}, (3, 8, 8)),
     ("torchvision_resnet", {"depth": 50, "width": 4}, (3, 8, 8)),
     ("inception_v4", {"blocks": [1, 1, 1], "width": 2}, (3, 8, 8)),
+    ("mlp", {"hidden": [8]}, (2, 4, 4)),
 ]
 
 
@@ -233,6 +234,27 @@ def test_a_saved_student_is_restored(family, options, shape):
     first, second = three.eval()(x)[:2]
     torch.testing.assert_close(restored(x)[0], second, rtol=1e-4, atol=1e-5)
     assert not torch.allclose(first, second, rtol=1e-2)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("family, options, shape", SMALL)
+def test_a_student_with_inputs_of_its_own_says_of_them_what_it_says_of_shared_ones(
+    family, options, shape
+):
+    three = repeat(build(family, options, shape, 3, 1, 0), 3).double()
+    for parameter in three.parameters():
+        parameter += 0.1 * torch.randn_like(parameter)
+    x = torch.randn(3, 4, *shape, dtype=torch.float64)
+    three.draw_coins(torch.Generator().manual_seed(0))
+    own = three.logits(x)
+    for student in range(3):
+        one = three.part(slice(student, student + 1))
+        one.coins = three.coins
+        expected = one.logits(x[student])[0]
+        torch.testing.assert_close(own[student], expected, rtol=0, atol=1e-9)
+    assert not torch.allclose(own, three.logits(x.flip(0)), rtol=1e-2)
+    copied = three.copied().logits(x)  # computes the fourth student that it may have in vain
+    torch.testing.assert_close(copied[:3], three.eval().logits(x), rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize(

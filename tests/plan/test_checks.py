@@ -283,6 +283,107 @@ def test_a_wrong_config_names_key_and_remedy(path, value, message):
     assert "\n" not in str(error.value)
 
 
+MIXUP = {"name": "mixup", "label": "Mixup", "targets": "no_ls", "transform": "mixup"}
+MIXUP |= {"grid": {"alpha": [0.1, 2]}, "temperature_scaling": "none"}
+FOCAL = {"name": "focal", "label": "Focal", "targets": "focal", "temperature_scaling": "none"}
+
+
+@pytest.mark.parametrize(
+    "entry, change, message",
+    [
+        (MIXUP, {"transform": "mixupp"}, r".transform: 'mixupp' is none of mixup .*mean 'mixup'"),
+        (MIXUP, {"transform": 1}, ".transform: 1 is not of type 'string'"),
+        (MIXUP, {"grid": {}}, ".grid: targets 'no_ls' with transform 'mixup' lacks alpha"),
+        (MIXUP, {"grid": {"alpha": [-1]}}, r".grid.alpha\[0\]: -1 must be 0 or more"),
+        (
+            MIXUP,
+            {"grid": {"alpha": [1], "alhpa": [1]}},
+            ".grid.alhpa: 'alhpa' is none of alpha .did you mean 'alpha'",
+        ),
+        (
+            MIXUP,
+            {"targets": "online_ls"},
+            ".grid.alpha: is a hyperparameter of targets 'online_ls' and of transform 'mixup'",
+        ),
+        (
+            MIXUP,
+            {"targets": "dis"},
+            ".transform: 'mixup' changes the samples, but the method looks at teacher_logits",
+        ),
+        (
+            MIXUP,
+            {"targets": "focal", "grid": {"alpha": [1], "gamma": [1]}},
+            ".transform: 'mixup' mixes the labels, but targets 'focal' need each of one class",
+        ),
+        (
+            MIXUP,
+            {"inputs": {"ema_confidence": {"decay": 0.9}}},
+            ".inputs.ema_confidence: 'ema_confidence' is none of draws, memory, onehot, x",
+        ),
+        (FOCAL, {"grid": {"gamma": [-1]}}, r".grid.gamma\[0\]: -1 must be 0 or more"),
+        (FOCAL, {"grid": {"gama": [1]}}, ".grid.gama: .*did you mean 'gamma'"),
+        (
+            FOCAL,
+            {"targets": "mbls", "grid": {"margin": [10], "alpha": [-2]}},
+            r".grid.alpha\[0\]: -2 must be 0 or more",
+        ),
+        (
+            DEFAULT["methods"][BETA],
+            {"grid": {"alpha": [0.4], "decay": [1.5]}},
+            r".grid.decay\[0\]: 1.5 must be from 0 to 1",
+        ),
+        (
+            DEFAULT["methods"][method("cls")],
+            {"grid": {"epsilon": [0.1], "beta": [1], "samples": [500, 2.5]}},
+            r".grid.samples\[1\]: 2.5 must be a whole number, 1 or more",
+        ),
+        (
+            DEFAULT["methods"][BETA],
+            {"grid": {"alpha": [0.4], "dekay": [0.9]}},
+            ".grid.dekay: .*did you mean 'decay'",
+        ),
+        (
+            DEFAULT["methods"][BETA],
+            {
+                "grid": {"alpha": [0.4], "decay": [0.9]},
+                "inputs": {"ema_confidence": {"decay": 0.9}},
+            },
+            ".grid.decay: is under inputs, too; remove one of the two",
+        ),
+    ],
+)
+def test_a_wrong_method_names_key_and_remedy(entry, change, message):
+    config = changed(["methods", BETA], entry | change)
+    with pytest.raises(UserError, match=rf"^config: methods\[{BETA}\]{message}"):
+        check(config, SCHEMA)
+
+
+def test_transforms_and_options_of_inputs_may_be_searched():
+    for entry in (
+        MIXUP,
+        MIXUP | {"targets": "ls", "grid": {"alpha": [0.0, 1], "epsilon": [0.1]}},
+        FOCAL | {"grid": {"gamma": [0, 2, 5.5]}},
+        DEFAULT["methods"][BETA] | {"grid": {"alpha": [0.4], "decay": [0.9, 0.99]}},
+    ):
+        check(changed(["methods", BETA], entry), SCHEMA)
+
+
+def test_a_transform_or_target_of_ones_own_is_told_what_it_cannot_look_at(monkeypatch):
+    mixup, ls = plugins("transform")["mixup"], plugins("method")["ls"]
+    found = {
+        "transform": {"early": mixup._replace(inputs=("x", "student_logits"))},
+        "method": plugins("method") | {"mine": ls._replace(inputs=("onehott",))},
+    }
+    for module in ("checks", "entries", "hyperparameters"):
+        look = lambda kind: found.get(kind) or plugins(kind)  # noqa: E731
+        monkeypatch.setattr(f"ils.plan.{module}.plugins", look)
+    early = changed(["methods", BETA], MIXUP | {"transform": "early"})
+    with pytest.raises(UserError, match=r"'early' looks at student_logits, but comes before"):
+        check_methods(early)
+    with pytest.raises(UserError, match=r"'mine': 'onehott' is none of .*mean 'onehot'"):
+        check_methods(changed(["methods", LS, "targets"], "mine"))
+
+
 def properties(schema):
     """Every key that a schema allows, at any depth."""
     for name, inner in schema.get("properties", {}).items():
@@ -321,7 +422,9 @@ def test_the_config_page_names_no_key_that_is_gone():
 def test_a_hyperparameter_cannot_be_called_as_restarts_are(monkeypatch):
     ls = plugins("method")["ls"]
     known = plugins("method") | {"mine": ls._replace(required=frozenset({"restart"}))}
-    monkeypatch.setattr("ils.plan.checks.plugins", lambda kind: {"method": known}.get(kind, {}))
+    for module in ("checks", "entries", "hyperparameters"):
+        found = lambda kind: known if kind == "method" else plugins(kind)  # noqa: E731
+        monkeypatch.setattr(f"ils.plan.{module}.plugins", found)
     config = changed(["methods", 0], DEFAULT["methods"][0] | {"targets": "mine"})
     config["methods"][0]["grid"] = {"restart": [1]}
     with pytest.raises(UserError, match=r"methods\[0\].targets: 'mine' has .*'restart'.*rename"):

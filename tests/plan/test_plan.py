@@ -567,6 +567,25 @@ def test_restarts_multiply_a_grid_and_leave_all_others_alone():
     assert sizes[1] - sizes[0] == 8 * (len(plan.compared) + sum(map(len, teaching)))
 
 
+def test_a_transform_and_the_options_searched_are_in_what_a_method_is_told():
+    def change(config):
+        methods = {entry["name"]: entry for entry in config["methods"]}
+        methods["beta"]["grid"] = {"alpha": [0.4, 0.2], "decay": [0.9, 0.99]}
+        mixup = {"name": "mixup", "label": "Mixup", "targets": "no_ls", "transform": "mixup"}
+        config["methods"].append(
+            mixup | {"grid": {"alpha": [0.1, 0.4]}, "temperature_scaling": "none"}
+        )
+
+    plan = Plan.checked(edited(CONFIGS["small"], change))
+    batch = plan.batch_of(plan.compared[0])
+    told = {m.name: m for name in plan.rounds(batch) for m in plan.training(batch, name).methods}
+    assert [*told["beta"].grid] == ["decay", "alpha"]  # the option varies slower
+    mixup = told["mixup"]
+    assert (mixup.targets, mixup.transform, mixup.grid) == ("no_ls", "mixup", {"alpha": [0.1, 0.4]})
+    assert told["no_ls"].transform is None and mixup.code.startswith(told["no_ls"].code)
+    assert mixup.code != told["no_ls"].code
+
+
 def test_an_experiment_may_have_the_first_seeds_only():
     def change(config):
         config["seeds"] = [4, 1, 0]

@@ -148,11 +148,13 @@ METHODS = [
     ),
     ("targets/inputs.py", "decay: float = 0.999", "decay: float = 0.99", {"beta"}),
     ("targets/inputs.py", "(batch.epoch + 1)", "(batch.epoch + 2)", {"ps_kd"}),
-    ("targets/inputs.py", '"""The labels, (B, K)."""', '"""The labels."""', set()),
+    ("targets/inputs.py", '"""The labels, (B, K);', '"""The labels;', set()),
+    ("targets/inputs.py", "cell.onehot[batch.indices] if", "0 if", {"beta", "online_ls"}),
+    ("targets/losses.py", "gaps.clamp(min=0)", "gaps.clamp(min=1)", {"mbls"}),
 ]
 NETWORKS = [
     ("networks/lenet.py", "120, 84", "120, 80", {"lenet"}),
-    ("networks/mlp.py", "x = x.flatten(1)", "x = x.flatten(2)", {"mlp", "lenet", "alexnet"}),
+    ("networks/mlp.py", "else x.flatten(1)", "else x.flatten(2)", {"mlp", "lenet", "alexnet"}),
     ("networks/build.py", "blocks < 1", "blocks < 2", {"resnet", "densenet", "wide_resnet"}),
     (
         "networks/layers.py",
@@ -167,6 +169,12 @@ NETWORKS = [
 @pytest.mark.parametrize("file, old, new, names", METHODS)
 def test_a_fingerprint_covers_what_a_method_uses_and_nothing_else(file, old, new, names, library):
     assert library.changed("method", file, old, new) == names
+
+
+def test_an_edit_of_a_transform_changes_it_and_no_method(library):
+    edit = "targets/transforms.py", "+ 0.5", "+ 0.4"
+    assert library.changed("transform", *edit) == {"mixup"}
+    assert library.changed("method", *edit) == set()
 
 
 @pytest.mark.parametrize("file, old, new, names", NETWORKS)

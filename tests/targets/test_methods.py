@@ -18,6 +18,7 @@ from ils.targets.methods import (
     ils_one_temperature,
     ls,
     no_ls,
+    online_ls,
     ps_kd,
     sinusoidal,
 )
@@ -88,6 +89,11 @@ def test_dis_is_the_teachers_prediction():
 def test_ps_kd_trusts_the_past_more_as_training_goes_on():
     previous = torch.tensor([[[0.5, 0.5, 0.0]]], dtype=torch.float64)
     assert row(ps_kd, previous, 0.5, alpha=0.8) == pytest.approx([0.6 + 0.2, 0.2, 0])
+
+
+def test_online_ls_mixes_in_what_the_student_said_of_the_class():
+    averages = torch.tensor([[[0.7, 0.2, 0.1], [0.3, 0.6, 0.1], [0.0, 0.0, 1.0]]]).double()
+    assert row(online_ls, averages, alpha=0.5) == pytest.approx([0.85, 0.1, 0.05])
 
 
 def test_cls_splits_epsilon_by_the_distance_of_the_classes():
@@ -162,6 +168,8 @@ def test_sinusoidal_smooths_by_a_sine():
 
 @pytest.mark.parametrize("name", sorted(plugins("method")))
 def test_targets_are_distributions_for_every_student(name):
+    """Those of a focal loss are weighted ones, at most those of the labels; a term that is a value
+    is one for every student and sample, of the logits."""
     plugin = plugins("method")[name]
     torch.manual_seed(0)
     onehot = torch.eye(4, dtype=torch.float64)[torch.randint(4, (50,))]
@@ -171,16 +179,18 @@ def test_targets_are_distributions_for_every_student(name):
         "teachers_logits": torch.randn(2, 50, 4, dtype=torch.float64) * 5,
         "teacher_temperature": 1.3,
         "class_distances": torch.rand(4, 4, dtype=torch.float64),
-        "student_logits": torch.randn(2, 50, 4, dtype=torch.float64),
+        "student_logits": torch.randn(2, 50, 4, dtype=torch.float64).requires_grad_(),
+        "class_averages": torch.randn(2, 4, 4, dtype=torch.float64).softmax(-1),
         "previous_probabilities": torch.randn(2, 50, 4, dtype=torch.float64).softmax(-1),
         "progress": 0.3,
         "ema_confidence": torch.rand(2, 50, dtype=torch.float64),
         "uniform": torch.rand(50, dtype=torch.float64),
     }
-    assert set(inputs) == set(plugins("target_input"))
+    of_transforms = {"x", "draws", "memory"}
+    assert set(inputs) == set(plugins("target_input")) - of_transforms
     grid = {"epsilon": [0.01, 0.2], "temperature": [0.5, 8.0], "p1": [0.7, 1.0], "p2": [0.0, 6.0]}
     grid |= {"beta": [0.95, 1.0], "alpha": [0.4, 0.1]}
-    grid |= {"shift": [0.5, 0.7], "rate": [-4.0, 3.0]}
+    grid |= {"shift": [0.5, 0.7], "rate": [-4.0, 3.0], "gamma": [0.0, 2.0], "margin": [0.0, 1.0]}
     grid |= {
         "teacher": [1.0, 0.0],
         "weight": [0.9, 0.5],
@@ -190,8 +200,14 @@ def test_targets_are_distributions_for_every_student(name):
     grid |= {"times_t_squared": [0.0, 1.0]}
     grid = {key: torch.tensor(grid[key]).double().view(-1, 1, 1) for key in plugin.required}
     targets = load("method", name)(*(inputs[key] for key in plugin.inputs), **grid)
-    if isinstance(targets, list):
-        assert name == "distil"  # its parts are looked at below
+    if isinstance(targets, list):  # the parts of distillation are looked at below
+        values = [term for term in targets if isinstance(term, torch.Tensor)]
+        assert len(values) == (name != "distil")
+        assert all(term.shape == (2, 50) and term.requires_grad for term in values)
+        return
+    if name in ("focal", "dual_focal"):
+        assert targets.shape == (2, 50, 4) and targets.requires_grad
+        assert ((targets >= 0) & (targets <= onehot)).all() and (targets > 0).any(-1).all()
         return
     assert targets.shape in ((2, 50, 4), (50, 4)) and (targets.ndim == 3 or not grid)
     torch.testing.assert_close(targets.sum(-1), torch.ones(targets.shape[:-1], dtype=torch.float64))

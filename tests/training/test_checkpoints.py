@@ -29,15 +29,26 @@ from train_students import train_students
 
 ADAM = replace(RECIPE, optimizer="adam", learning_rate=0.01, epochs=6)
 SGD = replace(RECIPE, epochs=6, patience=5)
+
+
+def halves(x, onehot, memory, *, share):
+    """Scale the inputs by a number that halves in each step."""
+    memory["scale"] = memory.get("scale", 1) * share
+    return memory["scale"].view(-1, *[1] * x.dim()) * x, onehot
+
+
 SHORT_MEMORY = {"ema_confidence": {"decay": 0.5}}
 ILS2 = group("ils2", {"epsilon": [0.1, 0.2], "temperature": [1.0, 2.0]})
 PS_KD = group("ps_kd", {"alpha": [0.5, 0.8]})
 BETA = group("beta", {"epsilon": [0.1, 0.2], "alpha": [0.4, 0.4]})
+ONLINE = group("online_ls", {"alpha": [0.5, 0.1]})
+MIXED = [group("no_ls", {"alpha": [0.2, 1.0]}, name="mixup", transform="mixup")]
+MIXED += [group("online_ls", {"alpha": [0.5], "share": [0.5]}, transform=halves)]
 SHORT = group("beta", {"epsilon": [0.1], "alpha": [0.2]}, 1, "short", SHORT_MEMORY)
 CASES = {  # a network's coins, Adam's count of steps, the memories of targets, their own noise
     "resnet": (
         ("resnet", {"depth": 8, "width": 4, "survival": 0.5}, (1, 8, 8)),
-        [ILS2, BETA, PS_KD],
+        [ILS2, BETA, PS_KD, ONLINE],
         SGD,
     ),
     "alexnet": (
@@ -46,6 +57,12 @@ CASES = {  # a network's coins, Adam's count of steps, the memories of targets, 
         ADAM,
     ),
     "mlp": (("mlp", {"hidden": [8]}, (5,)), [SHORT, ILS2, BETA], SGD),
+    "inputs of their own": (("mlp", {"hidden": [8]}, (5,)), MIXED, ADAM),
+    "searched options": (
+        ("mlp", {"hidden": [8]}, (5,)),
+        [group("beta", {"epsilon": [0.1] * 3, "alpha": [0.4] * 3, "decay": [0.1, 0.9, 0.9]})],
+        SGD,
+    ),
 }
 
 

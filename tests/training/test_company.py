@@ -25,7 +25,8 @@ IMAGE, TEACHERS = (1, 8, 8), 2
 GRIDS = {  # of each method, so that one to three students of it are in the network
     "no_ls": {},
     "ls": {"epsilon": [0.01, 0.1]},
-    "beta": {"epsilon": [0.05, 0.2], "alpha": [0.4, 0.2]},
+    "beta": {"epsilon": [0.05, 0.2], "alpha": [0.4, 0.2], "decay": [0.5, 0.9]},
+    "focal": {"gamma": [0.0, 0.5, 3.0]},
     "cls": {"epsilon": [0.1], "beta": [0.1]},
     "bs_soft": {"beta": [0.95, 0.8]},
     "ils1": {"p1": [0.9], "p2": [2.0]},
@@ -42,6 +43,10 @@ GRIDS = {  # of each method, so that one to three students of it are in the netw
     "dis": {},
     "sinusoidal": {"shift": [0.7], "rate": [-4.0]},
     "ils_one_temperature": {"p1": [0.9], "p2": [1.0], "temperature": [2.0]},
+    "dual_focal": {"gamma": [1.0, 5.0]},
+    "mbls": {"margin": [0.0, 0.2], "alpha": [0.1, 2.0]},
+    "online_ls": {"alpha": [0.5, 0.2]},
+    "confidence_penalty": {"beta": [0.3]},
 }
 CASES = {  # networks as small as they can be; the odd numbers of channels fill no vector
     "mlp": ("mlp", {"hidden": [8, 7]}, (5,), "sgd"),
@@ -122,7 +127,7 @@ def companies(case):
         one = groups[place]._replace(points=groups[place].points[-1:])
         yield slice(ends[place] - 1, ends[place]), [one]
     number = list(CASES).index(case)
-    pairs = ("beta", "ls"), ("ps_kd", "distil"), ("bs_soft", "cls")
+    pairs = ("beta", "mbls"), ("online_ls", "distil"), ("focal", "dual_focal")
     for name in GRIDS if case.startswith("mlp") else pairs[number % 3]:
         yield places[name], [each for each in groups if each.method == name]
     yield slice(ends[5]), groups[:6]
@@ -143,6 +148,41 @@ def test_a_student_has_the_same_bytes_in_any_company(case):
         for name, array in numbers(whole, rows).items():
             what = [each.method for each in groups]
             assert array.tobytes() == apart[name].tobytes(), f"{name} of {what}"
+
+
+def brighter(x, onehot, draws, *, gain):
+    """Inputs of each student's own, and labels that all share."""
+    ones = [1] * (x.dim() - 1)
+    return x * (1 + gain.view(-1, 1, *ones) * draws[:, 0].view(-1, *ones)), onehot
+
+
+def sure(onehot, ema_confidence, previous_probabilities, x):
+    """Targets of inputs that look at what the students were shown, and remember it."""
+    assert len(x) == len(ema_confidence)
+    return (ema_confidence[..., None] * onehot + previous_probabilities) / 2
+
+
+def transformed_groups():
+    """Students of several methods with a transform, and of one that shows all the same."""
+    return [
+        group("no_ls", {"alpha": [0.0, 0.1, 1.0]}, name="mixup", transform="mixup"),
+        group("online_ls", {"alpha": [0.5], "gain": [2.0]}, transform=brighter),
+        group(sure, {"alpha": [0.2, 8.0], "decay": [0.5, 0.9]}, transform="mixup"),
+        group("mbls", {"margin": [0.1], "alpha": [1.0]}, transform=lambda x, onehot: (x, onehot)),
+    ]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_student_with_inputs_of_its_own_has_the_same_bytes_in_any_company(case):
+    groups = transformed_groups()
+    places = [slice(2, 3), slice(3, 4), slice(4, 6), slice(6, 7)]
+    alone = [groups[0]._replace(points=groups[0].points[-1:]), *groups[1:]]
+    whole = trained(case, groups, torch.float32)
+    assert not whole.failed_epoch.any() and len(np.unique(whole.train_loss[:, -1])) == 7
+    for rows, own in zip(places, alone, strict=True):
+        apart = numbers(trained(case, [own], torch.float32), slice(None))
+        for name, array in numbers(whole, rows).items():
+            assert array.tobytes() == apart[name].tobytes(), f"{name} of {own.method}"
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -177,7 +217,7 @@ def test_a_diverging_student_changes_no_byte_of_other_methods_students(case, fir
 
 
 def first_batches(cell):
-    return cell.batches(20, torch.Generator(), torch.Generator())
+    return cell.batches(20, *(torch.Generator() for _ in range(3)))
 
 
 def test_an_input_sees_the_students_of_its_own_method_only(monkeypatch):
@@ -208,7 +248,11 @@ def test_an_input_sees_the_students_of_its_own_method_only(monkeypatch):
         progress,
         previous_probabilities,
         ema_confidence,
+        class_averages,
         uniform,
+        x,
+        draws,
+        memory,
     ):
         return onehot
 
@@ -266,6 +310,8 @@ def two_parts(onehot, student_logits, *, weight):
 
 def plain_loss(logits, term, student):
     """The loss of a student's logits (B, K) by one term of all students, for autograd."""
+    if torch.is_tensor(term):
+        return term[student].sum() / len(logits)
     of_all = [torch.is_tensor(value) and value.dim() == 3 for value in term]
     t, w, temperature = (v[student] if own else v for v, own in zip(term, of_all, strict=True))
     return -(w * t * (logits / temperature).log_softmax(-1)).sum() / len(logits)
@@ -282,6 +328,7 @@ def test_losses_and_gradients_of_mixed_targets_are_autograds(family, options, sh
     cell = cell_of(shape, torch.float64)
     groups = [group(name, GRIDS[name]) for name in ("ls", "distil", "bs_soft", "no_ls", "ils2")]
     groups += [group(two_parts, {"weight": [0.3, 0.8]}), group("ils", GRIDS["ils"])]
+    groups += [group(name, GRIDS[name]) for name in ("mbls", "focal", "confidence_penalty")]
     sizes = [len(each.points) for each in groups]
     network = build(family, options, shape, 3, sum(sizes), seed=7).to(cell.dtype)
     torch.manual_seed(0)
@@ -289,7 +336,7 @@ def test_losses_and_gradients_of_mixed_targets_are_autograds(family, options, sh
         for parameter in network.parameters():
             parameter *= 1 + torch.rand(len(parameter), *[1] * (parameter.dim() - 1))
     step = Step(network, cell, groups, SGD(network.parameters(), 0.0, 0.0, False, 0.0), 2)
-    indices, views, noise = next(first_batches(cell))
+    indices, views, *numbers = next(first_batches(cell))
     seen = {
         "onehot": cell.onehot[indices],
         "teacher_logits": cell.teacher_logits[0][indices, views],
@@ -307,7 +354,7 @@ def test_losses_and_gradients_of_mixed_targets_are_autograds(family, options, sh
         terms = targets if isinstance(targets, list) else [Term(targets)]
         losses += [sum(plain_loss(own[g], term, g) for term in terms) for g in range(len(own))]
     expected = torch.autograd.grad(sum(losses), [*network.parameters()])
-    step(indices, views, noise)
+    step(indices, views, *numbers)
     exact = {"rtol": 0, "atol": 1e-12}
     torch.testing.assert_close(step.total / len(indices), torch.stack(losses).detach(), **exact)
     for parameter, gradient in zip(network.parameters(), expected, strict=True):
@@ -370,3 +417,49 @@ def test_the_networks_of_a_job_are_of_about_the_same_size(students, at_once, siz
     assert flat == [(g.method, g.targets, g.options, p) for g in groups for p in g.points]
     for chunk in told:
         assert len({each.method for each in chunk}) == len(chunk)
+
+
+def test_students_with_a_transform_train_in_networks_apart(tmp_path):
+    points = [{"epsilon": 0.01 * i} for i in range(9)]
+    groups = [Group("a", max, points[:5]), Group("b", max, points[5:7], transform=min)]
+    groups += [Group("c", max, points[7:8], transform=max), Group("d", max, points[8:])]
+    told = []
+
+    def learn(network, groups, title, checkpoint):
+        told.append([(each.method, len(each.points)) for each in groups])
+        return Students(*[np.zeros(network)] * 5, {})
+
+    checkpoints = Checkpoints(tmp_path / "shard", "digest", 1e9)
+    train_chunks(groups, 4, lambda count: count, learn, "toy", checkpoints)
+    assert told == [[("a", 3)], [("a", 2)], [("b", 2), ("c", 1)], [("d", 1)]]
+    assert len(list((tmp_path / "shard.partial").iterdir())) == 3  # all but the last
+
+
+def test_neighbours_with_equal_options_are_a_group():
+    points = [{"alpha": 0.4, "epsilon": e, "decay": d} for d in (0.9, 0.5) for e in (0.1, 0.2)]
+    options = {"ema_confidence": {"decay": 0.1}, "onehot": {}}
+    beta = Group("beta", load("method", "beta"), [*points, points[0]], options)
+    cut = beta.alike()
+    assert [each.points for each in cut] == [points[:2], points[2:], points[:1]]
+    decays = [{"decay": 0.9}, {"decay": 0.5}, {"decay": 0.9}]
+    assert [each.options for each in cut] == [{"ema_confidence": d, "onehot": {}} for d in decays]
+    assert options["ema_confidence"] == {"decay": 0.1}
+    plain = group("ls", {"epsilon": [0.1, 0.2]}, options={"onehot": {}})
+    assert plain.alike() == [plain]
+
+
+def test_an_option_that_is_searched_is_the_option(make_cell):
+    """Of Beta's average and of cLS's distances: what the same value under `inputs` would do."""
+    cell = make_cell((5,))
+    for name, option, values in (("beta", "decay", [0.5, 0.99]), ("cls", "samples", [2, 500])):
+        grid = {key: own[:1] for key, own in GRIDS[name].items() if key != "decay"}
+        looked_at = {"decay": "ema_confidence", "samples": "class_distances"}[option]
+        of_each = [group(name, grid, options={looked_at: {option: value}}) for value in values]
+        searched = group(name, {k: own * 2 for k, own in grid.items()} | {option: values})
+        networks = [build("mlp", {"hidden": [4]}, (5,), 3, 2, 0) for _ in range(2)]
+        apart, together = (
+            train(network, cell, groups, RECIPE, 0, "test")
+            for network, groups in zip(networks, (of_each, [searched]), strict=True)
+        )
+        np.testing.assert_array_equal(apart.train_loss, together.train_loss)
+        assert (together.train_loss[0] != together.train_loss[1]).all()

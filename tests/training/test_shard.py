@@ -16,8 +16,9 @@ from ils.errors import UserError
 from ils.evaluation.metrics import all_metrics
 from ils.files import load_arrays, load_json, save_arrays, save_json
 from ils.networks.build import build
-from ils.plan.grids import with_restarts
+from ils.plan.grids import grid_points, with_restarts
 from ils.plan.records import Cell, Column, Evaluation
+from ils.targets.transforms import mixup
 from ils.training.shard import Inputs, Outputs, start_anew
 from ils.training.students import Grid, best_student
 from ils.training.trainer import INITIALISATION, stream
@@ -159,6 +160,24 @@ def test_cells_share_a_file_or_have_their_own_in_turn():
     assert own == [Inputs("a", "c", ["a1", "a2"], fits), Inputs("b", "c", ["b1", "b2"], fits)]
     assert Inputs.of_cells(["a"], "c", ["1", "2"], []) == [Inputs("a", "c", ["1", "2"])]
     assert Inputs.of_cells(data, "c", [], [])[1] == Inputs("b", "c")
+
+
+def test_a_shard_trains_those_with_a_transform_last(tmp_path):
+    names = {"mixup": "no_ls", "ls": "ls", "noisy": "ls"}
+    grids = {"mixup": {"alpha": [0.1, 0.4]}, "ls": {"epsilon": [0.1]}, "noisy": {"epsilon": [0.1]}}
+    training = made_up.training(grids, RECIPE)
+    methods = [
+        replace(m, targets=names[m.name], transform=None if m.name == "ls" else "mixup")
+        for m in training.methods
+    ]
+    share = [(name, point) for name, grid in grids.items() for point in grid_points(grid)]
+    groups = Inputs("data", "splits").groups(CELLS[0], methods, share)
+    assert [(each.method, len(each.points)) for each in groups] == [
+        ("ls", 1),
+        ("mixup", 2),
+        ("noisy", 1),
+    ]
+    assert [each.transform for each in groups] == [None, mixup, mixup]
 
 
 def test_students_take_what_they_inherit_from_the_best_of_another_method(study):

@@ -37,8 +37,15 @@ GRIDS = {
         "student_temperature": [1.0, 2.0],
         "times_t_squared": [0, 1],
     },
+    "focal": {"gamma": [0.0, 2.0]},
+    "dual_focal": {"gamma": [1.0, 2.0]},
+    "mbls": {"margin": [0.0, 0.1], "alpha": [0.1, 1.0]},
+    "confidence_penalty": {"beta": [0.1, 0.3]},
+    "online_ls": {"alpha": [0.5, 0.9]},
+    "mixup": {"alpha": [0.0, 0.4]},
 }
-TOGETHER = [*GRIDS, "all"]  # students of one method, or of all in one network
+# Students of one method, or of all whose inputs are shared, in one network.
+TOGETHER = [*GRIDS, "all"]
 NETWORKS = {
     "lenet": ("lenet", {"padding": 2}),
     "densenet": ("densenet", {"depth": 10, "growth": 4}),
@@ -137,7 +144,10 @@ def recorded(monkeypatch):
 
 
 def groups_of(method):
-    return [group(name, GRIDS[name], 2) for name in (GRIDS if method == "all" else [method])]
+    if method == "mixup":
+        return [group("no_ls", GRIDS[method], transform=method)]
+    names = GRIDS.keys() - {"mixup"} if method == "all" else [method]
+    return [group(name, GRIDS[name], 2) for name in sorted(names)]
 
 
 def students_of(make_cell, network, method, **options):
@@ -193,7 +203,7 @@ def test_no_step_after_the_first_waits_for_the_device(network, method, make_cell
     cell.teacher_logits *= 2
     built = build(*NETWORKS[network], (1, 8, 8), 3, 2 * len(groups), seed=7).to(cell.dtype)
     step = Step(built, cell, groups, make_optimizer(RECIPE, built.parameters()), 3)
-    first, second, *_ = cell.batches(16, torch.Generator(), torch.Generator())
+    first, second, *_ = cell.batches(16, *(torch.Generator() for _ in range(3)))
     step(*first)
     with Watch() as watch:
         step(*second)
@@ -262,8 +272,11 @@ def test_whatever_a_step_makes_is_on_the_gpu(network, method, monkeypatch):
         cell.class_distances = lambda samples: torch.zeros(3, 3, device=gpu)
         flat = types.SimpleNamespace(gradient=torch.zeros(1, device=gpu))
         optimizer = types.SimpleNamespace(step=lambda: None, flat=flat)
+        # Nor have these tensors the values that quantiles could be of.
+        quantiles = torch.zeros(2, 2**14, device=gpu)
+        monkeypatch.setattr("ils.targets.transforms.beta_quantiles", lambda alpha: quantiles)
         step = Step(built, cell, groups_of(method), optimizer, 3)
         indices, views = torch.zeros(2, 16, dtype=torch.int64, device=gpu)
         for _ in range(2):
-            step(indices, views, torch.zeros(16, device=gpu))
+            step(indices, views, torch.zeros(16, device=gpu), torch.zeros(16, 2, device=gpu))
         assert step.total.device == gpu

@@ -88,7 +88,7 @@ def test_a_parameter_without_gradient_keeps_its_momentum_and_decay(make_cell):
     network = build("resnet", options, (1, 8, 8), 3, 2, 0).double()
     optimizer, weight = SGD(network.parameters(), 1.0, 0.5, False, 0.1), network.blocks[1].bn1.bias
     step, weights = Step(network, cell, [group("no_ls", students=2)], optimizer, 1), []
-    batches = cell.batches(16, torch.Generator(), torch.Generator())
+    batches = cell.batches(16, *(torch.Generator() for _ in range(3)))
     for network.coins, batch in zip(([True] * 3, [False] * 3), batches):
         weights.append(weight.detach().clone())
         step(*batch)
@@ -138,15 +138,17 @@ def test_inputs_are_normalised_by_channel_or_feature():
 def test_an_epoch_visits_every_sample_once(make_cell, batch_size, sizes):
     cell = make_cell((3, 4, 4), pad=1)
     batches = list(
-        cell.batches(batch_size, *(torch.Generator().manual_seed(seed) for seed in (0, 1)))
+        cell.batches(batch_size, *(torch.Generator().manual_seed(seed) for seed in (0, 1, 2)))
     )
     assert [[len(numbers) for numbers in batch] for batch in batches] == [
-        [size] * 3 for size in sizes
+        [size] * 4 for size in sizes
     ]
-    indices, views, noise = (torch.cat(numbers) for numbers in zip(*batches))
+    indices, views, noise, draws = (torch.cat(numbers) for numbers in zip(*batches))
     assert indices.sort().values.tolist() == list(range(54))
     assert views.unique().tolist() == list(range(9))
     assert len(noise.unique()) == 54 and noise.min() >= 0 and noise.max() < 1
+    assert draws.shape == (54, 2) and draws.min() >= 0 and draws.max() < 1
+    assert len(torch.cat([noise, draws.flatten()]).unique()) == 3 * 54
 
 
 @pytest.mark.parametrize("looked_up", [True, False])
@@ -170,10 +172,9 @@ def test_students_see_the_teachers_logits_of_the_view_they_are_shown(
     network = build("lenet", {"padding": 4}, (1, 4, 4), 3, 1, 0)
     train(network, cell, [group(both)], replace(RECIPE, epochs=1), 5, "spy")
     assert calls == ([54 * 9] if looked_up else [16, 16, 16, 6])
-    plan = cell.batches(
-        RECIPE.batch_size, torch.Generator().manual_seed(stream(5, BATCHES)), torch.Generator()
-    )
-    for targets, (indices, views, _) in zip(seen, plan, strict=True):
+    order = torch.Generator().manual_seed(stream(5, BATCHES))
+    plan = cell.batches(RECIPE.batch_size, order, torch.Generator(), torch.Generator())
+    for targets, (indices, views, *_) in zip(seen, plan, strict=True):
         for row, (index, view) in enumerate(zip(indices, views, strict=True)):
             expected = 100 * cell.onehot[index] + cell.teacher_logits[0][index, view]
             assert torch.equal(targets[row], expected)
@@ -224,6 +225,27 @@ def test_ps_kd_remembers_what_each_student_predicted_last(make_cell):
         cell, network, batch._replace(logits=logits + 1), memory
     )
     torch.testing.assert_close(second, logits.softmax(-1))
+
+
+def test_online_ls_averages_the_right_predictions_of_the_epoch_before(make_cell):
+    """Two students, three classes; the samples are of the classes 0, 0 and 1."""
+    cell, memory, compute = make_cell((5,)), {}, load("target_input", "class_averages")
+    cell.onehot = torch.eye(3, dtype=torch.float64)[[0, 0, 1]]
+    p = [[[0.5, 0.3, 0.2], [0.7, 0.2, 0.1], [0.6, 0.3, 0.1]]]  # the last one is wrong
+    p += [[[0.1, 0.1, 0.8], [0.4, 0.3, 0.3], [0.1, 0.7, 0.2]]]  # and here the first
+    logits = torch.tensor(p, dtype=torch.float64).log()
+
+    def averages(epoch, *rows):
+        x = Batch(torch.tensor(rows), None, None, None, logits[:, rows], epoch, 9)
+        return compute(cell, None, x, memory)
+
+    even = [1 / 3] * 3
+    for rows in ((0, 2), (1,)):
+        assert averages(0, *rows).tolist() == [[even] * 3] * 2
+    expected = [[[0.6, 0.25, 0.15], even, even], [[0.4, 0.3, 0.3], [0.1, 0.7, 0.2], even]]
+    for row in range(2):  # nothing of the epoch itself
+        torch.testing.assert_close(averages(1, row), torch.tensor(expected).double())
+    assert averages(2, 2)[1, 1].tolist() == even  # that class was not seen in epoch 1
 
 
 def test_loss_is_the_mean_cross_entropy_of_each_student():

@@ -39,7 +39,8 @@ def test_the_pages_examples_work_as_they_stand(tmp_path):
     clone.snakemake("--cores", "2", "results/table3.tex")
 
     metrics = pd.read_csv(tmp_path / "results/metrics.csv")
-    columns = ["No LS", "No LS+TempS", "Gini LS", "Gini LS+TempS", "Online LS"]
+    columns = ["No LS", "No LS+TempS", "Gini LS", "Gini LS+TempS"]
+    columns += ["Logit norm", "Warm LS", "Gain"]
     methods = metrics.groupby(["dataset", "network"]).method.apply(list)
     pairs = ("shells", "MLP"), ("stripes", "MLP"), ("stripes", "SmallCNN")
     assert methods.to_dict() == dict.fromkeys(pairs, columns)
@@ -48,8 +49,9 @@ def test_the_pages_examples_work_as_they_stand(tmp_path):
     assert (metrics.accuracy > 0.5).all()
     for _, cell in metrics.groupby(["dataset", "network"]):
         losses = cell.set_index("method").validation_ce
-        assert losses[["No LS", "Gini LS", "Online LS"]].nunique() == 3
+        assert losses[["No LS", "Gini LS", "Logit norm", "Warm LS", "Gain"]].nunique() == 5
 
     table = (tmp_path / "results/table3.tex").read_text()
-    assert all(word in table for word in ("Gini LS", "Online LS", "SmallCNN", "shells", "stripes"))
+    words = "Gini LS", "Logit norm", "Gain", "SmallCNN", "shells", "stripes"
+    assert all(word in table for word in words)
     assert "nan" not in table.lower()

@@ -125,6 +125,16 @@ def images_of_students(x: Tensor) -> Tensor:
     return x.flatten(-2).permute(0, 3, 1, 2)
 
 
+def inputs_of_students(x: Tensor, students: int) -> Tensor:
+    """Bring inputs of each student's own, (G, B, F) or (G, B, C, H, W), into the form that layers
+    take, for as many `students` as a network computes: those beyond G see what the first sees.
+
+    Images become (B, G*C, H, W).
+    """
+    x = torch.cat([x, x[:1].expand(students - len(x), *x.shape[1:])])
+    return x if x.dim() == 3 else images_of_students(x.permute(1, 3, 4, 0, 2).contiguous())
+
+
 def concatenate(students: int, *images: Tensor) -> Tensor:
     """Concatenate the channels of each student.
 
@@ -141,6 +151,7 @@ def vectors_of_students(x: Tensor, students: int) -> Tensor:
 class Network(nn.Module):
     """Base of all networks: forward takes a shared batch (B, ...) and returns logits (G, B, K).
 
+    Or the batch is each student's own: (G, B, F), or images (B, G*C, H, W).
     `survival` holds the survival probability p_l of each residual block of a network with
     stochastic depth, else it is empty. The coins of a mini-batch, those blocks and the masks of
     `Dropout`, are drawn by the trainer, so that all students share them.
@@ -166,8 +177,9 @@ class Network(nn.Module):
         return [*(parameter.detach() for parameter in self.parameters()), *self.buffers()]
 
     def logits(self, x: Tensor) -> Tensor:
-        """Return the logits (G, B, K) of x (B, ...), in x's type, in the network's `precision`.
+        """Return the logits (G, B, K) of x, in x's type, in the network's `precision`.
 
+        x is shared by the students, (B, ...), or each one's own: (G, B, F) or (G, B, C, H, W).
         float32; tf32, in which a GPU rounds the factors of convolutions and products to 10 bits; or
         bfloat16: convolutions and products in it, batch norm's statistics, the weights and whatever
         comes after the logits as without it.
@@ -177,6 +189,8 @@ class Network(nn.Module):
                 self.precision == "tf32"
             )
         missing = 0 if x.is_cuda or self.written_out else self._missing()
+        if x.dim() in (3, 5):
+            x = inputs_of_students(x, self.students + missing)
         forward = functools.partial(self._filled_up, missing) if missing else self
         if self.precision != "bfloat16":
             return forward(x)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ils.networks.build import network
-from ils.networks.layers import Linear, Network
+from ils.networks.layers import Linear, Network, vectors_of_students
 
 
 @network
@@ -39,7 +39,10 @@ class MLP(Network):
 
     def forward(self, x: Tensor) -> Tensor:
         *hidden, last = self._linear
-        x = x.flatten(1).expand(len(last.weight), -1, -1)
+        if x.dim() == 4:
+            own = x[0].numel() > self._linear[0].weight.shape[1]
+            x = vectors_of_students(x, self.students).contiguous() if own else x.flatten(1)
+        x = x.expand(self.students, -1, -1)
         inputs = [x]
         for layer in hidden:
             x = torch.baddbmm(layer.bias, x, layer.weight).relu_()

@@ -1,71 +1,18 @@
 """What a config may say: checked once, before any job. Needs only jsonschema."""
 
-import math
 import re
 
 from ils.errors import UserError
 from ils.plan.entries import ROUND, by_name, columns, teaching_methods
 from ils.plan.grids import RESTART
+from ils.plan.hyperparameters import check_grids, check_options, check_ranges
 from ils.plan.plugins import plugins
 from ils.plan.schema import check_keys, check_schema, one_of, shown
-
-# Hyperparameters that must lie in a range; others may be any finite number.
-RANGES = {
-    "epsilon": (0, 1, "from 0 to 1"),
-    "temperature": (math.ulp(0), math.inf, "above 0"),
-    "alpha": (0, 1, "from 0 to 1"),
-    "beta": (0, math.inf, "0 or more"),
-    "p1": (0, 1, "from 0 to 1"),
-    "p2": (0, math.inf, "0 or more"),
-    "weight": (0, 1, "from 0 to 1"),
-    "teacher_temperature": (math.ulp(0), math.inf, "above 0"),
-    "student_temperature": (math.ulp(0), math.inf, "above 0"),
-    "times_t_squared": (0, 1, "0 or 1"),
-}
-
-
-def check_options(key, options, plugin, what):
-    """Raise UserError unless the mapping `options` has all required options of a plugin and no
-    unknown ones."""
-    for name in options:
-        known = plugin.required | plugin.optional or {f"(this {what} takes none)"}
-        one_of(f"{key}.{name}", name, known)
-    if missing := plugin.required - set(options):
-        raise UserError(f"config: {key}: {what} lacks {', '.join(sorted(missing))}")
-
-
-def check_grids(entries, known):
-    """Check the target functions of {key: entry}, of the plugins `known`, their hyperparameters and
-    their ranges."""
-    for key, entry in entries.items():
-        one_of(f"{key}.targets", entry["targets"], set(known))
-        options = entry["grid"] | entry.get("inherit", {})
-        check_options(
-            f"{key}.grid", options, known[entry["targets"]], f"targets {entry['targets']!r}"
-        )
-        check_ranges(entry["grid"], f"{key}.grid")
-
-
-def check_ranges(grid, key):
-    """Check the values of hyperparameters."""
-    for name, values in grid.items():
-        low, high, words = RANGES.get(name, (-math.inf, math.inf, "a finite number"))
-        for j, value in enumerate(values):
-            if not low <= value <= high:
-                raise UserError(f"config: {key}.{name}[{j}]: {shown(value)} must be {words}")
 
 
 def listed(entries, section):
     """Return {key: entry} of a list in the config, by which a message names an entry."""
     return {f"{section}[{i}]": entry for i, entry in enumerate(entries)}
-
-
-def check_inputs(options, looked_at, key):
-    """Check the options of what a target function looks at."""
-    inputs = plugins("target_input")
-    for name, of_input in options.items():
-        one_of(f"{key}.{name}", name, set(looked_at))
-        check_options(f"{key}.{name}", of_input, inputs[name], f"input {name!r}")
 
 
 def check_inheritance(methods, key):
@@ -122,8 +69,6 @@ def check_methods(config):
             raise UserError(
                 f"config: methods[{i}].name: {entry['name']!r} names a round; rename it"
             )
-        options = entry.get("inputs", {})
-        check_inputs(options, known[entry["targets"]].inputs, f"methods[{i}].inputs")
         if RESTART in entry["grid"] | entry.get("inherit", {}):
             raise UserError(
                 f"config: methods[{i}].targets: {entry['targets']!r} has a hyperparameter "
@@ -167,7 +112,6 @@ def check_distillation(config):
         methods
         | {name: methods[name] | {"grid": grid} for name, grid in section.get("grids", {}).items()}
     )
-    check_inputs(section.get("inputs", {}), known[section["targets"]].inputs, "distillation.inputs")
     check_pairs(
         config,
         section["pairs"],

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ils.errors import UserError
-from ils.plan.plugins import plugins
+from ils.plan.plugins import Plugin, plugins
 
 Config = Mapping[str, Any]
 
@@ -43,6 +43,16 @@ def columns(config: Config, controls: bool = False) -> list[dict[str, str]]:
             column = {"column": f"{label}+TempS", "method": entry["name"], "scaling": scaling}
             table.append(column)
     return table
+
+
+def functions_of(entry: Config) -> list[tuple[str, str, Plugin]]:
+    """List the functions that a method's hyperparameters may be of, by the key that names them: its
+    target function and transform, and the inputs that these look at."""
+    own = [("targets", entry["targets"], plugins("method")[entry["targets"]])]
+    if name := entry.get("transform"):
+        own.append(("transform", name, plugins("transform")[name]))
+    names = dict.fromkeys(name for *_, plugin in own for name in plugin.inputs)
+    return own + [("inputs", name, plugins("target_input")[name]) for name in names]
 
 
 def pairs_of(config: Config) -> dict[tuple[str, str], Any]:

@@ -123,9 +123,12 @@ class Plan(Study):
 
     def _method(self, batch: str, name: str) -> Method:
         entry = self.method(name)
-        targets, inputs = entry["targets"], entry.get("inputs", {})
+        targets, transform = entry["targets"], entry.get("transform")
+        inputs, inherited = entry.get("inputs", {}), entry.get("inherit", {})
         code, grid = fingerprint("method", targets), self.grid(batch, name)
-        return Method(name, targets, inputs, code, grid, entry.get("inherit", {}))
+        if transform:
+            code += fingerprint("transform", transform)
+        return Method(name, targets, inputs, code, grid, inherited, transform)
 
     @functools.cache
     def evaluation(self, batch: str) -> Evaluation:

@@ -38,6 +38,11 @@ class Plugin(NamedTuple):
     traits: Mapping[str, Any]
 
     @property
+    def options(self):
+        """All of them by name."""
+        return self.required | self.optional
+
+    @property
     def needs_teacher(self):
         """Whether a target function looks at the teacher."""
         return any("teacher" in name for name in self.inputs)

@@ -98,7 +98,8 @@ class Method:
     code's fingerprint, and what is searched.
 
     grid: {hyperparameter: values}; inherited: {hyperparameter: the method whose selected student
-    sets it}.
+    sets it}; transform: the function that changes the mini-batch before, if any, whose fingerprint
+    is part of the code's.
     """
 
     name: str
@@ -107,6 +108,7 @@ class Method:
     code: str
     grid: dict[str, list]
     inherited: dict[str, str]
+    transform: str | None = None
 
 
 class Training(NamedTuple):

@@ -18,6 +18,7 @@ from ils.plan.entries import (
     by_name,
     columns,
     distilled_method,
+    functions_of,
     needed_by,
     ordered,
     pairs_of,
@@ -191,11 +192,14 @@ class Study:
 
     def grid(self, batch: str, method: str) -> dict[str, list]:
         """The grid of a method in a batch, restarts included: cells that only teach may have grids
-        of their own."""
+        of their own. Options of what it looks at vary slower than its hyperparameters."""
         entry = self.method(method)
         grid = entry["grid"]
         if self.batches[batch].kind == "teaching":
             grid = self.distillation.get("grids", {}).get(method, grid)
+        functions = functions_of(entry)
+        own = {name for key, _, plugin in functions if key == "inputs" for name in plugin.options}
+        grid = dict(sorted(grid.items(), key=lambda item: item[0] not in own))
         return with_restarts(grid, entry.get("restarts", 1))
 
     def _inputs(self, method: str) -> tuple[str, ...]:

@@ -6,17 +6,16 @@ config's grid. Shapes broadcast: B samples of K classes, G students trained side
 hyperparameters (G, 1, 1) or plain numbers.
 
 It returns (B, K), or (G, B, K) when a hyperparameter made the students' targets differ; or, for a
-loss of several parts, a list of `Term`s, each with such targets. To add a method, write one such
-function under `@method` and name it in one entry of the config's `methods`.
+loss of several parts, a list: of `Term`s, each with such targets, and of plain values (G, B) of a
+loss for each student and sample. The gradient of a value, and of targets that depend on them, flows
+through the input `student_logits`. To add a method, write one such function under `@method` and
+name it in one entry of the config's `methods`.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-
-Function = TypeVar("Function", bound=Callable)
 
 
 class Term(NamedTuple):
@@ -31,9 +30,12 @@ class Term(NamedTuple):
     temperature: Tensor | float = 1.0
 
 
-def method(function: Function) -> Function:
-    """Make a target function available to the config under its own name."""
-    return function
+def method(function: Any = None, *, one_class: bool = False) -> Any:
+    """Make a target function available to the config under its own name.
+
+    one_class: it must know the one class that a label is of, so no transform may mix its labels.
+    """
+    return function or method
 
 
 @method
@@ -162,7 +164,7 @@ def bs_soft(onehot: Tensor, student_logits: Tensor, *, beta) -> Tensor:
     return beta * onehot + (1 - beta) * student_logits.softmax(-1)
 
 
-@method
+@method(one_class=True)
 def beta(onehot: Tensor, ema_confidence: Tensor, uniform: Tensor, *, epsilon, alpha) -> Tensor:
     """Beta smoothing (Zhang & Sabuncu 2020).
 
@@ -180,6 +182,15 @@ def beta(onehot: Tensor, ema_confidence: Tensor, uniform: Tensor, *, epsilon, al
     b = torch.empty_like(draws).scatter_(-1, surest_last, draws)[..., None]
     rest = (1 - alpha) * (1 - b) / (onehot.shape[-1] - 1)  # of each wrong class
     return torch.where(onehot > 0, alpha + (1 - alpha) * b, rest)
+
+
+@method
+def online_ls(onehot: Tensor, class_averages: Tensor, *, alpha) -> Tensor:
+    """Online label smoothing (Zhang et al. 2021): alpha onehot + (1 - alpha) S[t].
+
+    S[t] is what the student itself said of the class t in the epoch before, where it was right.
+    """
+    return alpha * onehot + (1 - alpha) * (onehot @ class_averages)
 
 
 @method

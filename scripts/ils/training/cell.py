@@ -77,19 +77,25 @@ class CellData:
         return torch.stack([torch.stack([torch.cdist(a, b).mean() for b in rows]) for a in rows])
 
     def batches(
-        self, batch_size: int, generator: torch.Generator, noise: torch.Generator
+        self,
+        batch_size: int,
+        generator: torch.Generator,
+        noise: torch.Generator,
+        draws: torch.Generator,
     ) -> Iterator[tuple[torch.Tensor, ...]]:
-        """Yield the mini-batches (indices, views, numbers between 0 and 1) of one epoch, (B,) each.
+        """Yield the mini-batches of one epoch: indices, views and a number between 0 and 1 for each
+        sample, (B,), and two more for transforms, (B, 2).
 
-        `generator` draws order and views, `noise` the numbers. A last batch of one sample joins
-        the one before it.
+        `generator` draws order and views, `noise` and `draws` the numbers. A last batch of one
+        sample joins the one before it.
         """
         n = len(self.train)
         drawn = (
             torch.randperm(n, generator=generator),
             torch.randint(self.train.views, (n,), generator=generator),
         )
-        epoch = [*drawn, torch.rand(n, generator=noise).to(self.dtype)]
+        numbers = torch.rand(n, generator=noise), torch.rand(n, 2, generator=draws)
+        epoch = [*drawn, *(each.to(self.dtype) for each in numbers)]
         cuts = [start for start in range(batch_size, n, batch_size) if n - start > 1]
         yield from zip(*(numbers.to(self.device).tensor_split(cuts) for numbers in epoch))
 

@@ -150,12 +150,12 @@ class State:
     in place.
 
     tensors: {name: tensor}; arrays: {name: array}; generators: {name: torch generator}; learners:
-    the `step.Learners` of each method, whose targets remember tensors or copies of their network.
+    the `step.Learners` of each group, whose targets remember tensors or copies of their network.
     """
 
     def __init__(self, title, tensors, arrays, generators, learners):
         self.title, self.tensors, self.records, self.generators = title, tensors, arrays, generators
-        self.learners = {of_method.method: of_method for of_method in learners}
+        self.learners = {f"{n} {group.method}": group for n, group in enumerate(learners)}
 
     def arrays(self):
         """All of it as arrays, {"kind/name": array}."""
@@ -167,16 +167,16 @@ class State:
             f"generator/{name}": generator.get_state().numpy()
             for name, generator in self.generators.items()
         }
-        for method, learners in self.learners.items():
+        for group, learners in self.learners.items():
             for name, value in learners.memory.items():
                 if isinstance(value, torch.nn.Module):
                     arrays |= {
-                        f"network/{method}/{name}/{key}": tensor.cpu().numpy()
+                        f"network/{group}/{name}/{key}": tensor.cpu().numpy()
                         for key, tensor in value.state_dict().items()
                     }
                 else:
                     tensor = torch.as_tensor(value)  # or a number
-                    arrays[f"memory/{method}/{name}"] = tensor.detach().cpu().numpy()
+                    arrays[f"memory/{group}/{name}"] = tensor.detach().cpu().numpy()
         return arrays
 
     def restore(self, arrays):
@@ -195,13 +195,13 @@ class State:
             if kind == "generator":
                 self.generators[name].set_state(tensor)
                 continue
-            method, name, *keys = name.split("/")
+            group, name, *keys = name.split("/")
             if kind == "memory":
-                learners = self.learners[method]
+                learners = self.learners[group]
                 learners.memory[name] = tensor.to(next(learners.network.parameters()).device)
             else:
-                networks.setdefault((method, name), {})["/".join(keys)] = tensor
-        for (method, name), weights in networks.items():
-            copied = self.learners[method].network.copied()
+                networks.setdefault((group, name), {})["/".join(keys)] = tensor
+        for (group, name), weights in networks.items():
+            copied = self.learners[group].network.copied()
             copied.load_state_dict(weights)
-            self.learners[method].memory[name] = copied
+            self.learners[group].memory[name] = copied

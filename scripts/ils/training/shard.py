@@ -83,7 +83,8 @@ class Inputs:
 
     def groups(self, cell: Cell, methods: Sequence[Method], share: Sequence) -> list[Group]:
         """Return the `Group` of each method that has students among a shard's `share`, which are
-        (method, grid point); other methods' selected students set what is inherited."""
+        (method, grid point), those with a transform last; other methods' selected students set what
+        is inherited."""
         groups = []
         for method in methods:
             inherited = method.inherited.items()
@@ -91,8 +92,9 @@ class Inputs:
             points = [{**point, **fixed} for name, point in share if name == method.name]
             if points:
                 function = load("method", method.targets)
-                groups.append(Group(method.name, function, points, method.inputs))
-        return groups
+                transform = load("transform", method.transform) if method.transform else None
+                groups.append(Group(method.name, function, points, method.inputs, transform))
+        return sorted(groups, key=lambda group: group.transform is not None)
 
 
 @dataclass(frozen=True)

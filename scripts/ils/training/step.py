@@ -15,49 +15,89 @@ from torch import Tensor
 
 from ils.errors import UserError
 from ils.networks.layers import Network
-from ils.plan.grids import RESTART
 from ils.plan.plugins import load
-from ils.targets.inputs import Batch, inputs_of
+from ils.targets.inputs import Batch, inputs_of, options_of
 from ils.targets.methods import Term
 from ils.training.cell import CellData
 from ils.training.optimizers import SGD, Adam
 
-Targets = Tensor | list[Term]
+Targets = Tensor | list[Term | Tensor]
 LOOKED_UP = 250_000  # numbers of a student's targets for all samples and views that are kept
 WARM_UP = 3  # steps before the first graph, in which libraries choose their algorithms
 
 
 class Group(NamedTuple):
-    """Students of one method: its name, its target function, each one's hyperparameters, and the
-    options of what the function looks at, {input: its options}."""
+    """Students of one method: its name, its target function, each one's hyperparameters, the
+    options of what the functions look at, {input: its options}, and its transform, if any."""
 
     method: str
     targets: Callable
     points: Sequence[Mapping[str, float]]
     options: Mapping[str, Mapping] = {}
+    transform: Callable | None = None
+
+    def alike(self) -> "list[Group]":
+        """Cut the group into neighbours to whom an input has the same options: those of the group
+        and those that are hyperparameters of theirs."""
+        looked_at = {name for f in (self.targets, self.transform) if f for name in inputs_of(f)}
+        searched = {
+            option: name
+            for name in sorted(looked_at)
+            for option in options_of(load("target_input", name))
+            if option in self.points[0]
+        }
+        groups = []
+        runs = itertools.groupby(self.points, lambda point: [point[name] for name in searched])
+        for values, run in runs:
+            options = {name: dict(of_input) for name, of_input in self.options.items()}
+            for (option, name), value in zip(searched.items(), values):
+                options.setdefault(name, {})[option] = value
+            groups.append(self._replace(points=list(run), options=options))
+        return groups
+
+
+class Call:
+    """A function with what its parameters name: inputs, and the hyperparameters of a group's
+    students, (G, 1, 1)."""
+
+    def __init__(self, function: Callable, group: Group, cell: CellData):
+        self.function, self.names = function, inputs_of(function)
+        functions = [load("target_input", name) for name in self.names]
+        options = [group.options.get(name, {}) for name in self.names]
+        self.inputs = list(zip(functions, map(inputs_of, functions), options))
+        self.seen = {name for _, names, _ in self.inputs for name in names}
+        self.hyperparameters = {
+            name: torch.as_tensor(
+                [point[name] for point in group.points], dtype=cell.dtype, device=cell.device
+            ).view(-1, 1, 1)
+            for name in options_of(function)
+            if name in group.points[0]
+        }
+
+    def __call__(self, seen: Mapping[str, Any], onehot: Tensor | None = None) -> Any:
+        """Call the function; `onehot` are the labels, if no longer those of the samples."""
+        inputs = (
+            onehot
+            if name == "onehot" and onehot is not None
+            else compute(*(seen[each] for each in names), **options)
+            for name, (compute, names, options) in zip(self.names, self.inputs)
+        )
+        return self.function(*inputs, **self.hyperparameters)
 
 
 class Learners:
     """The students of a `Group` and what their targets remember.
 
-    network: the part of the network in training that they are; hyperparameters: name -> (G, 1, 1).
+    network: the part of the network in training that they are.
     """
 
     def __init__(self, group: Group, network: Network, cell: CellData):
-        self.method, self.function, self.students = group.method, group.targets, len(group.points)
+        self.method, self.students = group.method, len(group.points)
         self.network, self.cell, self.memory = network, cell, dict[str, Any]()
-        self.hyperparameters = {
-            name: torch.as_tensor(
-                [point[name] for point in group.points], dtype=cell.dtype, device=cell.device
-            ).view(-1, 1, 1)
-            for name in group.points[0]
-            if name != RESTART
-        }
-        functions = [load("target_input", name) for name in inputs_of(group.targets)]
-        options = [group.options.get(name, {}) for name in inputs_of(group.targets)]
-        self.inputs = list(zip(functions, map(inputs_of, functions), options))
-        known = {name for _, names, _ in self.inputs for name in names}
-        self.of_samples = known.isdisjoint({"network", "batch", "memory"})
+        self.function = Call(group.targets, group, cell)
+        self.transform = Call(group.transform, group, cell) if group.transform else None
+        in_training = self.transform or self.function.seen & {"network", "batch", "memory"}
+        self.of_samples = not in_training
 
     def targets(self, indices: Tensor, views: Tensor, batch: Batch | None = None) -> Targets:
         """What they learn of the samples at `indices` in these views, (B,) each.
@@ -65,13 +105,22 @@ class Learners:
         batch: of these samples, with the logits (G, B, K) of these students alone; for targets that
         are `of_samples` None.
         """
+        seen = self.seen(indices, views, batch)
+        return self.function(seen, batch.onehot if batch else None)
+
+    def seen(self, indices: Tensor, views: Tensor, batch: Batch | None) -> dict[str, Any]:
+        """All that the parameters of an input may name."""
         seen = {"cell": self.cell, "network": self.network, "batch": batch, "memory": self.memory}
-        seen |= {"indices": indices, "views": views}
-        inputs = (
-            compute(*(seen[name] for name in names), **options)
-            for compute, names, options in self.inputs
-        )
-        return self.function(*inputs, **self.hyperparameters)
+        return seen | {"indices": indices, "views": views}
+
+    def transformed(self, batch: Batch) -> Batch:
+        """The batch as these students see it: x (G, B, ...) and onehot (G, B, K) their own, if they
+        have a transform."""
+        if self.transform is None:
+            return batch
+        x, onehot = self.transform(self.seen(batch.indices, batch.views, batch))
+        x = x.expand(self.students, *batch.x.shape)
+        return batch._replace(x=x, onehot=onehot.expand(self.students, *onehot.shape[-2:]))
 
 
 class Lookup:
@@ -87,7 +136,12 @@ class Lookup:
         """As those of `Learners`."""
         at = indices * self.views + views if self.views > 1 else indices
         if isinstance(self.all, list):
-            return [t._replace(targets=t.targets.index_select(-2, at)) for t in self.all]
+            return [
+                t.index_select(-1, at)
+                if isinstance(t, Tensor)
+                else t._replace(targets=t.targets.index_select(-2, at))
+                for t in self.all
+            ]
         return self.all.index_select(-2, at)
 
 
@@ -132,14 +186,20 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def learn(logits: Tensor, targets: Targets) -> tuple[Tensor, Tensor]:
-    """Return the loss of each student (G,), the sum of its terms' weighted cross-entropies, and its
-    gradient by the logits (G, B, K).
+    """Return the loss of each student (G,), the sum of its terms' weighted cross-entropies and of
+    the means of its values, and its gradient by the logits (G, B, K).
 
-    It is written out: w/(B T) (q sum_j t_j - t) of a term. What targets that depend on the logits
-    add to it is left in the graph of `logits`.
+    It is written out: w/(B T) (q sum_j t_j - t) of a term. What values, and targets that depend on
+    the logits, add to it is left in the graph of `logits`.
     """
     losses, slopes, by_logits = [], [], []
-    for t, weight, temperature in targets if isinstance(targets, list) else [Term(targets)]:
+    for term in targets if isinstance(targets, list) else [Term(targets)]:
+        if isinstance(term, Tensor):
+            losses.append(term.detach().mean(1))
+            if term.requires_grad:
+                by_logits.append((term, torch.full_like(term, 1 / logits.shape[1])))
+            continue
+        t, weight, temperature = term
         plain, share = t.detach(), weight / logits.shape[1]
         z = logits.detach()
         if not isinstance(temperature, float) or temperature != 1:
@@ -152,14 +212,15 @@ def learn(logits: Tensor, targets: Targets) -> tuple[Tensor, Tensor]:
             by_logits.append((t, log_q * -share))
     if by_logits:
         torch.autograd.backward([t for t, _ in by_logits], [slope for _, slope in by_logits])
+    slopes = slopes or [torch.zeros_like(logits)]
     return functools.reduce(torch.add, losses), functools.reduce(torch.add, slopes)
 
 
 class Step:
     """A training step of the students in `network`.
 
-    groups: those of each method, one after the other. `learners` are what they become here;
-    `total` (G,) is the sum of the samples' losses in the epoch so far.
+    groups: those of each method, one after the other, all with a transform or none. `learners` are
+    what they become here; `total` (G,) is the sum of the samples' losses in the epoch so far.
     """
 
     def __init__(
@@ -171,6 +232,7 @@ class Step:
         epochs: int,
     ):
         self.network, self.cell, self.optimizer = network, cell, optimizer
+        groups = [alike for group in groups for alike in group.alike()]
         sizes = [len(group.points) for group in groups]
         parts = (network.part(slice(e - n, e)) for e, n in zip(itertools.accumulate(sizes), sizes))
         self.learners = [Learners(*each, cell) for each in zip(groups, parts)]
@@ -184,17 +246,21 @@ class Step:
         self.epoch, self.optimizer.learning_rate = epoch, learning_rate
         self.total.zero_()
 
-    def __call__(self, indices: Tensor, views: Tensor, noise: Tensor) -> None:
-        """Learn from the samples at `indices` in these views; `noise`: a U(0, 1) number for each.
+    def __call__(self, indices: Tensor, views: Tensor, noise: Tensor, draws: Tensor) -> None:
+        """Learn from the samples at `indices` in these views, (B,) each.
 
-        All are (B,).
+        noise (B,), draws (B, 2): U(0, 1) numbers, the latter for transforms.
         """
         x = self.cell.train.batch(indices, views)
+        batch = Batch(indices, views, noise, x, x[:0], self.epoch, self.epochs, draws)
+        batches = [batch] * len(self.parts)
+        if self.learners[0].transform:
+            batches = [learners.transformed(batch) for learners in self.learners]
+            x = torch.cat([each.x for each in batches])
         with torch.set_grad_enabled(not self.network.written_out):
             logits = self.network.logits(x)
         said = logits.detach().requires_grad_()
-        batch = Batch(indices, views, noise, x, said, self.epoch, self.epochs)
-        loss, gradient = self.learn(batch)
+        loss, gradient = self.learn(said, batches)
         if said.grad is not None:
             gradient += said.grad
         if not self.network.written_out:
@@ -203,15 +269,17 @@ class Step:
         self.optimizer.step()
         self.total.add_(loss, alpha=len(indices))
 
-    def learn(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return what `learn` does of all students, each towards its own method's targets."""
-        own = [batch._replace(logits=part) for part in batch.logits.split(self.sizes)]
-        samples = batch.indices, batch.views
-        targets = [part.targets(*samples, each) for part, each in zip(self.parts, own)]
+    def learn(self, logits: Tensor, batches: Sequence[Batch]) -> tuple[Tensor, Tensor]:
+        """Return what `learn` does of all students, each towards its own method's targets; batches:
+        as each of the `parts` sees it."""
+        own = [b._replace(logits=part) for b, part in zip(batches, logits.split(self.sizes))]
+        targets = [
+            part.targets(each.indices, each.views, each) for part, each in zip(self.parts, own)
+        ]
         runs = merged(self.sizes, targets)
         if len(runs) == 1:
-            return learn(batch.logits, runs[0][1])
-        parts = batch.logits.split([students for students, _ in runs])
+            return learn(logits, runs[0][1])
+        parts = logits.split([students for students, _ in runs])
         loss, gradient = zip(*(learn(part, t) for part, (_, t) in zip(parts, runs)))
         return torch.cat(loss), torch.cat(gradient)
 

@@ -24,7 +24,8 @@ from ils.training.checkpoints import Checkpoint, Checkpoints, State
 from ils.training.optimizers import make_optimizer
 from ils.training.step import Graphed, Group, Step, cross_entropy
 
-INITIALISATION, BATCHES, NOISE = 1, 2, 3  # streams of a cell's seed; the split is stream 0
+# Streams of a cell's seed; the split is stream 0.
+INITIALISATION, BATCHES, NOISE, DRAWS = 1, 2, 3, 4
 
 
 def stream(seed, purpose, restart=0):
@@ -83,7 +84,7 @@ def train(
     network = network.to(cell.device, cell.dtype)
     generator = torch.Generator().manual_seed(stream(seed, BATCHES))
     onehot = torch.nn.functional.one_hot(cell.validation_labels, cell.classes).to(cell.dtype)
-    noise = torch.Generator().manual_seed(stream(seed, NOISE))
+    noise, draws = (torch.Generator().manual_seed(stream(seed, of)) for of in (NOISE, DRAWS))
     optimizer = make_optimizer(recipe, network.parameters())
     plain = Step(network, cell, groups, optimizer, recipe.epochs)
     step = Graphed(plain) if cuda_graphs else plain
@@ -102,7 +103,7 @@ def train(
         "active": active,
         "history": history,
     }
-    generators = {"batches": generator, "noise": noise}
+    generators = {"batches": generator, "noise": noise, "draws": draws}
     tensors |= optimizer.tensors()
     state_of_job = State(title, tensors, records, generators, plain.learners)
     done = checkpoint.resume(state_of_job) if checkpoint else 0
@@ -119,7 +120,7 @@ def train(
     for epoch in epochs:
         network.train()
         step.start(epoch, recipe.rate(epoch))
-        for batch in cell.batches(recipe.batch_size, generator, noise):
+        for batch in cell.batches(recipe.batch_size, generator, noise, draws):
             network.draw_coins(generator)
             step(*batch)
 
@@ -174,14 +175,17 @@ def train_chunks(
     """Train the students of all groups, up to `at_once` in one network; returns them by chunk.
 
     build(students) makes a network; learn(network, groups=, title=, checkpoint=) is `train`, told
-    the rest. The chunks are about the same size. Where the device's memory does not suffice for
-    one, half of it goes on, which is slower.
+    the rest. The chunks are about the same size. Students with a transform see inputs of their own
+    and have networks apart from the others. Where the device's memory does not suffice for one,
+    half of it goes on, which is slower.
     """
     results: list[Students] = []
     rest = [(group, point) for group in students for point in group.points]
     total = len(rest)
     while rest:
-        size = math.ceil(len(rest) / math.ceil(len(rest) / at_once))
+        alike = [bool(group.transform) == bool(rest[0][0].transform) for group, _ in rest]
+        run = (alike + [False]).index(False)
+        size = math.ceil(run / math.ceil(run / at_once))
         start = total - len(rest)
         name = f"{title} {start + 1}-{start + size}/{total}"
         checkpoint = checkpoints.chunk(start, size)
