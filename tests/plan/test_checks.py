@@ -140,9 +140,9 @@ def test_committed_configs_are_valid(path):
             r"grid.temperature\[0\]: inf is not of type .number.; it must be finite",
         ),
         (
-            ["methods", LS, "temperature_scaling"],
+            ["methods", LS, "calibrators", "temperature"],
             "both",
-            "temperature_scaling: 'both' is not one of",
+            "calibrators.temperature: 'both' is not one of",
         ),
         (
             ["experiments", 0, "hours"],
@@ -268,7 +268,11 @@ def test_committed_configs_are_valid(path):
             99,
             r"distillation.pairs\[0\].hours: 99 is more than hours_per_job",
         ),
-        (["temperature_bounds"], [5, 0.5], " temperature_bounds: the lower bound 5 is not below"),
+        (
+            ["calibrators", 0, "options", "bounds"],
+            [5, 0.5],
+            r"calibrators\[0\].options.bounds: the lower bound 5 is not below",
+        ),
         (
             ["teacher_temperature_bounds"],
             [5, 0.5],

@@ -209,7 +209,7 @@ def add_seed(config):
 
 def add_method(config):
     ls = next(entry for entry in config["methods"] if entry["name"] == "ls")
-    config["methods"].append(ls | {"name": "mine", "label": "Mine", "temperature_scaling": "none"})
+    config["methods"].append(ls | {"name": "mine", "label": "Mine", "calibrators": {}})
 
 
 @pytest.mark.parametrize("addition", [add_pair, add_seed])
@@ -236,10 +236,10 @@ def test_a_method_added_trains_its_round_again_and_by_itself_no_other(name):
 def test_what_training_does_not_read_is_in_no_training(name):
     def change(config):
         config |= {"alpha": 0.01, "label_draws": 7, "checkpoint_minutes": 99}
-        config |= {"temperature_bounds": [0.1, 9], "teacher_temperature_bounds": [0.1, 9]}
+        config |= {"calibrators": [], "teacher_temperature_bounds": [0.1, 9]}
         config["synthetic"] = None
         for entry in config["methods"]:
-            entry |= {"label": f"My {entry['label']}", "temperature_scaling": "none"}
+            entry |= {"label": f"My {entry['label']}", "calibrators": {}}
         for entry in config["networks"]:
             entry["students_at_once"] = {"cpu": 1, "cuda": 2}
         for entry in config["recipes"]:
@@ -383,7 +383,7 @@ def test_distilled_students_learn_from_each_teacher_of_their_own_cell():
         for method in ("no_ls", "ls", "ils")
     ]
     columns = plan.evaluation(batch).columns
-    assert [(c.column, c.method, c.scaling, c.among) for c in columns] == [
+    assert [(c.column, c.method, c.calibrator, c.among) for c in columns] == [
         (name, DISTILLED, "none", {"teacher": n}) for n, name in enumerate(("no_ls", "ls", "ils"))
     ]
     recipe = plan.training(batch, DISTILLED).recipes[0]
@@ -432,7 +432,7 @@ def test_a_round_is_the_methods_whose_needs_the_earlier_ones_meet():
 def test_who_inherits_from_the_second_round_is_in_the_third():
     def inherit(config):
         entry = {"name": "late", "label": "Late", "targets": "ls", "grid": {}}
-        inherit = {"inherit": {"epsilon": "ils2"}, "temperature_scaling": "none"}
+        inherit = {"inherit": {"epsilon": "ils2"}}
         config["methods"].insert(0, entry | inherit)
 
     plan = Plan(edited(NINE, inherit))
@@ -602,7 +602,7 @@ def test_a_control_is_trained_and_is_no_column():
 def test_a_search_costs_what_its_method_needs_first_too():
     def inherit(config):
         entry = {"name": "late", "label": "Late", "targets": "ls", "grid": {}}
-        inherit = {"inherit": {"epsilon": "ils"}, "temperature_scaling": "none"}
+        inherit = {"inherit": {"epsilon": "ils"}}
         config["methods"].append(entry | inherit)
 
     for way in ("round", "method"):
@@ -613,7 +613,7 @@ def test_a_search_costs_what_its_method_needs_first_too():
         assert first["Beta"] == 4 and first["Dis"] == first["ILS"] == first["ILS+TempS"] == 1
         assert first["Late"] == 8 + 1
         assert plan.reference.column == "No LS+TempS"
-    unscaled = edited(NINE, lambda c: c["methods"][0].update(temperature_scaling="none"))
+    unscaled = edited(NINE, lambda c: c["methods"][0].update(calibrators={}))
     assert Plan(unscaled).reference.column == "No LS"
 
 
