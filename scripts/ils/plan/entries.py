@@ -30,7 +30,7 @@ def ordered(value: Any) -> Any:
     return [ordered(item) for item in value] if isinstance(value, list) else value
 
 
-def columns(config: Config, controls: bool = False) -> list[dict[str, str]]:
+def columns(config: Config, controls: bool = False) -> list[dict[str, Any]]:
     """List the columns of Table III, {column, method, calibrator, reading}: each method as trained,
     then as calibrated, in the order of the config's calibrators.
 

@@ -90,7 +90,7 @@ class Grid:
         }
         row |= {COLUMNS.get(key, key): value for key, value in self.points[chosen.index].items()}
         training, test = (self.logits(split, chosen.index) for split in ("training", "test"))
-        return Model(training, test, chosen.fitted.temperature, row)
+        return Model(training, test, row["temperature"], row)
 
 
 class Task:

@@ -44,11 +44,10 @@ def choose(
 
 def calibrators_of(evaluation: Evaluation) -> dict[str, Calibrator]:
     """The functions that fit, by the names that columns give the calibrators."""
-    fits = {
-        c.name: functools.partial(load("calibrator", c.fit), **c.options)
-        for c in evaluation.calibrators
-    }
-    return {UNCALIBRATED: uncalibrated} | fits
+    fits: dict[str, Calibrator] = {UNCALIBRATED: uncalibrated}
+    for entry in evaluation.calibrators:
+        fits[entry.name] = functools.partial(load("calibrator", entry.fit), **entry.options)
+    return fits
 
 
 class Predictions:
