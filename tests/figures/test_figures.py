@@ -210,7 +210,8 @@ def test_heat_maps_fit_the_page(case, seeds):
         )
         ce = np.linspace(0.3, 0.4, len(grid_points(grid)))
         ce[1:2] = np.nan
-        methods.append((panels, ce, {"": [0] * seeds, "TempS": [len(ce) - 1] * seeds}))
+        ways = ["", "TempS", "Vector", "Dirichlet"][: 2 + 2 * (case == "paper")]
+        methods.append((panels, ce, {way: [len(ce) - 1] * seeds for way in ways}))
     figure = heat_maps.draw(
         methods, seeds, "breast_cancer, ResNet152SD: best validation cross-entropy over the grids"
     )

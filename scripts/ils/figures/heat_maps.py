@@ -104,15 +104,18 @@ class Map:
         seeds: int,
     ) -> None:
         """Mark the chosen students, with how many of several seeds chose each."""
-        number: dict[str, Any] = {"ha": "center", "va": "center_baseline", "size": 5, "zorder": 5}
-        shifts = np.linspace(-4, 4, len(chosen)) if len(chosen) > 1 else [0]
+        size, apart = (7, 4) if len(chosen) <= 2 else (14 / len(chosen), 6)
+        look = MARK | {"markersize": size}
+        number: dict[str, Any] = {"ha": "center", "va": "center_baseline", "zorder": 5}
+        number["size"] = min(5, size)
+        shifts = np.linspace(-apart, apart, len(chosen)) if len(chosen) > 1 else [0]
         for shift, (way, students) in zip(shifts, chosen.items()):
             places = collections.Counter(place for place in map(self.panel.find, students) if place)
             for place, count in places.items():
                 x0, y0 = self.corner(x, y, *place)
                 right, up = (0, -shift) if self.row > self.cell else (shift, 0)
                 middle = x0 + self.cell / 2 + right, y0 + self.row / 2 + up
-                sheet.point(*middle, marker=shapes[way], **MARK)
+                sheet.point(*middle, marker=shapes[way], **look)
                 if seeds > 1:
                     sheet.text(*middle, str(count), **number)
 

@@ -81,7 +81,7 @@ class Grid:
             functools.partial(temperature, bounds=self.task.bounds) if reading else uncalibrated,
             reading or "selected",
         )
-        row = {
+        row: dict[str, Any] = {
             "temperature_scaling": reading is not None,
             "tuned_on": part or "all",
             "temperature": chosen.fitted.temperature,
