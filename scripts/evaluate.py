@@ -6,8 +6,8 @@ from ils.job import run
 from ils.training.predictions import Predictions
 
 
-def evaluate(evaluation, students, test_logits, bounds, output):
-    """Write per cell the test logits of every column of Table III, divided by its temperature.
+def evaluate(evaluation, students, test_logits, output):
+    """Write per cell the test logits of every column of Table III, as calibrated.
 
     evaluation: a `records.Evaluation`; students, test_logits: {round: the files of its shards}.
     With logits/{column} (N_test, K) go the test labels and ids, and of all students the training
@@ -17,7 +17,7 @@ def evaluate(evaluation, students, test_logits, bounds, output):
     """
     arrays, cells = {}, {}
     for cell in evaluation.cells:
-        of_cell = Predictions(cell, evaluation, students, test_logits, bounds)
+        of_cell = Predictions(cell, evaluation, students, test_logits)
         arrays |= {f"{cell.name}/{name}": array for name, array in of_cell.arrays.items()}
         cells[cell.name] = of_cell.about
     save_arrays(output, arrays, cells=cells)
@@ -33,7 +33,6 @@ if __name__ == "__main__":
         evaluate,
         snakemake,
         evaluation=evaluation,
-        bounds=snakemake.params.bounds,
         output=snakemake.output[0],
         **files,
     )

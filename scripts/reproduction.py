@@ -17,7 +17,7 @@ from ils.job import run
 from ils.paper import DIAGRAMS
 
 HEADING = "Instance-based label smoothing: what this run reproduces"
-SIDES = " Left: this run; right: the printed values; below: without the +TempS columns."
+SIDES = " Left: this run; right: the printed values; below: without the calibrated columns."
 
 
 def reproduction(

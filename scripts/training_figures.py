@@ -2,11 +2,13 @@
 
 import numpy as np
 
+from ils.columns import parts
 from ils.figures import heat_maps, training_curves
 from ils.figures.grids import arrange
 from ils.figures.style import save
 from ils.files import load_arrays
 from ils.job import log, run_each_pair
+from ils.plan.records import UNCALIBRATED
 
 DPI = 200
 CURVES = ("train_loss", "validation_ce", "failed_epoch")
@@ -15,10 +17,10 @@ CURVES = ("train_loss", "validation_ce", "failed_epoch")
 def training_figures(title, predictions, outputs, columns, hyperparameters):
     """Draw a pair's figures, `outputs` {"grids": paths, "training": paths}.
 
-    predictions: (file, cell) of each seed; columns: mappings {column, method, scaling} of Table
-    III; hyperparameters: {method: names in the grid's order}.
+    predictions: (file, cell) of each seed; columns: mappings {column, method, calibrator,
+    reading} of Table III; hyperparameters: {method: names in the grid's order}.
     """
-    labels = {c["method"]: c["column"] for c in columns if c["scaling"] == "none"}
+    labels = {c["method"]: c["column"] for c in columns if c["calibrator"] == UNCALIBRATED}
     names = [f"curves/{method}/{curve}" for method in labels for curve in CURVES]
     seeds, selected, points = [], [], {}
     for path, cell in predictions:
@@ -32,13 +34,13 @@ def training_figures(title, predictions, outputs, columns, hyperparameters):
             np.stack([arrays[f"curves/{method}/{curve}"] for arrays in seeds]) for curve in CURVES
         )
         chosen = {
-            column["scaling"]: [seed[column["column"]]["index"] for seed in selected]
-            for column in columns
-            if column["method"] == method and column["scaling"] in heat_maps.SHAPES
+            parts(c["column"])[1]: [seed[c["column"]]["index"] for seed in selected]
+            for c in columns
+            if c["method"] == method and (c["reading"] == "joint" or c["column"] == label)
         }
         panels = arrange(label, hyperparameters[method], points[method])
         grids.append((panels, heat_maps.lowest(ce, failed > 0).mean(0), chosen))
-        rows = np.arange(len(seeds)), chosen["none"]
+        rows = np.arange(len(seeds)), chosen[""]
         epochs = [seed[label]["best_epoch"] for seed in selected]
         curves[label] = training_curves.Curves(loss[rows], ce[rows], epochs)
     mean = f"mean over {len(seeds)} seeds" if len(seeds) > 1 else "one seed"

@@ -36,7 +36,7 @@ def at_once(training):
 def predictions(path, columns, grids, sizes, epochs=12, failed=()):
     """Write a predictions file; each column chooses the last student of its grid.
 
-    columns: mappings {column, method, scaling}; grids: {method: {name: values}}; sizes: of each
+    columns: mappings {column, method}; grids: {method: {name: values}}; sizes: of each
     cell, {cell: (samples, classes)}; `failed` lists (method, index) of students that diverged.
     """
     arrays, cells = {}, {}

@@ -80,7 +80,7 @@ def test_the_temperature_of_a_fold_is_fitted_to_the_others():
 
 
 def test_the_tables_of_a_run_have_all_that_is_ranked_and_its_noise(tmp_path):
-    column = {"column": "LS", "method": "ls", "scaling": "none"}
+    column = {"column": "LS", "method": "ls"}
     paths = [str(tmp_path / name) for name in ("p.safetensors", "metrics.csv", "intervals.csv")]
     made_up.predictions(paths[0], [column], {"ls": {"epsilon": [0.1]}}, {made_up.CELL: (80, 3)})
     compute_metrics(paths[:1], [made_up.CELL], 100, *paths[1:])

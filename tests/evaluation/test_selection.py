@@ -8,6 +8,7 @@ import pytest
 from scipy.optimize import minimize_scalar
 
 from ils.errors import UserError
+from ils.evaluation.calibrators import AS_TRAINED, temperature, uncalibrated
 from ils.evaluation.grids import on_test, on_validation
 from ils.evaluation.metrics import all_metrics
 from ils.evaluation.selection import select
@@ -81,54 +82,56 @@ def test_joint_selection_sees_the_student_that_scaling_improves():
     vague_ce, sharp_ce = cross_entropy(logits[1], labels), cross_entropy(logits[2], labels)
     assert vague_ce < sharp_ce
 
-    raw = select(logits, labels, failed, "none", BOUNDS)
-    assert astuple(raw) == (1, 1.0, pytest.approx(vague_ce))
+    raw = select(logits, labels, failed)
+    assert astuple(raw) == (1, AS_TRAINED, pytest.approx(vague_ce))
 
     # students 1 and 2 are one model at two scales: add noise to the vague one, so that only
     # scaling shows who is best
     logits[1] += np.random.default_rng(0).normal(scale=0.5, size=logits[1].shape)
-    assert select(logits, labels, failed, "none", BOUNDS).index == 1
-    selected = select(logits, labels, failed, "selected", BOUNDS)
-    joint = select(logits, labels, failed, "joint", BOUNDS)
+    assert select(logits, labels, failed).index == 1
+    selected = select(logits, labels, failed, temperature, "selected")
+    joint = select(logits, labels, failed, temperature, "joint")
     assert selected.index == 1 and joint.index == 2
-    assert joint.temperature == pytest.approx(10, rel=0.1)
+    assert joint.fitted.temperature == pytest.approx(10, rel=0.1)
     assert joint.validation_ce < selected.validation_ce < cross_entropy(logits[1], labels)
     for choice in (selected, joint):
-        scaled = logits[choice.index] / choice.temperature
+        scaled = logits[choice.index] / choice.fitted.temperature
         assert choice.validation_ce == pytest.approx(cross_entropy(scaled, labels), rel=1e-12)
 
 
-@pytest.mark.parametrize("scaling", ["none", "selected", "joint"])
-def test_a_diverged_student_is_never_chosen(scaling):
+@pytest.mark.parametrize("reading", ["selected", "joint"])
+@pytest.mark.parametrize("fit", [uncalibrated, temperature])
+def test_a_diverged_student_is_never_chosen(fit, reading):
     logits, labels, failed = grid()
     # a student is also skipped when its logits look perfect but its training failed
     logits[0] = 100 * np.eye(3)[labels]
-    assert select(logits, labels, failed, scaling, BOUNDS).index in (1, 2)
+    assert select(logits, labels, failed, fit, reading).index in (1, 2)
     with pytest.raises(UserError, match="every student"):
-        select(logits, labels, np.ones(3, bool), scaling, BOUNDS)
+        select(logits, labels, np.ones(3, bool), fit, reading)
 
 
 def test_every_student_of_a_grid_is_fitted_and_tested_a_few_at_a_time(monkeypatch):
     logits, labels, failed = grid()
-    fitted, tested = [], []
+    calibrators, fits, fitted, tested = [uncalibrated, temperature], [], [], []
     for most in (10**9, 1):  # all at once, one by one
         monkeypatch.setattr("ils.evaluation.grids.AT_ONCE", most)
-        fitted.append(on_validation(logits, labels, failed, BOUNDS))
-        tested.append(on_test(logits, labels, fitted[-1]["temperature"]))
+        fits, on = on_validation(logits, labels, failed, calibrators)
+        fitted.append(on)
+        tested.append(on_test(logits, labels, failed, fits))
     for of_all, of_each in (fitted, tested):
         for name in of_all:
             np.testing.assert_array_equal(of_all[name], of_each[name])
-    temperature, ce = fitted[0]["temperature"], fitted[0]["validation_ce"]
-    assert np.isnan(temperature[0]) and np.isnan(ce[:, 0]).all()
+    by, ce = fitted[0]["temperature"], fitted[0]["validation_ce"]
+    assert np.isnan(by[:, 0]).all() and np.isnan(ce[:, 0]).all()
     for student in (1, 2):
-        raw = select(logits[[student]], labels, failed[[student]], "none", BOUNDS)
-        own = select(logits[[student]], labels, failed[[student]], "joint", BOUNDS)
+        raw = select(logits[[student]], labels, failed[[student]])
+        own = select(logits[[student]], labels, failed[[student]], temperature, "joint")
         assert (ce[:, student] == [raw.validation_ce, own.validation_ce]).all()
-        assert temperature[student] == own.temperature
-        scaled = all_metrics(logits[student] / own.temperature, labels)
+        assert by[:, student].tolist() == [1, own.fitted.temperature]
+        scaled = all_metrics(logits[student] / own.fitted.temperature, labels)
         for name, values in tested[0].items():
             assert values.shape == (2, 3) and np.isnan(values[:, 0]).all()
             assert values[1, student] == pytest.approx(scaled[name], rel=1e-12)
     assert tested[0]["cross_entropy"][0, 1] == cross_entropy(logits[1], labels)
-    nothing = on_validation(logits, labels, np.ones(3, bool), BOUNDS)
+    _, nothing = on_validation(logits, labels, np.ones(3, bool), calibrators)
     assert all(np.isnan(array).all() for array in nothing.values())

@@ -7,14 +7,17 @@ import matplotlib.text
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_rgb
 
 import made_up
 from calibration_figures import OF, calibration_figures
+from ils.columns import parts
 from ils.evaluation.budget import steps
 from ils.evaluation.noise import uniforms
 from ils.evaluation.reliability import consistency
 from ils.figures import budget, heat_maps, style, training_curves
 from ils.figures import calibration as diagrams
+from ils.figures.diagram import layout
 from ils.figures.grids import arrange
 from ils.figures.sheet import rows_of
 from ils.plan.grids import grid_points
@@ -42,11 +45,11 @@ SMALL_GRID = {
     "no_ls": {},
 }
 SMALL_COLUMNS = [
-    {"column": "No LS", "method": "no_ls", "scaling": "none"},
-    {"column": "LS", "method": "ls", "scaling": "none"},
-    {"column": "LS+TempS", "method": "ls", "scaling": "joint"},
-    {"column": "ILS", "method": "ils", "scaling": "none"},
-    {"column": "ILS+TempS", "method": "ils", "scaling": "selected"},
+    {"column": "No LS", "method": "no_ls", "calibrator": "none", "reading": "selected"},
+    {"column": "LS", "method": "ls", "calibrator": "none", "reading": "selected"},
+    {"column": "LS+TempS", "method": "ls", "calibrator": "temperature", "reading": "joint"},
+    {"column": "ILS", "method": "ils", "calibrator": "none", "reading": "selected"},
+    {"column": "ILS+TempS", "method": "ils", "calibrator": "temperature", "reading": "selected"},
 ]
 
 
@@ -207,7 +210,8 @@ def test_heat_maps_fit_the_page(case, seeds):
         )
         ce = np.linspace(0.3, 0.4, len(grid_points(grid)))
         ce[1:2] = np.nan
-        methods.append((panels, ce, {"none": [0] * seeds, "joint": [len(ce) - 1] * seeds}))
+        ways = ["", "TempS", "Vector", "Dirichlet"][: 2 + 2 * (case == "paper")]
+        methods.append((panels, ce, {way: [len(ce) - 1] * seeds for way in ways}))
     figure = heat_maps.draw(
         methods, seeds, "breast_cancer, ResNet152SD: best validation cross-entropy over the grids"
     )
@@ -219,9 +223,9 @@ def test_heat_maps_fit_the_page(case, seeds):
 
 def test_equal_values_have_a_colour_scale_too():
     grid = {"epsilon": [0.1, 0.2]}
-    check_page(heat_maps.draw([(panels_of(grid), np.array([0.3, 0.3]), {"none": [0]})], 1, "title"))
+    check_page(heat_maps.draw([(panels_of(grid), np.array([0.3, 0.3]), {"": [0]})], 1, "title"))
     check_page(
-        heat_maps.draw([(panels_of(grid), np.array([np.nan, np.nan]), {"none": [0]})], 1, "title")
+        heat_maps.draw([(panels_of(grid), np.array([np.nan, np.nan]), {"": [0]})], 1, "title")
     )
 
 
@@ -241,14 +245,60 @@ def test_training_curves_fit_the_page(names, low):
     check_page(figure)
     lines = [line for axes in figure.axes[1:] for line in axes.lines]
     assert [line.get_markevery() for line in lines] == [[2, 249]] * 2 * len(names)
-    assert {line.get_color() for line in lines} == {style.colour(name) for name in names}
+    assert {line.get_color() for line in lines} == {
+        look["color"] for look in style.line_looks(names).values()
+    }
 
 
-def test_no_two_lines_look_alike():
-    names = [name for name in COLUMNS if not name.endswith("+TempS")]
-    names += ["PS-KD", "Online LS", "Gini LS", "mine"]
-    looks = [tuple(look.values()) for look in style.line_looks(names).values()]
+PAPER = [name for name in COLUMNS if not name.endswith("+TempS")]
+ADDED = [f"added {number}" for number in range(28)]
+
+
+def test_no_two_methods_look_alike():
+    looks = [tuple(look.values()) for look in style.line_looks(PAPER + ADDED).values()]
     assert len({look[1:] for look in looks}) == len(looks)  # also without colours
+    colours = [look[0] for look in looks][: len(PAPER) + 10]
+    assert len(set(colours)) == len(colours)
+
+
+# What the colour-blind see of linear RGB (Machado et al. 2009): without red, green or blue cones.
+SEEN = {
+    "all": np.eye(3),
+    "no red": [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]],
+    "no green": [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]],
+    "no blue": [[1.256, -0.077, -0.179], [-0.078, 0.931, 0.148], [0.005, 0.691, 0.304]],
+}
+
+
+@pytest.mark.parametrize("sight", SEEN)
+def test_colours_of_added_methods_are_seen_apart(sight):
+    """Oklab's distance, in which black and white are 1 apart; the paper's own nine come to 0.05."""
+    shades = [look["color"] for look in style.line_looks(PAPER + ADDED[:10]).values()]
+    rgb = np.array([to_rgb(shade) for shade in [*shades, "white"]])
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    cones = np.clip(linear @ np.transpose(SEEN[sight]), 0, 1) @ np.transpose(
+        [[0.412, 0.536, 0.051], [0.212, 0.681, 0.107], [0.088, 0.282, 0.630]]
+    )
+    lab = np.cbrt(cones) @ np.transpose(
+        [[0.210, 0.794, -0.004], [1.978, -2.429, 0.451], [0.026, 0.783, -0.809]]
+    )
+    apart = np.linalg.norm(lab[:, None] - lab, axis=-1)[:, len(PAPER) : -1]
+    np.fill_diagonal(apart[len(PAPER) :], np.inf)
+    assert apart.min() > 0.05
+
+
+def test_an_added_method_looks_the_same_in_all_figures_of_a_study():
+    study, control = ["mine", "LS", "LS+TempS", "yours", "mine+Vector"], "LS restarts"
+    looks = style.line_looks(study)
+    with_control = style.line_looks([control, *study], [control])
+    assert {name: with_control[name] for name in study} == looks
+    assert looks["mine+Vector"] == looks["mine"] != looks["yours"]
+    assert with_control[control]["color"] not in {look["color"] for look in looks.values()}
+    published = style.line_looks(["LS", "LS+TempS"])
+    assert published["LS"] == published["LS+TempS"] == looks["LS"]
+    placed = layout(pd.Series({"mine": 3.0, "LS": 2.5, "yours": 1.0, "mine+Vector": 2}), 1.0, "")
+    drawn = {label.method: label.colour for label in placed.labels}
+    assert drawn == {name: looks[name]["color"] for name in drawn}
 
 
 MAGIC = {"pdf": b"%PDF-", "png": b"\x89PNG\r\n\x1a\n"}
@@ -287,6 +337,15 @@ def test_evaluate_hands_on_the_curves_of_every_student():
     assert arrays["curves/ls/failed_epoch"].tolist() == [0, 2]
 
 
+RESTARTS = ["LS restarts", "LS restarts+TempS"]
+BUDGETED = [
+    [*COLUMNS, *RESTARTS],
+    ["LS"],
+    LONG,
+    [*COLUMNS, "LS+Dirichlet", "LS+Vector", "ILS+Vector"],
+]
+
+
 def budget_table(columns):
     """Rows of results/budget.csv: the later a column the lower its line."""
     rows = []
@@ -298,16 +357,17 @@ def budget_table(columns):
     return pd.DataFrame(rows, columns=["column", "trainings", "estimate", "low", "high"])
 
 
-@pytest.mark.parametrize("columns", [[*COLUMNS, "LS restarts", "LS restarts+TempS"], ["LS"], LONG])
+@pytest.mark.parametrize("columns", BUDGETED, ids=len)
 def test_budgets_fit_the_page(columns):
     table, controls = budget_table(columns), {name for name in columns if "restarts" in name}
     figure = budget.draw(table, controls, "No LS+TempS")
     check_page(figure)
-    raw, scaled = figure.axes[1:]
-    for axes, names in ((raw, False), (scaled, True)):
-        own = [name for name in columns if name.endswith("+TempS") == names]
+    looks = style.line_looks(columns, controls)
+    calibrators = list(dict.fromkeys(["", *(parts(name)[1] for name in columns)]))
+    for axes, calibrator in zip(figure.axes[1:], calibrators, strict=True):
+        own = [name for name in columns if parts(name)[1] == calibrator]
         lines = [line for line in axes.lines if line.get_marker() != "None"]
-        assert [line.get_color() for line in lines] == [style.colour(name) for name in own]
+        assert [line.get_color() for line in lines] == [looks[name]["color"] for name in own]
         dashed = [line.get_linestyle() == "--" for line in lines]
         assert dashed == [name in controls for name in own]
         for line, name in zip(lines, own, strict=True):

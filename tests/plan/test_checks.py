@@ -36,6 +36,7 @@ def method(name):
 
 
 LS, ILS2, BETA = method("ls"), method("ils2"), method("beta")
+TEMPERATURE = DEFAULT["calibrators"][0]
 
 
 @pytest.mark.parametrize("path", ["config/config.yaml", "config/paper.yaml", "tests/small.yaml"])
@@ -140,9 +141,9 @@ def test_committed_configs_are_valid(path):
             r"grid.temperature\[0\]: inf is not of type .number.; it must be finite",
         ),
         (
-            ["methods", LS, "temperature_scaling"],
+            ["methods", LS, "calibrators", "temperature"],
             "both",
-            "temperature_scaling: 'both' is not one of",
+            "calibrators.temperature: 'both' is not one of",
         ),
         (
             ["experiments", 0, "hours"],
@@ -268,7 +269,37 @@ def test_committed_configs_are_valid(path):
             99,
             r"distillation.pairs\[0\].hours: 99 is more than hours_per_job",
         ),
-        (["temperature_bounds"], [5, 0.5], " temperature_bounds: the lower bound 5 is not below"),
+        (["calibrators", 0, "fit"], "temprature", r"calibrators\[0\].fit: .* mean 'temperature'"),
+        (
+            ["calibrators", 0, "options"],
+            {"bound": [1, 2]},
+            r"calibrators\[0\].options.bound: 'bound' is none of bounds",
+        ),
+        (
+            ["calibrators", 0, "options"],
+            {"penalties": [0]},
+            r"calibrators\[0\].options.penalties\[0\]: 0 is less than or equal to",
+        ),
+        (["calibrators", 0, "name"], "none", r"calibrators\[0\].name: 'none' means no calibrator"),
+        (["calibrators", 0, "label"], "A+B", r"calibrators\[0\].label: .* without a plus"),
+        (["methods", LS, "label"], "L+S", r"methods\[5\].label: 'L\+S' .* without a plus"),
+        (
+            ["calibrators"],
+            [dict(TEMPERATURE), TEMPERATURE | {"name": "other"}],
+            r"calibrators\[1\].label: 'TempS' is that of 'temperature', too",
+        ),
+        (["calibrators"], [TEMPERATURE] * 2, r"calibrators\[1\].name: 'temperature' is used twice"),
+        (["calibrators"], [], r"methods\[0\].calibrators.temperature: .* no calibrators"),
+        (
+            ["methods", LS, "calibrators"],
+            {"temprature": "joint"},
+            r"methods\[5\].calibrators.temprature: .* mean 'temperature'",
+        ),
+        (
+            ["calibrators", 0, "options", "bounds"],
+            [5, 0.5],
+            r"calibrators\[0\].options.bounds: the lower bound 5 is not below",
+        ),
         (
             ["teacher_temperature_bounds"],
             [5, 0.5],

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ils.columns import parts
 from ils.errors import UserError
 from ils.plan.artefacts import Artefacts
 from ils.plan.entries import DISTILLED, columns, distilled_method, teaching_methods
+from ils.plan.fingerprints import fingerprint
 from ils.plan.grids import grid_points, shares
 from ils.plan.plan import Plan
 from ils.plan.plugins import plugins
@@ -209,7 +211,7 @@ def add_seed(config):
 
 def add_method(config):
     ls = next(entry for entry in config["methods"] if entry["name"] == "ls")
-    config["methods"].append(ls | {"name": "mine", "label": "Mine", "temperature_scaling": "none"})
+    config["methods"].append(ls | {"name": "mine", "label": "Mine", "calibrators": {}})
 
 
 @pytest.mark.parametrize("addition", [add_pair, add_seed])
@@ -236,10 +238,10 @@ def test_a_method_added_trains_its_round_again_and_by_itself_no_other(name):
 def test_what_training_does_not_read_is_in_no_training(name):
     def change(config):
         config |= {"alpha": 0.01, "label_draws": 7, "checkpoint_minutes": 99}
-        config |= {"temperature_bounds": [0.1, 9], "teacher_temperature_bounds": [0.1, 9]}
+        config |= {"calibrators": [], "teacher_temperature_bounds": [0.1, 9]}
         config["synthetic"] = None
         for entry in config["methods"]:
-            entry |= {"label": f"My {entry['label']}", "temperature_scaling": "none"}
+            entry |= {"label": f"My {entry['label']}", "calibrators": {}}
         for entry in config["networks"]:
             entry["students_at_once"] = {"cpu": 1, "cuda": 2}
         for entry in config["recipes"]:
@@ -383,7 +385,7 @@ def test_distilled_students_learn_from_each_teacher_of_their_own_cell():
         for method in ("no_ls", "ls", "ils")
     ]
     columns = plan.evaluation(batch).columns
-    assert [(c.column, c.method, c.scaling, c.among) for c in columns] == [
+    assert [(c.column, c.method, c.calibrator, c.among) for c in columns] == [
         (name, DISTILLED, "none", {"teacher": n}) for n, name in enumerate(("no_ls", "ls", "ils"))
     ]
     recipe = plan.training(batch, DISTILLED).recipes[0]
@@ -432,7 +434,7 @@ def test_a_round_is_the_methods_whose_needs_the_earlier_ones_meet():
 def test_who_inherits_from_the_second_round_is_in_the_third():
     def inherit(config):
         entry = {"name": "late", "label": "Late", "targets": "ls", "grid": {}}
-        inherit = {"inherit": {"epsilon": "ils2"}, "temperature_scaling": "none"}
+        inherit = {"inherit": {"epsilon": "ils2"}}
         config["methods"].insert(0, entry | inherit)
 
     plan = Plan(edited(NINE, inherit))
@@ -618,10 +620,68 @@ def test_a_control_is_trained_and_is_no_column():
     assert [c.column for c in plan.searched if not c.control] == [c["column"] for c in plan.columns]
 
 
+def add_calibrators(config):
+    """`vector` with a budget before the temperature, `isotonic` without one behind it."""
+    config["calibrators"].insert(0, {"name": "v", "label": "V", "fit": "vector", "budget": True})
+    config["calibrators"].append({"name": "iso", "label": "Iso", "fit": "isotonic"})
+    config["calibrators"].append({"name": "unused", "label": "U", "fit": "dirichlet"})
+    methods = {entry["name"]: entry for entry in config["methods"]}
+    methods["ls"]["calibrators"] = {"temperature": "joint", "iso": "joint", "v": "selected"}
+    methods["ils"]["calibrators"]["v"] = "joint"
+
+
+def test_columns_are_methods_in_order_each_with_its_calibrators_in_the_order_of_these():
+    plan = Plan(edited(NINE, add_calibrators))
+    own = [(c["column"], c["calibrator"], c["reading"]) for c in plan.columns]
+    assert [c for c in own if c[0].startswith("LS")] == [
+        ("LS", "none", "selected"),
+        ("LS+V", "v", "selected"),
+        ("LS+TempS", "temperature", "joint"),
+        ("LS+Iso", "iso", "joint"),
+    ]
+    assert [name for name, *_ in own] == [
+        *("No LS", "No LS+TempS", "Dis", "cLS", "BS_Soft", "Beta"),
+        *("LS", "LS+V", "LS+TempS", "LS+Iso", "ILS1", "ILS2", "ILS", "ILS+V", "ILS+TempS"),
+    ]
+    told = plan.evaluation(plan.batch_of(plan.compared[0]))
+    assert [(c.name, c.fit) for c in told.calibrators] == [
+        ("v", "vector"),
+        ("temperature", "temperature"),
+        ("iso", "isotonic"),
+    ]
+    assert told.calibrators[1].options == {"bounds": [0.5, 5.0]}
+    assert told.scalings == plan.scalings == ("none", "v", "temperature")
+
+
+def test_a_calibrator_without_a_budget_is_in_no_budget():
+    plan = Plan(edited(NINE, add_calibrators))
+    columns = [c["column"] for c in plan.columns]
+    assert [c.column for c in plan.searched] == [name for name in columns if name != "LS+Iso"]
+    assert plan.reference.column == "No LS+TempS"
+    pairs = {(p.better.column, p.worse.column) for p in plan.matched}
+    assert {("ILS+V", "LS+V"), ("ILS+TempS", "LS+TempS"), ("ILS", "LS")} <= pairs
+    assert all(parts(a)[1] == parts(b)[1] for a, b in pairs)
+
+
+def test_an_edited_calibrator_reruns_the_evaluation_and_trains_nothing(monkeypatch):
+    config = edited(NINE, add_calibrators)
+    before = Plan(config)
+    told = {batch: before.evaluation(batch) for batch in before.batches}
+
+    def another(kind, *names):
+        return fingerprint(kind, *names) + "!" * ("isotonic" in names)
+
+    monkeypatch.setattr("ils.plan.plan.fingerprint", another)
+    after = Plan(config)
+    assert trainings(after) == trainings(before)
+    differ = {name for name in told if after.evaluation(name) != told[name]}
+    assert differ == {b.name for b in after.batches.values() if b.kind != DISTILLED}
+
+
 def test_a_search_costs_what_its_method_needs_first_too():
     def inherit(config):
         entry = {"name": "late", "label": "Late", "targets": "ls", "grid": {}}
-        inherit = {"inherit": {"epsilon": "ils"}, "temperature_scaling": "none"}
+        inherit = {"inherit": {"epsilon": "ils"}}
         config["methods"].append(entry | inherit)
 
     for way in ("round", "method"):
@@ -632,7 +692,7 @@ def test_a_search_costs_what_its_method_needs_first_too():
         assert first["Beta"] == 4 and first["Dis"] == first["ILS"] == first["ILS+TempS"] == 1
         assert first["Late"] == 8 + 1
         assert plan.reference.column == "No LS+TempS"
-    unscaled = edited(NINE, lambda c: c["methods"][0].update(temperature_scaling="none"))
+    unscaled = edited(NINE, lambda c: c["methods"][0].update(calibrators={}))
     assert Plan(unscaled).reference.column == "No LS"
 
 

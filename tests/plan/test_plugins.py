@@ -28,7 +28,7 @@ class Copy:
 
     def __init__(self, folder):
         self.folder = folder
-        for place in ("data", "networks", "targets"):
+        for place in ("data", "networks", "targets", "evaluation"):
             shutil.copytree(LIBRARY / place, folder / place)
 
     def fingerprints(self, kind):
@@ -58,7 +58,10 @@ def library(tmp_path, monkeypatch):
 def test_plugins_are_read_off_the_source_as_they_are(kind):
     for name, plugin in plugins(kind).items():
         function = load(kind, name)
-        assert function.__name__ == name and Path(inspect.getfile(function)) == plugin.path
+        assert (
+            function.__name__ == name
+            and Path(inspect.getfile(inspect.unwrap(function))) == plugin.path
+        )
         parameters = inspect.signature(function).parameters.values()
         keywords = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
         required = {name for name, value in keywords.items() if value is inspect.Parameter.empty}
@@ -72,6 +75,7 @@ def test_every_function_of_the_paper_is_there():
     networks = {"lenet", "mlp", "resnet", "densenet", "wide_resnet", "inception_v4", "alexnet"}
     assert networks <= set(plugins("network"))
     assert {"sklearn", "torchvision"} <= set(plugins("source"))
+    assert {"temperature", "vector", "dirichlet", "isotonic"} <= set(plugins("calibrator"))
 
 
 def test_two_functions_of_one_name_are_an_error(library):
@@ -206,6 +210,21 @@ def test_what_every_job_of_a_kind_uses_is_part_of_all(library):
     assert library.changed("method", "targets/inputs.py", *batch) == set(plugins("method"))
     check = "def check(", "def check(*, "
     assert library.changed("source", "data/sources.py", *check) == set(plugins("source"))
+
+
+@pytest.mark.parametrize(
+    "file, old, new, own",
+    [
+        ("isotonic.py", "1 - ends", "2 - ends", {"isotonic"}),
+        ("temperature.py", "1e-9 * b", "1e-8 * b", {"temperature"}),
+        ("linear_maps.py", "MOST_STEPS = 100", "MOST_STEPS = 99", {"vector", "dirichlet"}),
+        ("linear_maps.py", "LOOSE = 1e-4", "LOOSE = 1e-3", {"dirichlet"}),
+        ("calibration.py", "FOLDS = 5", "FOLDS = 4", {"vector", "dirichlet"}),
+        ("metrics.py", "BINS = 15", "BINS = 10", set()),
+    ],
+)
+def test_a_calibrator_is_its_function_and_what_that_uses(file, old, new, own, library):
+    assert library.changed("calibrator", f"evaluation/{file}", old, new) == own
 
 
 SHARED = """

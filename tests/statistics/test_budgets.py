@@ -13,12 +13,13 @@ from ils.evaluation.budget import expected
 from ils.plan.records import Matched, Searched
 from ils.statistics.budgets import BUDGETED, budgets, equal_budgets, reached
 
-NO_LS = Searched("No LS+TempS", "No LS", "selected", 1, 0, False)
-LS = Searched("LS", "LS", "none", 2, 0, False)
-JOINT = Searched("LS+TempS", "LS", "joint", 2, 0, False)
-ILS = Searched("ILS", "ILS", "none", 4, 1, False)
-SELECTED = Searched("ILS+TempS", "ILS", "selected", 4, 1, False)
+NO_LS = Searched("No LS+TempS", "No LS", "temperature", "selected", 1, 0, False)
+LS = Searched("LS", "LS", "none", "selected", 2, 0, False)
+JOINT = Searched("LS+TempS", "LS", "temperature", "joint", 2, 0, False)
+ILS = Searched("ILS", "ILS", "none", "selected", 4, 1, False)
+SELECTED = Searched("ILS+TempS", "ILS", "temperature", "selected", 4, 1, False)
 CELLS = [("iris", "MLP", 0), ("iris", "MLP", 1), ("iris", "Net", 0), ("wine", "MLP", 0)]
+SCALINGS = "none", "temperature"
 SIZES = {"No LS": 1, "LS": 2, "ILS": 4}
 
 
@@ -28,9 +29,9 @@ def table():
     for cell, (method, size) in itertools.product(CELLS, SIZES.items()):
         key = dict(zip(("dataset", "network", "seed"), cell)) | {"method": method}
         grid = {name: rng.normal(size=(2, size)) for name in ("validation_ce", *BUDGETED)}
-        grid |= {"temperature": rng.uniform(1, 2, size), "best_epoch": np.arange(size)}
+        grid |= {"temperature": rng.uniform(1, 2, (2, size)), "best_epoch": np.arange(size)}
         points = [{"restart": n % 2, "p": n // 2} for n in range(size)]
-        rows += rows_of(grid, points, key)
+        rows += rows_of(grid, points, SCALINGS, key)
     return pd.DataFrame(rows)
 
 
@@ -41,14 +42,19 @@ def of_cell(metrics, cell, method, scaling, name):
 
 
 def test_a_student_has_two_rows_with_all_that_is_known_of_it():
-    values = np.array([[0.1, 0.2], [0.3, np.nan]])
+    values = np.array([[0.1, np.nan], [0.3, np.nan]])
     grid = {"validation_ce": values, "accuracy": values + 1, "best_epoch": np.array([4, 5])}
-    grid["temperature"] = np.array([1.5, np.nan])
+    grid["temperature"] = np.array([[1, np.nan], [1.5, np.nan]])
     points = [{"restart": 1, "epsilon": 0.1}, {"epsilon": 0.2}]
-    rows = list(rows_of(grid, points, {"seed": 3}))
+    rows = list(rows_of(grid, points, SCALINGS, {"seed": 3}))
     first = {"seed": 3, "point": json.dumps({"epsilon": 0.1}), "restart": 1, "best_epoch": 4}
     raw = first | {"scaling": "none", "temperature": 1, "validation_ce": 0.1, "accuracy": 1.1}
-    own = first | {"scaling": "own", "temperature": 1.5, "validation_ce": 0.3, "accuracy": 1.3}
+    own = first | {
+        "scaling": "temperature",
+        "temperature": 1.5,
+        "validation_ce": 0.3,
+        "accuracy": 1.3,
+    }
     assert rows[:2] == [raw | {"failed": False}, own | {"failed": False}]
     assert [row["failed"] for row in rows[2:]] == [True, True] and rows[2]["restart"] == 0
     assert np.isnan([row["temperature"] for row in rows[2:]]).all()
@@ -56,7 +62,11 @@ def test_a_student_has_two_rows_with_all_that_is_known_of_it():
 
 @pytest.mark.parametrize(
     "column, judged, tested",
-    [(LS, "none", "none"), (JOINT, "own", "own"), (SELECTED, "none", "own")],
+    [
+        (LS, "none", "none"),
+        (JOINT, "temperature", "temperature"),
+        (SELECTED, "none", "temperature"),
+    ],
 )
 def test_who_judges_and_who_is_tested_depends_on_the_scaling(column, judged, tested):
     metrics, drawn = table(), range(1, column.points + 1)
@@ -106,7 +116,7 @@ def test_students_that_are_missing_or_diverged_are_one_error():
     with pytest.raises(UserError, match="not 4 students of ILS in every cell; delete it"):
         reached(metrics.drop(index=student), ILS, "ece", [1])
     with pytest.raises(UserError, match="not 3 students of LS"):
-        reached(metrics, Searched("LS", "LS", "none", 3, 0, False), "ece", [1])
+        reached(metrics, Searched("LS", "LS", "none", "selected", 3, 0, False), "ece", [1])
     lost = (metrics["method"] == "LS") & (metrics["network"] == "Net")
     metrics.loc[lost, ["validation_ce", "ece"]] = np.nan
     with pytest.raises(UserError, match="iris Net 0: every student of LS diverged"):

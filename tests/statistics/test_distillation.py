@@ -129,16 +129,16 @@ def test_the_best_student_of_each_teacher_is_chosen(tmp_path):
     named = {f"{CELL.name}/{name}": array for name, array in arrays}
     save_arrays(tmp_path / "s", named, cells={CELL.name: about})
     grid, ce = Grid([tmp_path / "s"], CELL.name, "distil"), students.validation_ce.min(1)
-    columns = [Column("", "distil", "none", {"teacher": teacher}) for teacher in (0, 1)]
+    columns = [Column("", "distil", among={"teacher": teacher}) for teacher in (0, 1)]
     for teacher, column in enumerate(columns):
-        chosen, _ = choose(grid, column, (0.5, 5), "job")
+        chosen, _ = choose(grid, column, "job")
         assert chosen.index == min((teacher, teacher + 2), key=lambda i: ce[i])
     best = best_student([tmp_path / "s"], CELL, "distil")  # of all: it teaches on
     assert best.point == points[ce.argmin()]
     assert all(len(array) == 1 for array in best.weights.values())
     grid.failed[[0, 2]] = True
     with pytest.raises(UserError, match="job distil: every student of the grid diverged"):
-        choose(grid, columns[0], (0.5, 5), "job")
+        choose(grid, columns[0], "job")
 
 
 def students(gain, noise=0.01, seeds=3):

@@ -17,7 +17,7 @@ from ils.evaluation.metrics import all_metrics
 from ils.files import load_arrays, load_json, save_arrays, save_json
 from ils.networks.build import build
 from ils.plan.grids import grid_points, with_restarts
-from ils.plan.records import Cell, Column, Evaluation
+from ils.plan.records import Calibrator, Cell, Column, Evaluation
 from ils.targets.transforms import mixup
 from ils.training.shard import Inputs, Outputs, start_anew
 from ils.training.students import Grid, best_student
@@ -27,6 +27,8 @@ from train_students import train_students
 
 CELLS = Cell("toy", "MLP", 0), Cell("toy", "MLP", 1)
 BOUNDS = [0.5, 5.0]
+TEMPERATURE = Calibrator("temperature", "temperature", {"bounds": BOUNDS}, "code")
+SCALINGS = "none", "temperature"
 ROUNDS = "first", "second"
 ROUND_OF = {"no_ls": "first", "ls": "first", "dis": "second", "ils": "second", "beta": "second"}
 SECOND = made_up.training(
@@ -39,6 +41,17 @@ SECOND = made_up.training(
     cells=CELLS,
     inherited={"beta": {"epsilon": "ls"}},
 )
+
+
+def columns_of(method):
+    """A method as trained, and by both readings of the temperature."""
+    scaled = [Column(way, method, "temperature", way) for way in ("selected", "joint")]
+    return [Column("none", method), *scaled]
+
+
+def evaluation_of(columns):
+    rounds = dict.fromkeys(ROUNDS, 1), ROUND_OF
+    return Evaluation(CELLS, tuple(columns), *rounds, (TEMPERATURE,), SCALINGS)
 
 
 class Study:
@@ -71,17 +84,12 @@ class Study:
         read = [self.path("data")] * 2, self.path("splits"), files
         soft_targets(first.cells, "no_ls", *read, self.path("soft"))
         self.train("second", SECOND, [self.path("soft")], [self.path("first.json")])
-        columns = [Column(way, "ils", way) for way in ("none", "selected", "joint")]
-        columns += [Column(name, name, "none") for name in ("beta", "dis")]
-        evaluation = Evaluation(
-            CELLS,
-            (Column("teacher", "no_ls", "none"), *columns),
-            dict.fromkeys(ROUNDS, 1),
-            ROUND_OF,
-        )
+        columns = [Column("teacher", "no_ls"), *columns_of("ils")]
+        columns += [Column(name, name) for name in ("beta", "dis")]
+        evaluation = evaluation_of(columns)
         students = {name: [self.path(name)] for name in ROUNDS}
         tests = {name: [self.path(f"tests_{name}")] for name in ROUNDS}
-        evaluate(evaluation, students, tests, BOUNDS, self.path("predictions"))
+        evaluate(evaluation, students, tests, self.path("predictions"))
         return self
 
     def bytes(self, *names):
@@ -244,11 +252,11 @@ def test_soft_targets_temperatures_and_best_points_of_other_cells_are_refused(st
 
 
 def test_test_logits_of_other_students_are_refused(study):
-    column = Column("ILS", "ils", "none")
+    column = Column("ILS", "ils")
     evaluation = Evaluation(CELLS, (column,), {"second": 1}, {"ils": "second"})
     students, tests = {"second": [study.path("second")]}, {"second": [study.path("tests_first")]}
     with pytest.raises(UserError, match="tests_first: the test logits are of other students"):
-        evaluate(evaluation, students, tests, BOUNDS, study.path("wrong"))
+        evaluate(evaluation, students, tests, study.path("wrong"))
 
 
 def permuted(path, other):
@@ -260,16 +268,19 @@ def permuted(path, other):
 
 
 def test_all_students_are_tested_and_no_selection_reads_it(study):
-    scalings = "none", "selected", "joint"
-    columns = tuple(Column(f"{m} {way}", m, way) for m in ("ls", "ils") for way in scalings)
-    evaluation = Evaluation(CELLS, columns, dict.fromkeys(ROUNDS, 1), ROUND_OF)
+    columns = [
+        replace(column, column=f"{method} {column.column}")
+        for method in ("ls", "ils")
+        for column in columns_of(method)
+    ]
+    evaluation = evaluation_of(columns)
     students = {name: [study.path(name)] for name in ROUNDS}
     tests = {name: [study.path(f"tests_{name}")] for name in ROUNDS}
-    evaluate(evaluation, students, tests, BOUNDS, study.path("tested"))
+    evaluate(evaluation, students, tests, study.path("tested"))
     for (path,) in tests.values():
         permuted(path, f"{path}_permuted")
     tests = {name: [study.path(f"tests_{name}_permuted")] for name in ROUNDS}
-    evaluate(evaluation, students, tests, BOUNDS, study.path("tested_otherwise"))
+    evaluate(evaluation, students, tests, study.path("tested_otherwise"))
     (arrays, metadata), (others, same) = (
         load_arrays(study.path(name)) for name in ("tested", "tested_otherwise")
     )
@@ -291,7 +302,7 @@ def test_all_students_are_tested_and_no_selection_reads_it(study):
             method, way = chosen["method"].split()
             grid, at = f"{cell.name}/grid/{method}", (int(way != "none"), chosen["index"])
             assert arrays[f"{grid}/validation_ce"][at] == chosen["validation_ce"]
-            assert way == "none" or arrays[f"{grid}/temperature"][at[1]] == chosen["temperature"]
+            assert arrays[f"{grid}/temperature"][at] == chosen["temperature"]
             own = all_metrics(arrays[f"{cell.name}/logits/{chosen['method']}"], labels)
             for name in metrics:
                 assert arrays[f"{grid}/{name}"][at] == own[name]
@@ -357,7 +368,7 @@ def test_the_shards_of_a_round_hold_its_students_wherever_they_cut_a_method(stud
         students = {"second": files.get("part", [study.path("second")])}
         tests = {"second": files.get("tests_part", [study.path("tests_second")])}
         evaluation = Evaluation(CELLS, columns, {"second": len(tests["second"])}, rounds)
-        evaluate(evaluation, students, tests, BOUNDS, study.path(f"of_{name}"))
+        evaluate(evaluation, students, tests, study.path(f"of_{name}"))
     assert study.bytes("of_cut") == study.bytes("of_whole")
 
 

@@ -9,6 +9,7 @@ import torch
 from conftest import RECIPE, group, made_up_data, made_up_split
 from ils.data.samples import Samples, view_count
 from ils.errors import UserError
+from ils.evaluation.calibrators import temperature
 from ils.files import save_arrays
 from ils.networks.build import build
 from ils.plan.grids import grid_points, shares
@@ -294,13 +295,13 @@ def test_a_student_that_diverges_is_marked_and_leaves_the_others_alone(make_cell
     save_students(paths[0], [students], grid_points(grid), labels, "poison")
     kept = Grid(paths[:1], CELL.name, "poison")
     assert kept.failed.tolist() == [False, True, False]
-    column, bounds = Column("toy", "poison", "joint"), (0.5, 5.0)
-    assert choose(kept, column, bounds, "toy job")[0].index in (0, 2)
+    column = Column("toy", "poison", "temperature", "joint")
+    assert choose(kept, column, "toy job", temperature)[0].index in (0, 2)
     best = best_student(paths[:1], CELL, "poison")
     assert best.point["epsilon"] in (0.1, 0.2) and np.isfinite(best.validation_logits).all()
     kept.failed[:] = True
     with pytest.raises(UserError, match="toy job poison: every student"):
-        choose(kept, replace(column, scaling="none"), bounds, "toy job")
+        choose(kept, replace(column, reading="selected"), "toy job")
 
     all_failed = train(mlp(1), cell, [group(poison, {"epsilon": [0.9]})], RECIPE, 0, "test")
     save_students(paths[1], [all_failed], [{"epsilon": 0.9}], labels, "poison")
@@ -331,7 +332,7 @@ def test_shards_together_are_the_grid(make_cell, tmp_path):
     joined = Grid(paths, CELL.name, "ls")
     assert joined.points == points and [row for _, row in joined.rows] == [0, 1, 2, 0, 1, 2, 0, 1]
     np.testing.assert_allclose(joined.validation_logits, whole.validation_logits, atol=1e-9)
-    chosen, _ = choose(joined, Column("LS", "ls", "selected"), (0.5, 5.0), "toy")
+    chosen, _ = choose(joined, Column("LS", "ls"), "toy", temperature)
     best = best_student(paths, CELL, "ls")
     assert best.point == points[chosen.index]
     assert np.array_equal(best.validation_logits, joined.validation_logits[chosen.index])

@@ -108,7 +108,11 @@ def setting(**values):
 
 
 def column_less(config):
-    config["methods"][0]["temperature_scaling"] = "none"
+    config["methods"][0]["calibrators"] = {}
+
+
+def other_bounds(config):
+    config["calibrators"][0]["options"] = {"bounds": [0.4, 6.0]}
 
 
 def one_more_epsilon(config):
@@ -170,13 +174,13 @@ def with_another_function(clone, module):
 @pytest.mark.parametrize(
     "edit, reruns",
     [
-        (setting(temperature_bounds=[0.4, 6.0]), SELECTING),
+        (other_bounds, SELECTING),
         (setting(alpha=0.1), RANKS),
         (setting(label_draws=500), METRICS),
         (setting(checkpoint_minutes=1), {"Writing down what ran"}),
         (column_less, SELECTING),
     ],
-    ids=["temperature_bounds", "alpha", "label_draws", "checkpoint_minutes", "temperature_scaling"],
+    ids=["bounds", "alpha", "label_draws", "checkpoint_minutes", "calibrators"],
 )
 def test_a_setting_of_the_analysis_trains_nothing(edit, reruns, touched):
     touched.edit_config(edit)

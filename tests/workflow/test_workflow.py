@@ -147,7 +147,6 @@ def noise(onehot, *, epsilon):
         "label": "Noise",
         "targets": "noise",
         "grid": {"epsilon": [0.1]},
-        "temperature_scaling": "none",
     }
     unchanged.edit_config(lambda config: config["methods"].append(entry))
     counts, trained = unchanged.planned("all")

@@ -1,5 +1,6 @@
 """The page YOUR_OWN.md: what it shows works as it stands, in one run."""
 
+import json
 import re
 
 import pandas as pd
@@ -36,11 +37,11 @@ def test_the_pages_examples_work_as_they_stand(tmp_path):
         config["cells_per_job"] = len(config["experiments"])
 
     clone.edit_config(extend)
-    clone.snakemake("--cores", "2", "results/table3.tex")
+    clone.snakemake("--cores", "2", "results/table3.tex", "results/figures/budget.png")
 
     metrics = pd.read_csv(tmp_path / "results/metrics.csv")
     columns = ["No LS", "No LS+TempS", "Gini LS", "Gini LS+TempS"]
-    columns += ["Logit norm", "Warm LS", "Gain"]
+    columns += ["Logit norm", "Warm LS", "Gain", "LS 0.1", "LS 0.1+ETS"]
     methods = metrics.groupby(["dataset", "network"]).method.apply(list)
     pairs = ("shells", "MLP"), ("stripes", "MLP"), ("stripes", "SmallCNN")
     assert methods.to_dict() == dict.fromkeys(pairs, columns)
@@ -50,6 +51,12 @@ def test_the_pages_examples_work_as_they_stand(tmp_path):
     for _, cell in metrics.groupby(["dataset", "network"]):
         losses = cell.set_index("method").validation_ce
         assert losses[["No LS", "Gini LS", "Logit norm", "Warm LS", "Gain"]].nunique() == 5
+
+    ensembles = metrics[metrics.method == "LS 0.1+ETS"]
+    shares = ensembles.parameters.map(lambda text: json.loads(text)["uniform"])
+    assert shares.between(0, 1).all() and ensembles.temperature.isna().all()
+    budgets = pd.read_csv(tmp_path / "results/budget.csv")
+    assert set(budgets.column) == set(columns)
 
     table = (tmp_path / "results/table3.tex").read_text()
     words = "Gini LS", "Logit norm", "Gain", "SmallCNN", "shells", "stripes"

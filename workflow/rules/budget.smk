@@ -12,6 +12,7 @@ rule grid_metrics:
     params:
         cells=plan.compared,
         labels={name: method["label"] for name, method in plan.methods.items()},
+        scalings=plan.scalings,
         uses=uses("grid_metrics.py"),
     message:
         "Listing the metrics of every student"

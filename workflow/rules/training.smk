@@ -101,7 +101,6 @@ rule evaluate:
         "../../envs/stats.yaml"
     params:
         evaluation=lambda w: plan.evaluation(w.batch),
-        bounds=config["temperature_bounds"],
         uses=uses("evaluate.py"),
     message:
         "Selecting and testing the students of all methods: {wildcards.batch}"

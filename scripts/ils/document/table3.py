@@ -20,9 +20,9 @@ ROW = ["network", "dataset"]
 MOST_PAIRS = 12  # of network and dataset that a page shows as the paper does
 
 NOTE = (
-    "TempS: temperature scaling. Lower average ranks are better. Digits end where the "
-    "standard errors begin. cwECE is the class-wise ECE of Eq.~2; cwECE* what the paper prints, "
-    "the ECE within each true class."
+    "Behind a plus: the calibrator; TempS: temperature scaling. Lower average ranks are better. "
+    "Digits end where the standard errors begin. cwECE is the class-wise ECE of Eq.~2; cwECE* what "
+    "the paper prints, the ECE within each true class."
 )
 LABEL = "tab:real"
 NAMES = "Cross-entropy, accuracy, ECE and cwECE"

@@ -1,22 +1,22 @@
-"""Every student of a grid, as trained and scaled by a temperature of its own.
+"""Every student of a grid, as trained and calibrated by fits of its own.
 
-Validation data say how good a student looks and fit its temperature; what it does on test data is
+Validation data say how good a student looks and fit its calibrators; what it does on test data is
 for tables of all students and read by nothing that selects. Students are taken some at a time: in
 float64 a large grid would not fit into memory.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from ils.evaluation.calibrators import AS_TRAINED, Calibrator, Fitted
 from ils.evaluation.metrics import all_metrics
-from ils.evaluation.temperature import fit_temperature
 from ils.probabilities import cross_entropy
 
-SCALINGS = "none", "own"  # the first axis of what is computed: as trained, by its own temperature
 AT_ONCE = 4_000_000  # logits: 32 MB in float64, and a few copies
 
 Arrays = Mapping[str, np.ndarray]
+Fits = list[list[Fitted]]  # by calibrator and student
 
 
 def by_parts(function: Callable[[slice], Arrays], logits: np.ndarray) -> Arrays:
@@ -27,48 +27,53 @@ def by_parts(function: Callable[[slice], Arrays], logits: np.ndarray) -> Arrays:
     return {name: np.concatenate([part[name] for part in parts], axis=-1) for name in parts[0]}
 
 
-def scaled(logits: np.ndarray, labels: np.ndarray, bounds: tuple[float, float]) -> Arrays:
-    """Return the `temperature` (G,) of each student, within `bounds`, and the cross-entropy `ce`
-    (G,) of its logits divided by it; logits (G, N, K), labels (N,)."""
+def fitted(
+    fit: Calibrator, logits: np.ndarray, labels: np.ndarray
+) -> tuple[list[Fitted], np.ndarray]:
+    """Return what a calibrator fits to each of G students, and the cross-entropy (G,) of their
+    logits as calibrated, in nats; logits (G, N, K), labels (N,), NaN counts as 0."""
+    fits: list[Fitted] = []
 
-    def fit(part):
-        temperature = fit_temperature(logits[part], labels, bounds)
-        ce = cross_entropy(logits[part] / temperature[:, None, None], labels)
-        return {"temperature": temperature, "ce": ce}
+    def of_part(part):
+        own = np.nan_to_num(logits[part])
+        fits.extend(fit(own, labels))
+        models = zip(fits[part], own.astype(np.float64), strict=True)
+        return {"ce": np.array([cross_entropy(one.map(model), labels) for one, model in models])}
 
-    return by_parts(fit, logits)
-
-
-def raw_cross_entropy(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return the cross-entropy (G,) of logits (G, N, K) as they are; NaN counts as 0."""
-    return by_parts(
-        lambda part: {"ce": cross_entropy(np.nan_to_num(logits[part]), labels)}, logits
-    )["ce"]
+    ce = by_parts(of_part, logits)["ce"]
+    return fits, ce
 
 
 def on_validation(
-    logits: np.ndarray, labels: np.ndarray, failed: np.ndarray, bounds: tuple[float, float]
-) -> Arrays:
-    """Return `temperature` (G,) and `validation_ce` (2, G) by SCALINGS; NaN where `failed` (G,)."""
-    temperature, ce = np.full(len(logits), np.nan), np.full((2, len(logits)), np.nan)
-    if not failed.all():
-        own = logits[~failed] if failed.any() else logits
-        of_own = scaled(own, labels, bounds)
-        temperature[~failed] = of_own["temperature"]
-        ce[:, ~failed] = raw_cross_entropy(own, labels), of_own["ce"]
-    return {"temperature": temperature, "validation_ce": ce}
+    logits: np.ndarray, labels: np.ndarray, failed: np.ndarray, calibrators: Sequence[Calibrator]
+) -> tuple[Fits, Arrays]:
+    """Fit each calibrator to each student; return the fits, and `temperature` and `validation_ce`.
+
+    The arrays are (C, G) by calibrator and student, NaN where the student `failed` (G,), the
+    temperature also where a calibrator has none.
+    """
+    fits = [[AS_TRAINED] * len(logits) for _ in calibrators]
+    names = "temperature", "validation_ce"
+    arrays = {name: np.full((len(fits), len(logits)), np.nan) for name in names}
+    students = np.flatnonzero(~failed)
+    for row, fit in enumerate(calibrators if len(students) else ()):
+        own, arrays["validation_ce"][row, students] = fitted(fit, logits[students], labels)
+        for student, one in zip(students, own, strict=True):
+            fits[row][student] = one
+            arrays["temperature"][row, student] = one.parameters.get("temperature", np.nan)
+    return fits, arrays
 
 
-def on_test(logits: np.ndarray, labels: np.ndarray, temperature: np.ndarray) -> Arrays:
-    """Return {metric: (2, G)} by SCALINGS of logits (G, N, K); NaN where the temperature (G,) is,
-    of students that diverged."""
-    divisors = np.nan_to_num(temperature, nan=1).astype(logits.dtype)[:, None, None]
+def on_test(logits: np.ndarray, labels: np.ndarray, failed: np.ndarray, fits: Fits) -> Arrays:
+    """Return {metric: (C, G)} by calibrator and student of logits (G, N, K); NaN where `failed`."""
 
     def measure(part):
         raw = np.nan_to_num(logits[part])
-        both = all_metrics(raw, labels), all_metrics(raw / divisors[part], labels)
-        values = {name: np.stack([of_one[name] for of_one in both]) for name in both[0]}
-        failed = np.isnan(temperature[part])
-        return {name: np.where(failed, np.nan, of_all) for name, of_all in values.items()}
+        of_each = [
+            all_metrics(np.stack([one.map(z) for one, z in zip(of[part], raw)]), labels)
+            for of in fits
+        ]
+        values = {name: np.stack([metrics[name] for metrics in of_each]) for name in of_each[0]}
+        return {name: np.where(failed[part], np.nan, of_all) for name, of_all in values.items()}
 
     return by_parts(measure, logits)

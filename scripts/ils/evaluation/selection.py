@@ -5,18 +5,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from ils.errors import UserError
-from ils.evaluation.grids import raw_cross_entropy, scaled
+from ils.evaluation.calibrators import Calibrator, Fitted, uncalibrated
+from ils.evaluation.grids import fitted
 
 
 @dataclass(frozen=True)
 class Selected:
-    """A student chosen from a grid: its index, its temperature and its validation cross-entropy.
-
-    The temperature is 1 unless the student is scaled, the cross-entropy in nats.
-    """
+    """A student chosen from a grid: its index, what its logits are calibrated by, and its
+    validation cross-entropy then, in nats."""
 
     index: int
-    temperature: float
+    fitted: Fitted
     validation_ce: float
 
 
@@ -24,26 +23,23 @@ def select(
     logits: np.ndarray,
     labels: np.ndarray,
     failed: np.ndarray,
-    scaling: str,
-    bounds: tuple[float, float],
+    fit: Calibrator = uncalibrated,
+    reading: str = "selected",
 ) -> Selected:
-    """Choose among G students by validation cross-entropy.
+    """Choose among G students by validation cross-entropy, and calibrate.
 
-    logits (G, N, K); labels (N,); failed (G,) bool marks students that diverged. `scaling`: "none"
-    compares and returns raw students; "selected" scales the student that "none" picks; "joint"
-    picks student and temperature together, within `bounds`. Raises UserError when every student
-    diverged.
+    logits (G, N, K); labels (N,); failed (G,) bool marks students that diverged. `reading`:
+    "selected" calibrates the student that is the best without it; "joint" calibrates each, and
+    picks the best of them then. Raises UserError when every student diverged.
     """
     if failed.all():
         raise UserError(
             "every student of the grid diverged; lower the learning rate or change the grid"
         )
-    ce = np.where(failed, np.inf, raw_cross_entropy(logits, labels))
-    if scaling == "none":
-        best = int(ce.argmin())
-        return Selected(best, 1.0, float(ce[best]))
-    candidates = np.flatnonzero(~failed) if scaling == "joint" else np.array([ce.argmin()])
-    own = scaled(logits[candidates], labels, bounds)
-    best = int(own["ce"].argmin())
-    index = int(candidates[best])
-    return Selected(index, float(own["temperature"][best]), float(own["ce"][best]))
+    candidates = np.flatnonzero(~failed)
+    if reading == "selected":
+        _, ce = fitted(uncalibrated, logits, labels)
+        candidates = np.array([np.where(failed, np.inf, ce).argmin()])
+    fits, ce = fitted(fit, logits[candidates], labels)
+    best = int(ce.argmin())
+    return Selected(int(candidates[best]), fits[best], float(ce[best]))

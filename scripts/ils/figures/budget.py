@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
+from ils.columns import parts
 from ils.figures import style
 from ils.figures.sheet import MARGIN, ROW, Sheet
 from ils.figures.training_curves import looks_of
@@ -17,8 +18,7 @@ from ils.figures.training_curves import looks_of
 HEIGHT = 190.0  # of a plot
 LEFT = 40.0  # numbers and label beside it
 BELOW = 26.0
-SCALED = "+TempS"
-PANELS = {"as trained": False, "with temperature scaling": True}  # whether columns are scaled
+ACROSS = 2  # plots in a row
 Looks = Mapping[str, Mapping[str, Any]]
 
 
@@ -26,7 +26,7 @@ def draw_columns(axes: Axes, table: pd.DataFrame, looks: Looks) -> None:
     """Draw the estimates of each column's rows, and where its line ends the interval."""
     axes.axhline(0, color=style.GREY, linewidth=0.5, zorder=1)
     for column, rows in table.groupby("column", sort=False):
-        look = looks[str(column).removesuffix(SCALED)]
+        look = looks[str(column)]
         axes.plot(rows["trainings"], rows["estimate"], **look)
         end = rows.iloc[-1]
         if np.isfinite([end["low"], end["high"]]).all():
@@ -50,33 +50,40 @@ def set_axes(axes: Axes, most: int) -> None:
 def draw(table: pd.DataFrame, controls: Collection[str], reference: str) -> Figure:
     """Return the figure of the cross-entropy's rows of results/budget.csv.
 
-    Columns as trained are on the left, scaled ones on the right, on one scale; `controls` (columns)
-    are dashed. reference: the column that all are compared with.
+    Columns as trained are in the first plot, those of each calibrator in one of their own, on one
+    scale; `controls` (columns) are dashed. reference: the column that all are compared with.
     """
-    methods = dict.fromkeys(name.removesuffix(SCALED) for name in table["column"])
-    dashed = {name.removesuffix(SCALED) for name in controls}
+    columns = list(table["column"].unique())
     looks = {
-        method: look | {"linestyle": "--" if method in dashed else "-"}
-        for method, look in looks_of(methods).items()
+        column: look | {"linestyle": "--" if column in controls else "-"}
+        for column, look in looks_of(columns, controls).items()
     }
+    labels = dict.fromkeys(["", *(parts(column)[1] for column in columns)])
     sheet, top, width = Sheet(), 2.6 * ROW, float(style.PAGE)
+    down = HEIGHT + BELOW + ROW  # from one row of plots to the next
+    rows = -(-len(labels) // ACROSS)
     sheet.heading(f"Expected test cross-entropy less that of {reference}, estimate over datasets")
-    entries = [({"line": look}, method) for method, look in looks.items()]
-    y = sheet.legend(LEFT, -top - HEIGHT - BELOW, width - LEFT, entries)
+    of_methods = {parts(column)[0]: looks[column] for column in columns}
+    entries = [({"line": look}, method) for method, look in of_methods.items()]
+    y = sheet.legend(LEFT, ROW - top - rows * down, width - LEFT, entries)
     note = "dashed: controls; a bar: 95 % interval over datasets, where there are six or more"
     sheet.text(LEFT, y - ROW / 2, note, va="center_baseline", color=style.GREY)
     height, most = ROW - y + MARGIN, int(table["trainings"].max())
-    plot = (width - LEFT - 12) / 2
-    lefts = [LEFT + place * (plot + 8) for place in range(2)]
-    for left, title in zip(lefts, PANELS):
-        sheet.text(left, -top + ROW / 2, title, va="center_baseline")
+    plot = (width - LEFT - 12) / ACROSS
+    corners = {}
+    for place, label in enumerate(labels):
+        row, column = divmod(place, ACROSS)
+        left, head = LEFT + column * (plot + 8), -top - row * down
+        title = f"calibrated by {label}" if label else "as trained"
+        sheet.text(left, head + ROW / 2, title, va="center_baseline")
+        corners[label] = left, head - HEIGHT
     figure, first = sheet.figure(width, height), None
-    of_scaled = table["column"].str.endswith(SCALED)
-    for left, scaled in zip(lefts, PANELS.values()):
-        box = (left / width, 1 - (top + HEIGHT) / height, plot / width, HEIGHT / height)
+    calibrators = table["column"].map(lambda column: parts(column)[1])
+    for label, (left, bottom) in corners.items():
+        box = (left / width, 1 + bottom / height, plot / width, HEIGHT / height)
         axes = figure.add_axes(box, sharey=first)
-        draw_columns(axes, table[of_scaled == scaled], looks)
+        draw_columns(axes, table[calibrators == label], looks)
         set_axes(axes, most)
-        axes.tick_params(labelleft=first is None)
+        axes.tick_params(labelleft=left == LEFT)
         first = first or axes
     return figure

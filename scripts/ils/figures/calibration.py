@@ -185,6 +185,7 @@ def draw(columns: Mapping[str, tuple[Bins, Consistency]], kind: str, title: str)
     width = max(widths)
     most = max(10, *(bins.pooled().count.max() for bins, _ in columns.values()))
     sheet.heading(title)
+    looks = style.line_looks(columns)
     for index, (name, (bins, consistency)) in enumerate(columns.items()):
         row, place = divmod(index, across)
         x, y = LEFT + place * (panel + BETWEEN), -2 * ROW - row * DOWN
@@ -192,7 +193,7 @@ def draw(columns: Mapping[str, tuple[Bins, Consistency]], kind: str, title: str)
         error = f"{words.metric} {bins.error:.4f}"
         for line, text in ((1.4, error), (2.15, noise_text(consistency))):
             sheet.text(x, y - line * ROW, text, va="center_baseline", size=style.SMALL)
-        shade, leftmost = style.colour(name), place == 0
+        shade, leftmost = looks[name]["color"], place == 0
         draw_panel(sheet, x, y - HEAD, bins, consistency, shade, most, words, leftmost)
     y = -2 * ROW - len(rows) * DOWN
     sheet.text(LEFT, y, words.x, va="center_baseline")

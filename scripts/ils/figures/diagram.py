@@ -25,7 +25,7 @@ RANK_STEP = 9.0  # the least distance of two ranks on the axis: their two-digit 
 
 
 class Label(NamedTuple):
-    """A method's text ending at (x, y), joined by a line to its average rank.
+    """A method's text ending at (x, y), joined by a line of a `colour` to its average rank.
 
     That is at `x_rank` on the axis.
     """
@@ -36,6 +36,7 @@ class Label(NamedTuple):
     y: float
     x_rank: float
     align: str
+    colour: str
 
 
 class Bar(NamedTuple):
@@ -83,7 +84,7 @@ def span(
 
 
 def layout(average_ranks: pd.Series, cd: float, title: str) -> Layout:
-    """Place the diagram of `average_ranks`, a Series by method, two or more.
+    """Place the diagram of `average_ranks`, a Series by method in the study's order, two or more.
 
     Rank 1 is on the left. The better half is labelled on the left, the outermost method highest, so
     that no two lines cross. The diagram is one column wide; long names or a CD far beyond the worst
@@ -113,13 +114,14 @@ def layout(average_ranks: pd.Series, cd: float, title: str) -> Layout:
     title_y = ruler_y + 2 * GAP + 2 * style.SIZE
     label_top = MARGIN + ROW * (half - 0.5)
 
-    placed = []
+    placed, looks = [], style.line_looks(average_ranks.index)
     for texts, ranks, x, align in (
         (left_texts, ordered.iloc[:half], left - 2 * GAP, "right"),
         (right_texts, ordered.iloc[half:][::-1], end + 2 * GAP, "left"),
     ):
         for row, (text, (method, rank)) in enumerate(zip(texts, ranks.items())):
-            placed.append(Label(method, text, x, label_top - ROW * row, x_of(rank), align))
+            y, colour = label_top - ROW * row, looks[method]["color"]
+            placed.append(Label(method, text, x, y, x_of(rank), align, colour))
 
     return Layout(
         width=max(end + right, left + step * cd + MARGIN, left + style.text_width(title) + MARGIN),
@@ -161,7 +163,7 @@ def draw(plan: Layout) -> Figure:
     for label in plan.labels[::-1]:
         line_end = label.x + (GAP if label.align == "right" else -GAP)
         points = [label.x_rank, label.x_rank, line_end], [axis.y, label.y, label.y]
-        axes.plot(*points, color=style.colour(label.method), linewidth=1.0, solid_joinstyle="miter")
+        axes.plot(*points, color=label.colour, linewidth=1.0, solid_joinstyle="miter")
         axes.text(label.x, label.y, label.text, ha=label.align, va="center_baseline")
 
     for bar in plan.bars:

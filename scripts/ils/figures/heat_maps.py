@@ -1,6 +1,7 @@
 """Validation cross-entropy over the grids of all methods of a pair, on one colour scale."""
 
 import collections
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -31,9 +32,9 @@ MARK: dict[str, Any] = {
     "markerfacecolor": "white",
     "markeredgecolor": "black",
 }
-Chosen = Mapping[str, Sequence[int]]  # scaling: the student that each seed chose
-
-SHAPES = {"none": "o", "joint": "s"}  # chosen as trained; chosen together with a temperature
+# The student that each seed chose: as trained (""), together with a calibrator, by its label.
+Chosen = Mapping[str, Sequence[int]]
+SHAPES = "os^Dvp"  # as trained, with the first calibrator, the second, ...
 
 
 def lowest(curves: np.ndarray, failed: np.ndarray) -> np.ndarray:
@@ -93,17 +94,28 @@ class Map:
         name, at = self.panel.y[0], (x + style.SIZE / 2, bottom + self.size[1] / 2)
         sheet.text(*at, name, ha="center", va="center", rotation=90)
 
-    def mark(self, sheet: Sheet, x: float, y: float, chosen: Chosen, seeds: int) -> None:
+    def mark(
+        self,
+        sheet: Sheet,
+        x: float,
+        y: float,
+        chosen: Chosen,
+        shapes: Mapping[str, str],
+        seeds: int,
+    ) -> None:
         """Mark the chosen students, with how many of several seeds chose each."""
-        number: dict[str, Any] = {"ha": "center", "va": "center_baseline", "size": 5, "zorder": 5}
-        for way, students in chosen.items():
+        size, apart = (7, 4) if len(chosen) <= 2 else (14 / len(chosen), 6)
+        look = MARK | {"markersize": size}
+        number: dict[str, Any] = {"ha": "center", "va": "center_baseline", "zorder": 5}
+        number["size"] = min(5, size)
+        shifts = np.linspace(-apart, apart, len(chosen)) if len(chosen) > 1 else [0]
+        for shift, (way, students) in zip(shifts, chosen.items()):
             places = collections.Counter(place for place in map(self.panel.find, students) if place)
             for place, count in places.items():
                 x0, y0 = self.corner(x, y, *place)
-                shift = 0 if len(chosen) == 1 else -4 if way == "none" else 4
                 right, up = (0, -shift) if self.row > self.cell else (shift, 0)
                 middle = x0 + self.cell / 2 + right, y0 + self.row / 2 + up
-                sheet.point(*middle, marker=SHAPES[way], **MARK)
+                sheet.point(*middle, marker=shapes[way], **look)
                 if seeds > 1:
                     sheet.text(*middle, str(count), **number)
 
@@ -145,17 +157,25 @@ def rows_of_maps(groups: Sequence[list[tuple[Map, Chosen]]]) -> list[list[tuple[
     return rows
 
 
+def shapes_of(maps: Sequence[tuple[Map, Chosen]]) -> dict[str, str]:
+    """The marker of each way in which students are chosen, the first ones in a legend's order."""
+    ways = dict.fromkeys(["", *(way for _, chosen in maps for way in chosen)])
+    return dict(zip(ways, itertools.cycle(SHAPES)))
+
+
 def legend(
-    maps: Sequence[tuple[Map, Chosen]], seeds: int, diverged: bool
+    shapes: Mapping[str, str], seeds: int, diverged: bool
 ) -> list[tuple[dict[str, Any], str]]:
     """The samples and texts of `Sheet.legend`."""
     point = {"color": "none", "linewidth": 0} | MARK
     number = ", the number says by how many seeds" if seeds > 1 else ""
-    entries = [({"line": point | {"marker": SHAPES["none"]}}, f"selected{number}")]
-    if any("joint" in chosen for _, chosen in maps):
-        entries.append(
-            ({"line": point | {"marker": SHAPES["joint"]}}, "selected with a temperature")
+    entries = [
+        (
+            {"line": point | {"marker": shape}},
+            f"selected with {way}" if way else f"selected{number}",
         )
+        for way, shape in shapes.items()
+    ]
     if diverged:
         entries.append(({"patch": DIVERGED}, "diverged" + " with at least one seed" * (seeds > 1)))
     return entries
@@ -180,7 +200,7 @@ def draw(
     """Return the figure of all grids of a pair.
 
     methods: a list of (panels of `grids.arrange`, best cross-entropy (G,) with NaN for a diverged
-    student, {scaling: [index of the student that each seed chose]}); seeds: their number.
+    student, `Chosen`); seeds: their number.
     """
     sheet = Sheet()
     sheet.heading(title)
@@ -196,12 +216,12 @@ def draw(
         note = "no method has a grid of two or more points"
         sheet.text(MARGIN, y - ROW / 2, note, va="center_baseline")
         return sheet.figure(width, 3 * ROW)
-    norm = norm_of([drawn for drawn, _ in maps])
+    norm, shapes = norm_of([drawn for drawn, _ in maps]), shapes_of(maps)
     for row in rows_of_maps(groups):
         x = MARGIN
         for drawn, chosen in row:
             drawn.draw(sheet, x, y, norm)
-            drawn.mark(sheet, x, y, chosen, seeds)
+            drawn.mark(sheet, x, y, chosen, shapes, seeds)
             x += drawn.width + BETWEEN
             width = max(width, x - BETWEEN + MARGIN)
         y -= max(drawn.height for drawn, _ in row) + GAP
@@ -209,7 +229,7 @@ def draw(
         scale(sheet, MARGIN + 4 * GAP, y - GAP, norm)
         y -= 2.6 * ROW
     diverged = not all(np.isfinite(drawn.values).all() for drawn, _ in maps)
-    entries = legend(maps, seeds, diverged)
+    entries = legend(shapes, seeds, diverged)
     width = max([width, *(Sheet.entry_width(text) + 4 * GAP for _, text in entries)])
     bottom = sheet.legend(MARGIN + 4 * GAP, y, width - 6 * GAP, entries)
     return sheet.figure(width, MARGIN - bottom)

@@ -4,9 +4,8 @@ The colours are safe for the colour-blind.
 """
 
 import functools
-import itertools
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
 from PIL import Image
 
+from ils.columns import parts
 from ils.files import atomic
 
 FONT = "DejaVu Sans"
@@ -27,8 +27,7 @@ COLUMN = 252  # points: the width of one column of the paper
 PAGE = 516  # and of both
 GREY = "#666666"
 
-# Paul Tol's "muted" scheme. A temperature-scaled column keeps the colour of the method that it
-# scales.
+# Paul Tol's "muted" scheme. A calibrated column keeps the colour of the method that it calibrates.
 COLOURS = {
     "No LS": "#332288",
     "LS": "#44AA99",
@@ -53,8 +52,15 @@ LINES = {
     "BS_Soft": (":", "<"),
     "Beta": ("--", ">"),
 }
-# for methods without a colour, in turn
-SPARE_LINES = (("-", "*"), ("--", "p"), ("-.", "h"), (":", "d"))
+
+# For other methods, in turn. The colours are the furthest from those above, from white and from
+# each other, also for the colour-blind (distances in Oklab, as simulated by Machado et al. 2009).
+SPARE_COLOURS = (
+    *("#D20F00", "#8700F0", "#4B1E00", "#96C300", "#E178FF"),
+    *("#00004B", "#8769FF", "#F000C3", "#0000D2", "#000000"),
+)
+SPARE_DASHES = "-", "--", "-.", ":"
+SPARE_MARKERS = "*", "p", "h", "d", "8", "H", (4, 1, 0)  # no multiple of the numbers of the others
 
 # else every PDF fills the log with the glyphs of its fonts
 logging.getLogger("fontTools").setLevel(logging.WARNING)
@@ -63,28 +69,33 @@ logging.getLogger("fontTools").setLevel(logging.WARNING)
 RC: Any = {"font.family": FONT, "font.size": SIZE, "pdf.fonttype": 42}
 
 
-def colour(method: str) -> str:
-    """Return the colour of a method column such as "ILS" or "ILS+TempS".
-
-    Grey for a method without one.
-    """
-    return COLOURS.get(method.removesuffix("+TempS"), GREY)
-
-
 def tint(shade: str, share: float) -> str:
     """Return the colour `shade` mixed with white, of which `share` (0 to 1) is white."""
     red, green, blue = (share + (1 - share) * part for part in to_rgb(shade))
     return to_hex((red, green, blue))
 
 
-def line_looks(methods: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Return {method: {color, linestyle, marker}}, such that no two lines of a plot look alike."""
-    spare = itertools.cycle(SPARE_LINES)
-    looks = {}
-    for method in methods:
-        linestyle, marker = LINES.get(method) or next(spare)
-        looks[method] = {"color": colour(method), "linestyle": linestyle, "marker": marker}
-    return looks
+def look_of(method: str, added: list[str]) -> dict[str, Any]:
+    """How the lines of a method are drawn, the paper's or one that is `added`: the first 140 of
+    these differ, the first 28 without their colours, too."""
+    if method in COLOURS:
+        dashes, marker = LINES[method]
+        return {"color": COLOURS[method], "linestyle": dashes, "marker": marker}
+    spare = {"color": SPARE_COLOURS, "linestyle": SPARE_DASHES, "marker": SPARE_MARKERS}
+    place = added.index(method)
+    return {name: values[place % len(values)] for name, values in spare.items()}
+
+
+def line_looks(columns: Iterable[str], controls: Collection[str] = ()) -> dict[str, dict[str, Any]]:
+    """Return {column: {color, linestyle, marker}}; those of one method look alike, others never.
+
+    columns: all of a study, in its order, that are no controls, and any `controls`. These decide
+    which spare look a method has, controls last: so it is the same in all figures.
+    """
+    columns = sorted(columns, key=lambda column: column in controls)
+    methods = {column: parts(column)[0] for column in columns}
+    added = [method for method in dict.fromkeys(methods.values()) if method not in COLOURS]
+    return {column: look_of(method, added) for column, method in methods.items()}
 
 
 @functools.cache

@@ -1,7 +1,7 @@
 """Training loss and validation cross-entropy against epochs, one line a method."""
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
@@ -53,10 +53,10 @@ def set_scale(axes: Axes, values: np.ndarray) -> None:
     axes.yaxis.set_minor_formatter(NullFormatter())
 
 
-def looks_of(methods: Iterable[str]) -> dict[str, dict[str, Any]]:
+def looks_of(columns: Iterable[str], controls: Collection[str] = ()) -> dict[str, dict[str, Any]]:
     """Lines with markers as `style.line_looks` has them, thin."""
     thin = {"linewidth": 0.9, "markersize": 3.5, "markeredgewidth": 0.5, "markeredgecolor": "black"}
-    return {method: thin | look for method, look in style.line_looks(methods).items()}
+    return {column: thin | look for column, look in style.line_looks(columns, controls).items()}
 
 
 def draw_lines(

@@ -13,7 +13,7 @@ PUBLISHED, CALIBRATION = "5. Published numbers", "6. Calibration"
 HYPERPARAMETERS, TRAINING = "7. Hyperparameters", "8. Training"
 
 STUDIES = ["", "published/"]  # this run's numbers, and the paper's printed ones
-POOLS = {"all": "", "alone": "_alone"}  # with, and without the +TempS columns
+POOLS = {"all": "", "alone": "_alone"}  # with, and without the calibrated columns
 RANKINGS = {
     "ranks": "Ranks",
     "average_ranks": "Average ranks",
@@ -80,7 +80,7 @@ class Diagram(NamedTuple):
     def shown(self) -> Shown:
         """Its place in the report, in this run's part or that of the printed numbers."""
         metric = self.metric.replace("_", "-").replace("ece", "ECE")
-        columns = {"all": "with TempS", "alone": "without TempS"}[self.pool]
+        columns = {"all": "with calibrators", "alone": "without calibrators"}[self.pool]
         labels = {"Figure": self.name[3:5], "Metric": metric, "Columns": columns}
         part, caption = "Critical-difference diagrams", "critical_difference"
         return Shown(lambda w: PUBLISHED if w.study else TABLE_III, part, caption, labels)

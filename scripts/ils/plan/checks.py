@@ -7,6 +7,7 @@ from ils.plan.entries import ROUND, by_name, columns, teaching_methods
 from ils.plan.grids import RESTART
 from ils.plan.hyperparameters import check_grids, check_options, check_ranges
 from ils.plan.plugins import plugins
+from ils.plan.records import UNCALIBRATED
 from ils.plan.schema import check_keys, check_schema, one_of, shown
 
 
@@ -86,6 +87,33 @@ def check_methods(config):
             f"config: teacher: the targets of {config['teacher']!r} need a teacher themselves; "
             "choose another"
         )
+
+
+def check_calibrators(config):
+    """Check the calibrators, their options, and which of them the methods name."""
+    plugin, names = plugins("calibrator"), by_name(config, "calibrators")
+    labels: dict[str, str] = {}
+    for i, entry in enumerate(config["calibrators"]):
+        key, options = f"calibrators[{i}]", entry.get("options", {})
+        if entry["name"] == UNCALIBRATED:
+            raise UserError(
+                f"config: {key}.name: {UNCALIBRATED!r} means no calibrator; rename this one"
+            )
+        if (other := labels.setdefault(entry["label"], entry["name"])) != entry["name"]:
+            raise UserError(
+                f"config: {key}.label: {entry['label']!r} is that of {other!r}, too; "
+                "labels must differ"
+            )
+        one_of(f"{key}.fit", entry["fit"], set(plugin))
+        check_options(
+            f"{key}.options", options, plugin[entry["fit"]], f"calibrator {entry['fit']!r}"
+        )
+        if "bounds" in options:
+            check_bounds(options["bounds"], f"{key}.options.bounds")
+    for i, entry in enumerate(config["methods"]):
+        for name in entry.get("calibrators", {}):
+            known = set(names) or {"(there are no calibrators)"}
+            one_of(f"methods[{i}].calibrators.{name}", name, known)
 
 
 def check_distillation(config):
@@ -218,14 +246,14 @@ def check(config, schema):
                 f"{kind} {entry[kind]!r}",
             )
     check_pairs(config, config["experiments"], "experiments")
+    check_calibrators(config)
     labels = [column["column"] for column in columns(config, controls=True)]
     for label in labels:
         if labels.count(label) > 1:
             raise UserError(
                 f"config: methods: {label!r} is the label of two columns; labels must differ"
             )
-    for key in ("temperature_bounds", "teacher_temperature_bounds"):
-        check_bounds(config[key], key)
+    check_bounds(config["teacher_temperature_bounds"], "teacher_temperature_bounds")
     if config["distillation"]:
         check_distillation(config)
     if config["synthetic"]:

@@ -3,8 +3,10 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ils.columns import joined
 from ils.errors import UserError
 from ils.plan.plugins import Plugin, plugins
+from ils.plan.records import UNCALIBRATED
 
 Config = Mapping[str, Any]
 
@@ -28,8 +30,9 @@ def ordered(value: Any) -> Any:
     return [ordered(item) for item in value] if isinstance(value, list) else value
 
 
-def columns(config: Config, controls: bool = False) -> list[dict[str, str]]:
-    """List the columns of Table III, {column, method, scaling}: each method, then its +TempS.
+def columns(config: Config, controls: bool = False) -> list[dict[str, Any]]:
+    """List the columns of Table III, {column, method, calibrator, reading}: each method as trained,
+    then as calibrated, in the order of the config's calibrators.
 
     controls: with those of control methods, which are no columns of the table.
     """
@@ -37,11 +40,14 @@ def columns(config: Config, controls: bool = False) -> list[dict[str, str]]:
     for entry in config["methods"]:
         if entry.get("control") and not controls:
             continue
-        label, scaling = entry["label"], entry["temperature_scaling"]
-        table.append({"column": label, "method": entry["name"], "scaling": "none"})
-        if scaling != "none":
-            column = {"column": f"{label}+TempS", "method": entry["name"], "scaling": scaling}
-            table.append(column)
+        label, readings = entry["label"], entry.get("calibrators", {})
+        names = {UNCALIBRATED: label}
+        names |= {c["name"]: joined(label, c["label"]) for c in config["calibrators"]}
+        for calibrator, column in names.items():
+            if calibrator in {UNCALIBRATED, *readings}:
+                reading = readings.get(calibrator, "selected")
+                row = {"column": column, "method": entry["name"]}
+                table.append(row | {"calibrator": calibrator, "reading": reading})
     return table
 
 
@@ -53,6 +59,12 @@ def functions_of(entry: Config) -> list[tuple[str, str, Plugin]]:
         own.append(("transform", name, plugins("transform")[name]))
     names = dict.fromkeys(name for *_, plugin in own for name in plugin.inputs)
     return own + [("inputs", name, plugins("target_input")[name]) for name in names]
+
+
+def used_calibrators(config: Config) -> list[dict[str, Any]]:
+    """The entries of the calibrators that some method names."""
+    used = {name for entry in config["methods"] for name in entry.get("calibrators", {})}
+    return [entry for entry in config["calibrators"] if entry["name"] in used]
 
 
 def pairs_of(config: Config) -> dict[tuple[str, str], Any]:
@@ -92,7 +104,7 @@ def distilled_method(config: Config) -> dict[str, Any]:
     section = config["distillation"]
     grid = {"teacher": list(range(len(section["teachers"])))} | section["grid"]
     kept = {"targets": section["targets"], "inputs": section.get("inputs", {})}
-    return kept | {"name": DISTILLED, "grid": grid, "temperature_scaling": "none"}
+    return kept | {"name": DISTILLED, "grid": grid}
 
 
 DISTILLED = "distilled"  # the method of distillation's students

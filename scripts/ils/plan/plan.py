@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from ils.plan import checks
-from ils.plan.entries import DISTILLED, Config, columns, needed_by
+from ils.plan.entries import DISTILLED, Config, columns, needed_by, used_calibrators
 from ils.plan.fingerprints import fingerprint
 from ils.plan.grids import count_points, shares
 from ils.plan.records import (
+    UNCALIBRATED,
     Architecture,
+    Calibrator,
     Cell,
     CellPlan,
     Column,
@@ -130,39 +132,66 @@ class Plan(Study):
             code += fingerprint("transform", transform)
         return Method(name, targets, inputs, code, grid, inherited, transform)
 
+    @functools.cached_property
+    def calibrators(self) -> tuple[Calibrator, ...]:
+        """The calibrators of the columns and of the budgets."""
+        return tuple(
+            Calibrator(
+                entry["name"],
+                entry["fit"],
+                entry.get("options", {}),
+                fingerprint("calibrator", entry["fit"]),
+            )
+            for entry in used_calibrators(self.config)
+        )
+
+    @property
+    def scalings(self) -> tuple[str, ...]:
+        """How all students of all grids are calibrated: not at all, and by each calibrator with a
+        budget."""
+        budgeted = (e["name"] for e in used_calibrators(self.config) if e.get("budget"))
+        return UNCALIBRATED, *budgeted
+
     @functools.cache
     def evaluation(self, batch: str) -> Evaluation:
-        """What decides a batch's predictions, beside the temperature's bounds."""
-        table = tuple(Column(c["column"], c["method"], c["scaling"]) for c in self.columns)
-        if self.batches[batch].kind == DISTILLED:
-            teachers = enumerate(self.distillation["teachers"])
-            table = tuple(Column(t, DISTILLED, "none", {"teacher": n}) for n, t in teachers)
+        """What decides a batch's predictions."""
         shards = {name: len(self.shards(batch, name)) for name in self.rounds(batch)}
         rounds = {method: self.round_of(method) for method in self.methods_of(batch)}
-        return Evaluation(self.cells_of(batch), table, shards, rounds)
+        cells = self.cells_of(batch)
+        if self.batches[batch].kind == DISTILLED:
+            teachers = enumerate(self.distillation["teachers"])
+            table = tuple(Column(t, DISTILLED, among={"teacher": n}) for n, t in teachers)
+            return Evaluation(cells, table, shards, rounds)
+        table = tuple(Column(**column) for column in self.columns)
+        return Evaluation(cells, table, shards, rounds, self.calibrators, self.scalings)
 
     @functools.cached_property
     def searched(self) -> tuple[Searched, ...]:
-        """Every column, those of controls included, with what its search costs beforehand."""
+        """Every column with a budget, those of controls included, with what its search costs
+        beforehand."""
         batch = self.batch_of(self.compared[0])
         sizes = {name: count_points(self.grid(batch, name)) for name in self.methods}
         return tuple(
             Searched(
                 c["column"],
                 self.methods[c["method"]]["label"],
-                c["scaling"],
+                c["calibrator"],
+                c["reading"],
                 sizes[c["method"]],
                 sum(sizes[name] for name in needed_by(self.config, [c["method"]])),
                 self.methods[c["method"]].get("control", False),
             )
             for c in columns(self.config, controls=True)
+            if c["calibrator"] in self.scalings
         )
 
     @property
     def reference(self) -> Searched:
-        """The column that budgets are compared with: the scaled teacher, else the first one."""
-        scaled = {c.method: c for c in self.searched if c.scaling != "none"}
-        return scaled.get(self.methods[self.teacher]["label"], self.searched[0])
+        """The column that budgets are compared with: the calibrated teacher, by its first
+        calibrator with a budget, else the first one."""
+        label = self.methods[self.teacher]["label"]
+        calibrated = (c for c in self.searched if c.calibrator != UNCALIBRATED)
+        return next((c for c in calibrated if c.method == label), self.searched[0])
 
     @property
     def baseline(self) -> str | None:
@@ -175,7 +204,7 @@ class Plan(Study):
 
     @property
     def matched(self) -> tuple[Matched, ...]:
-        """Each two columns with a grid, both scaled or neither, that can cost the same.
+        """Each two columns with a grid, calibrated alike or not at all, that can cost the same.
 
         The later one is better, if the paper is right, and a control never.
         """
@@ -183,7 +212,7 @@ class Plan(Study):
         for pair in itertools.combinations([c for c in self.searched if c.points > 1], 2):
             worse, better = sorted(pair, key=lambda c: not c.control)
             trainings = min(c.trainings for c in pair)
-            alike = (better.scaling == "none") == (worse.scaling == "none")
+            alike = better.calibrator == worse.calibrator
             if alike and not better.control and trainings > max(c.first for c in pair):
                 pairs.append(Matched(better, worse, trainings))
         return tuple(pairs)

@@ -126,14 +126,33 @@ class Training(NamedTuple):
     teacher: str
 
 
+UNCALIBRATED = "none"  # stands where a calibrator's name may, for a student as trained
+
+
+@dataclass(frozen=True)
+class Calibrator:
+    """A calibrator by its name in the config: a function and its options, and the fingerprint of
+    its code."""
+
+    name: str
+    fit: str
+    options: dict[str, Any]
+    code: str
+
+
 @dataclass(frozen=True)
 class Column:
-    """A column of Table III: how a method's student is selected and scaled, among the points that
-    match `among`."""
+    """A column of Table III: how a method's student is selected, among the points that match
+    `among`, and calibrated.
+
+    calibrator: its name, or UNCALIBRATED; reading: "selected" as trained and then calibrated, or
+    "joint", by what it is once calibrated.
+    """
 
     column: str
     method: str
-    scaling: str
+    calibrator: str = UNCALIBRATED
+    reading: str = "selected"
     among: dict[str, Any] | None = None
 
 
@@ -147,7 +166,8 @@ class Searched:
 
     column: str
     method: str
-    scaling: str
+    calibrator: str
+    reading: str
     points: int
     first: int
     control: bool
@@ -171,10 +191,13 @@ class Evaluation(NamedTuple):
     among.
 
     shards: {round: the number of its shards}, in the order of the input files; rounds: {method: the
-    round that trains it}.
+    round that trains it}. calibrators: what columns name; scalings: the names of those that
+    calibrate all students of all grids, UNCALIBRATED first.
     """
 
     cells: tuple[Cell, ...]
     columns: tuple[Column, ...]
     shards: dict[str, int]
     rounds: dict[str, str]
+    calibrators: tuple[Calibrator, ...] = ()
+    scalings: tuple[str, ...] = (UNCALIBRATED,)

@@ -11,8 +11,7 @@ import pandas as pd
 
 from ils.errors import UserError
 from ils.evaluation.budget import expected, steps
-from ils.evaluation.grids import SCALINGS
-from ils.plan.records import Matched, Searched
+from ils.plan.records import UNCALIBRATED, Matched, Searched
 from ils.statistics.decision import compare
 from ils.statistics.ranks import METRICS
 
@@ -28,14 +27,13 @@ def reached(
 ) -> pd.DataFrame:
     """The expected metric, dataset x number of `drawn` points: seeds, then networks are averaged.
 
-    table: results/grid_metrics.csv. A `joint` column judges students as scaled, others as trained;
-    it is the scaled ones that all but `none` test. Raises UserError where the table lacks a
-    student, or all of a cell diverged.
+    table: results/grid_metrics.csv. A `joint` column judges students as calibrated, others as
+    trained; each tests them as calibrated. Raises UserError where the table lacks a student, or all
+    of a cell diverged.
     """
     own = table[table["method"] == column.method]
-    raw, scaled = (own[own["scaling"] == scaling] for scaling in SCALINGS)
-    judged = scaled if column.scaling == "joint" else raw
-    tested = raw if column.scaling == "none" else scaled
+    tested = own[own["scaling"] == column.calibrator]
+    judged = tested if column.reading == "joint" else own[own["scaling"] == UNCALIBRATED]
     cells = judged.groupby([*BLOCK, "seed"], sort=False)
     if not len(judged) or len(judged) != len(tested) or (cells.size() != column.points).any():
         raise UserError(

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from ils.columns import parts
 from ils.errors import UserError
 
 CELL = ["network", "dataset", "method", "seed"]  # one row of the metrics table
@@ -85,12 +86,12 @@ def listing(cells: Sequence[Iterable[Any]], limit: int = 5) -> str:
 
 
 def pools(methods: Iterable[str]) -> dict[str, list[str]]:
-    """Return {name: methods}: all columns, and those without temperature scaling.
+    """Return {name: methods}: all columns, and those without a calibrator.
 
     A +TempS column has its method's accuracy by construction, and what Nemenyi's test joins depends
     on the pool.
     """
-    alone = [method for method in methods if not method.endswith("+TempS")]
+    alone = [method for method in methods if not parts(method)[1]]
     return {"all": list(methods), "alone": alone}
 
 

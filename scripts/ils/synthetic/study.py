@@ -5,6 +5,7 @@ method is a config entry {"name", "label", "targets", "grid", "by_part", "distil
 leaves is small: one row a selected model, and arrays of counts and sums for the figures.
 """
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 
 from ils.errors import UserError
+from ils.evaluation.calibrators import temperature, uncalibrated
 from ils.evaluation.metrics import all_metrics
 from ils.evaluation.selection import select
 from ils.plan.grids import grid_points
@@ -64,11 +66,11 @@ class Grid:
             self._logits[split, index] = self.task.network.logits(weights, x)[0].numpy()
         return self._logits[split, index]
 
-    def select(self, scaling: str = "none", part: str | None = None) -> Model:
+    def select(self, reading: str | None = None, part: str | None = None) -> Model:
         """Return the `Model` with the lowest validation cross-entropy.
 
-        It is taken over one part of the validation data, or over all. Raises UserError when every
-        student diverged.
+        It is taken over one part of the validation data, or over all. `reading`: that of a
+        temperature; None: without one. Raises UserError when every student diverged.
         """
         validation = self.task.data.validation
         among = slice(None) if part is None else validation.part == PARTS[part]
@@ -76,19 +78,19 @@ class Grid:
             self.validation_logits[:, among],
             validation.y[among],
             self.trained.failed,
-            scaling,
-            self.task.bounds,
+            functools.partial(temperature, bounds=self.task.bounds) if reading else uncalibrated,
+            reading or "selected",
         )
-        row = {
-            "temperature_scaling": scaling != "none",
+        row: dict[str, Any] = {
+            "temperature_scaling": reading is not None,
             "tuned_on": part or "all",
-            "temperature": chosen.temperature,
+            "temperature": chosen.fitted.temperature,
             "validation_ce": chosen.validation_ce,
             "best_epoch": int(self.trained.best_epoch[chosen.index]),
         }
         row |= {COLUMNS.get(key, key): value for key, value in self.points[chosen.index].items()}
         training, test = (self.logits(split, chosen.index) for split in ("training", "test"))
-        return Model(training, test, chosen.temperature, row)
+        return Model(training, test, row["temperature"], row)
 
 
 class Task:
