@@ -1,15 +1,24 @@
 """Write what the run found: one paragraph of plain text."""
 
 import textwrap
+from collections.abc import Sequence
 
 from ils.document.found import found
 from ils.files import read_csv, write_text
 from ils.job import log, run
+from ils.plan.metrics import Metric
 
 
-def write_found(metrics: str, comparisons: str, power: str, claims: str, output: str) -> None:
-    """Write the paragraph on the tables in these csv files."""
-    paragraph = found(*map(read_csv, (metrics, comparisons, power, claims)))
+def write_found(
+    metrics: str,
+    comparisons: str,
+    power: str,
+    claims: str,
+    shown: Sequence[Metric],
+    output: str,
+) -> None:
+    """Write the paragraph on the tables in these csv files; shown: the metrics of Table III."""
+    paragraph = found(*map(read_csv, (metrics, comparisons, power, claims)), shown)
     log.info("%s", paragraph)
     write_text(output, textwrap.fill(paragraph, 100, break_on_hyphens=False) + "\n")
 
@@ -22,5 +31,6 @@ if __name__ == "__main__":
         comparisons=snakemake.input.comparisons,
         power=snakemake.input.power,
         claims=snakemake.input.claims,
+        shown=snakemake.params.metrics,
         output=snakemake.output[0],
     )

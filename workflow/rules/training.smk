@@ -102,6 +102,7 @@ rule evaluate:
     params:
         evaluation=lambda w: plan.evaluation(w.batch),
         bounds=config["temperature_bounds"],
+        metric_code=plan.metric_code,
         uses=uses("evaluate.py"),
     message:
         "Selecting and testing the students of all methods: {wildcards.batch}"

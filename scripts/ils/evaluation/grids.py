@@ -5,11 +5,11 @@ for tables of all students and read by nothing that selects. Students are taken 
 float64 a large grid would not fit into memory.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from ils.evaluation.metrics import all_metrics
+from ils.evaluation.measures import measure
 from ils.evaluation.temperature import fit_temperature
 from ils.probabilities import cross_entropy
 
@@ -59,16 +59,19 @@ def on_validation(
     return {"temperature": temperature, "validation_ce": ce}
 
 
-def on_test(logits: np.ndarray, labels: np.ndarray, temperature: np.ndarray) -> Arrays:
+def on_test(
+    metrics: Sequence[str], logits: np.ndarray, labels: np.ndarray, temperature: np.ndarray
+) -> Arrays:
     """Return {metric: (2, G)} by SCALINGS of logits (G, N, K); NaN where the temperature (G,) is,
     of students that diverged."""
     divisors = np.nan_to_num(temperature, nan=1).astype(logits.dtype)[:, None, None]
 
-    def measure(part):
-        raw = np.nan_to_num(logits[part])
-        both = all_metrics(raw, labels), all_metrics(raw / divisors[part], labels)
-        values = {name: np.stack([of_one[name] for of_one in both]) for name in both[0]}
+    def measured(part):
         failed = np.isnan(temperature[part])
+        raw = np.nan_to_num(logits[part])
+        raw[failed] = 0  # of no metric that they could break
+        both = [measure(metrics, own, labels) for own in (raw, raw / divisors[part])]
+        values = {name: np.stack([of_one[name] for of_one in both]) for name in metrics}
         return {name: np.where(failed, np.nan, of_all) for name, of_all in values.items()}
 
-    return by_parts(measure, logits)
+    return by_parts(measured, logits)

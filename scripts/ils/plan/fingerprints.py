@@ -17,6 +17,7 @@ from ils.plan.plugins import (
     EVALUATION,
     LIBRARY,
     Plugin,
+    decorated,
     file_of,
     is_extended,
     module_of,
@@ -119,6 +120,8 @@ def definitions(path: Path) -> tuple[dict[str, Definition], dict[str, tuple[Path
         parameters: tuple[str, ...] = ()
         if isinstance(node, ast.FunctionDef):
             parameters = tuple(argument.arg for argument in node.args.args)
+            if decorated(node, "metric", path) is not None:
+                node.decorator_list.clear()  # what it says is a parameter of its own
         used, code = names_used(node), code_of(node)
         for name in names_of(node):
             before = defined.get(name, Definition("", frozenset(), ()))
@@ -132,7 +135,7 @@ def fingerprint(kind: str, *names: str) -> str:
     extend.
 
     A target function or a transform also uses the inputs that its parameters name. As a rule's
-    parameter the digest reruns what that function made, and nothing else, when the function changes.
+    parameter the digest reruns what that function made, and nothing else, when it changes.
     """
     inputs, (file, *shared) = plugins("target_input"), USED[kind]
     roots = [(plugins(kind)[name].path, name) for name in names]

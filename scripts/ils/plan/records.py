@@ -169,10 +169,11 @@ class Evaluation(NamedTuple):
     among.
 
     shards: {round: the number of its shards}, in the order of the input files; rounds: {method: the
-    round that trains it}.
+    round that trains it}; metrics: the names of those that all students are tested by.
     """
 
     cells: tuple[Cell, ...]
     columns: tuple[Column, ...]
     shards: dict[str, int]
     rounds: dict[str, str]
+    metrics: tuple[str, ...]

@@ -62,7 +62,7 @@ class Predictions:
         for name, paths in test_logits.items():
             of_round = {method: grids[method] for method, of in rounds if of == name}
             for shard, path in enumerate(paths):
-                self._test(path, shard, cell.name, of_round)
+                self._test(path, shard, cell, of_round, evaluation.metrics)
         points = {method: grid.points for method, grid in grids.items()}
         self.about = {"selected": selected, "grids": points}
 
@@ -73,10 +73,12 @@ class Predictions:
         self.arrays |= grid.curves(method)
         self.arrays |= {f"grid/{method}/{name}": array for name, array in known.items()}
 
-    def _test(self, path: str, shard: int, cell: str, grids: Mapping[str, Grid]) -> None:
+    def _test(
+        self, path: str, shard: int, cell: Cell, grids: Mapping[str, Grid], metrics: Sequence[str]
+    ) -> None:
         """Add what the students of a shard, of some methods, say of the test split: of all their
         metrics, of the chosen ones the logits."""
-        tests = test_arrays(path, cell, next(iter(grids.values())).about[shard])
+        tests = test_arrays(path, cell.name, next(iter(grids.values())).about[shard])
         self.arrays |= {name: tests[name] for name in ("labels", "ids")}
         for method, grid in grids.items():
             students, rows = grid.in_shard(shard)
@@ -84,7 +86,11 @@ class Predictions:
                 continue
             logits = tests["logits"][rows]
             temperature = self.arrays[f"grid/{method}/temperature"][students]
-            for name, values in on_test(logits, tests["labels"], temperature).items():
+            try:
+                measured = on_test(metrics, logits, tests["labels"], temperature)
+            except UserError as error:
+                raise UserError(f"{cell.title} {method}: {error}") from None
+            for name, values in measured.items():
                 of_grid = self.arrays.setdefault(
                     f"grid/{method}/{name}", np.full((2, len(grid.points)), np.nan)
                 )
