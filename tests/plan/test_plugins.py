@@ -28,7 +28,7 @@ class Copy:
 
     def __init__(self, folder):
         self.folder = folder
-        for place in ("data", "networks", "targets"):
+        for place in ("data", "networks", "targets", "evaluation"):
             shutil.copytree(LIBRARY / place, folder / place)
 
     def fingerprints(self, kind):
@@ -108,7 +108,7 @@ def test_a_rules_library_files_are_those_it_imports():
 
 
 def test_of_the_evaluation_what_a_script_uses_counts():
-    path = LIBRARY / "evaluation/metrics.py"
+    path = LIBRARY / "evaluation/measures.py"
     text = path.read_text()
     scripts = "compute_metrics.py", "evaluate.py", "fit_temperature.py", "train_students.py"
 
@@ -120,10 +120,10 @@ def test_of_the_evaluation_what_a_script_uses_counts():
     assert before["train_students.py"] == uses("table3.py")  # neither uses any
     try:
         path.write_text(
-            text.replace("def brier(", "def one_more(x):\n    return x\n\n\ndef brier(")
+            text.replace("def computed(", "def one_more(x):\n    return x\n\n\ndef computed(")
         )
         assert digests() == before
-        path.write_text(text.replace("2 * true_class", "3 * true_class"))
+        path.write_text(text.replace("if weights is None else", "if weights is not None else"))
         after = digests()
     finally:
         path.write_text(text)
@@ -167,6 +167,18 @@ NETWORKS = [
 @pytest.mark.parametrize("file, old, new, names", METHODS)
 def test_a_fingerprint_covers_what_a_method_uses_and_nothing_else(file, old, new, names, library):
     assert library.changed("method", file, old, new) == names
+
+
+METRICS = [
+    ("2 * true_class", "3 * true_class", {"brier"}),
+    ("BINS = 15", "BINS = 14", {"ece", "cwece", "cwece_printed", "ace"}),
+    ('title="smECE"', 'title="smooth"', set()),  # what is said of a metric computes nothing
+]
+
+
+@pytest.mark.parametrize("old, new, names", METRICS)
+def test_a_fingerprint_covers_what_a_metric_uses_and_nothing_else(old, new, names, library):
+    assert library.changed("metric", "evaluation/metrics.py", old, new) == names
 
 
 @pytest.mark.parametrize("file, old, new, names", NETWORKS)
