@@ -20,20 +20,24 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 import numpy as np
 import pandas as pd
 
-from ils.evaluation import noise
+from ils.evaluation import analytic, noise
+from ils.evaluation.measures import measure
 from ils.evaluation.metrics import (
     BINS,
-    all_metrics,
     bin_index,
     equal_mass_index,
+    even_weights,
     mesh_of,
     smooth_error,
     sums,
 )
+from ils.plan.metrics import metrics
 from ils.probabilities import log_softmax, softmax, true_class
 
 SCENARIOS = list(itertools.product((3, 10), (100, 500, 2000), (0.7, 1, 1.5, 2)))
 SCALE = 2.0  # of the normal logits
+NAMES = "accuracy", "cross_entropy", "ece", "cwece", "cwece_printed", "brier", "smece", "ace"
+KNOWN = tuple(metrics()[name] for name in NAMES)
 
 
 def sample(rng, n, classes):
@@ -62,7 +66,7 @@ def truth(rng, classes, temperature, n=200_000):
         "cwece": np.abs(by_class).sum(-1).mean(),
         "cwece_printed": np.abs(within).sum(-1).mean(),
         "smece": float(smooth_error(mesh_of(confidence, gaps))),
-        "ace": np.abs(sums(equal_mass_index(confidence), gaps, BINS)).sum(),
+        "ace": np.abs(sums(equal_mass_index(confidence, even_weights(n)), gaps, BINS)).sum(),
     }
 
 
@@ -77,7 +81,7 @@ def drawn_again(logits, labels, weights):
     top, classes = bin_index(confidence), range(p.shape[1])
 
     def errors(gaps, index):
-        return np.abs(weights @ (gaps.astype(np.float32)[:, None] * noise.places(index))).sum(-1)
+        return np.abs(weights @ (gaps.astype(np.float32)[:, None] * analytic.places(index))).sum(-1)
 
     within = [errors((hit - confidence) * (labels == j), top) for j in classes]
     sizes = [np.maximum(weights @ (labels == j), 1) for j in classes]
@@ -111,9 +115,9 @@ def covered(classes, n, temperature, replicates, draws):
     for _ in range(replicates):
         logits, labels = sample(rng, n, classes)
         logits = logits / temperature
-        values = {name: float(value) for name, value in all_metrics(logits, labels).items()}
-        drawn = noise.calibrated(softmax(logits), uniform)
-        spread = noise.intervals(logits, labels, values, drawn)
+        values = {name: float(value) for name, value in measure(NAMES, logits, labels).items()}
+        drawn = noise.calibrated(KNOWN, logits, uniform)
+        spread = noise.intervals(KNOWN, logits, labels, values, drawn, draws)
         intervals = {(name, "ours"): bounds for name, (_, *bounds) in spread.items()}
         intervals |= bootstrap_intervals(values, logits, labels, weights)
         for (name, way), (low, high) in intervals.items():

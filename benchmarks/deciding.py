@@ -16,9 +16,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 
 import numpy as np
 
+from ils.plan.metrics import metrics
 from ils.statistics.claims import CLAIMS, RANKS
 from ils.statistics.decision import (
-    ROPE,
     binomial_interval,
     compare,
     judge,
@@ -90,12 +90,14 @@ def by_chance(n, draws, rng):
     for _ in range(draws):
         values = {}
         for metric in ("cross_entropy", "accuracy", "ece", "cwece"):
-            scale = 2 * ROPE[metric]
+            scale = 2 * metrics()[metric].rope
             own = scale * rng.standard_t(5, size=(n, len(names)))
             values[metric] = own * rng.choice([-1, 1], n)[:, None]
         for claim in claims:
             results = [
-                compare(values[m][:, names.index(a)] - values[m][:, names.index(b)], ROPE[m])
+                compare(
+                    values[m][:, names.index(a)] - values[m][:, names.index(b)], metrics()[m].rope
+                )
                 for m, a, b in claim.comparisons
             ]
             words[claim.name].append(judge(results, claim.considerable).word)

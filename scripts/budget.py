@@ -7,16 +7,17 @@ from ils.job import run
 from ils.statistics.budgets import KEY, budgets, equal_budgets
 
 
-def budget(metrics, columns, reference, pairs, output, equal, figures):
+def budget(metrics, compared, columns, reference, pairs, output, equal, figures):
     """Read the table of all students `metrics` and write what each column reaches by trainings
     (`output`), both of each pair with equally many (`equal`), and the figures.
 
-    columns: `records.Searched`, reference: one of them; pairs: `records.Matched`.
+    compared: by which metrics; columns: `records.Searched`, reference: one of them; pairs:
+    `records.Matched`.
     """
     table = read_csv(metrics, KEY)
-    reached = budgets(table, columns, reference)
+    reached = budgets(table, compared, columns, reference)
     write_csv(output, reached)
-    write_csv(equal, equal_budgets(table, pairs))
+    write_csv(equal, equal_budgets(table, compared, pairs))
     drawn = reached[reached["metric"] == "cross_entropy"]
     controls = {column.column for column in columns if column.control}
     figure = draw(drawn, controls, reference.column)
@@ -29,6 +30,7 @@ if __name__ == "__main__":
         budget,
         snakemake,
         metrics=snakemake.input.metrics,
+        compared=snakemake.params.metrics,
         columns=snakemake.params.columns,
         reference=snakemake.params.reference[0],
         pairs=snakemake.params.pairs,

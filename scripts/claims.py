@@ -8,6 +8,8 @@ from ils.document.claims import typeset
 from ils.files import read_csv, write_csv, write_text
 from ils.job import log, run
 from ils.paper import PRINTED
+from ils.plan.metrics import REQUIRED
+from ils.plan.metrics import metrics as known
 from ils.statistics.claims import DISTILLATION, RANKS, REPLICATES
 from ils.statistics.comparison import (
     printed_distillation,
@@ -40,7 +42,7 @@ def claims(
     replicates, arrays: {setup: files of its jobs}; others: {setup: those of others that claims
     compare with it}. distillation: metrics of distilled students, or None where the run has none.
     """
-    datasets = Datasets(read_csv(metrics))
+    datasets = Datasets(read_csv(metrics), [known()[name] for name in REQUIRED])
     studies: dict[str, list[Study]] = {
         RANKS: [Ranking("paper", *map(read_csv, published))],
         REPLICATES: [PrintedMeans("paper", {"": printed_synthetic(printed_tables)})],

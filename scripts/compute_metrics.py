@@ -5,20 +5,21 @@ from dataclasses import asdict
 
 import pandas as pd
 
+from ils.errors import UserError
 from ils.evaluation import noise
 from ils.evaluation.calibration import floors, split_cross_entropy
-from ils.evaluation.metrics import all_metrics
+from ils.evaluation.measures import measure
 from ils.files import load_arrays, write_csv
 from ils.job import run
-from ils.probabilities import softmax
 
 
-def compute_metrics(predictions, cells, draws, metrics, intervals):
+def compute_metrics(predictions, cells, draws, measured, metrics, intervals):
     """Read the files of predictions that hold `cells` (`records.Cell`s) and write two csv files.
 
-    predictions: one path a cell. metrics: one row per dataset, network, seed and method; intervals:
-    one per metric of each, with its standard error and 95 % interval. Floors, p-values and the
-    intervals of calibration errors take so many `draws` of labels from the predictions.
+    predictions: one path a cell; measured: the `Metric`s. metrics: one row per dataset, network,
+    seed and method; intervals: one per metric of each, with its standard error and 95 % interval.
+    Floors, p-values and the intervals of calibration errors take so many `draws` of labels from the
+    predictions.
     """
     rows, spreads = [], []
     for path, cell in zip(predictions, cells, strict=True):
@@ -27,7 +28,10 @@ def compute_metrics(predictions, cells, draws, metrics, intervals):
         uniform = noise.uniforms(len(arrays["labels"]), draws)
         for selected in metadata["cells"][cell.name]["selected"]:
             logits = arrays[f"logits/{selected['method']}"]
-            values, extra, spread = measured(logits, arrays["labels"], uniform)
+            try:
+                values, extra, spread = measured_by(measured, logits, arrays["labels"], uniform)
+            except UserError as error:
+                raise UserError(f"{cell.title} {selected['method']}: {error}") from None
             for name, value in values.items():
                 spreads.append((*key.values(), selected["method"], name, value, *spread[name]))
             sizes = {"n_test": len(logits), "classes": logits.shape[1]}
@@ -38,11 +42,12 @@ def compute_metrics(predictions, cells, draws, metrics, intervals):
     write_csv(intervals, pd.DataFrame(spreads, columns=columns))
 
 
-def measured(logits, labels, uniform):
+def measured_by(metrics, logits, labels, uniform):
     """The metrics of logits (N, K), their floors and parts, and {metric: (error, low, high)}."""
-    values = {name: float(value) for name, value in all_metrics(logits, labels).items()}
-    drawn = noise.calibrated(softmax(logits), uniform)
-    spread = noise.intervals(logits, labels, values, drawn)
+    of_all = measure([metric.name for metric in metrics], logits, labels)
+    values = {name: float(value) for name, value in of_all.items()}
+    drawn = noise.calibrated(metrics, logits, uniform)
+    spread = noise.intervals(metrics, logits, labels, values, drawn, len(uniform))
     return values, floors(values, drawn) | split_cross_entropy(logits, labels), spread
 
 
@@ -60,6 +65,7 @@ if __name__ == "__main__":
         predictions=snakemake.input.predictions,
         cells=snakemake.params.cells,
         draws=snakemake.params.draws,
+        measured=snakemake.params.metrics,
         metrics=snakemake.output.metrics,
         intervals=snakemake.output.intervals,
     )

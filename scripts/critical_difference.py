@@ -1,4 +1,4 @@
-"""Draw the critical-difference diagrams, Figures 12 to 15: accuracy, cross-entropy, ECE, cwECE."""
+"""Draw the critical-difference diagrams: Figures 12 to 15, and those of a study's own metrics."""
 
 from collections.abc import Sequence
 
@@ -7,13 +7,13 @@ from ils.figures.diagram import draw, layout
 from ils.figures.style import save
 from ils.files import read_csv
 from ils.job import run
-from ils.statistics.ranks import METRICS
+from ils.plan.metrics import Metric
 
 
 def critical_difference(
     average_ranks: str,
     friedman_tests: str,
-    diagrams: Sequence[tuple[str, str]],
+    diagrams: Sequence[tuple[Metric, str]],
     outputs: Sequence[str],
 ) -> None:
     """Draw average ranks and critical difference, as rank_methods.py wrote them.
@@ -23,17 +23,18 @@ def critical_difference(
     averages = read_csv(average_ranks, ["metric", "pool", "method", "average_rank"])
     tests = read_csv(friedman_tests, ["metric", "pool", "n", "critical_difference"])
     for (metric, pool), output in zip(diagrams, outputs, strict=True):
-        chosen = tests[(tests["metric"] == metric) & (tests["pool"] == pool)]
+        name = metric.name
+        chosen = tests[(tests["metric"] == name) & (tests["pool"] == pool)]
         if chosen.empty:
             known = ", ".join(tests["metric"].unique())
             raise UserError(
-                f"{friedman_tests}: has no metric {metric} of pool {pool}; it has {known}"
+                f"{friedman_tests}: has no metric {name} of pool {pool}; it has {known}"
             )
         test = chosen.iloc[0]
-        ranks = averages[(averages["metric"] == metric) & (averages["pool"] == pool)]
+        ranks = averages[(averages["metric"] == name) & (averages["pool"] == pool)]
         by_method = ranks.set_index("method")["average_rank"]
         blocks = f"{test['n']:g} dataset-network pair{'s' if test['n'] > 1 else ''}"
-        title = f"{METRICS[metric].name}, {blocks}"
+        title = f"{metric.title}, {blocks}"
         save(draw(layout(by_method, test["critical_difference"], title)), output)
 
 

@@ -8,13 +8,13 @@ from ils.figures import style
 from ils.figures.decision import claim_bars, forest
 from ils.files import read_csv
 from ils.job import run
+from ils.plan.metrics import Metric
 from ils.statistics.claims import CLAIMS
 from ils.statistics.datasets import Datasets
 from ils.statistics.ledger import of_run
 from ils.statistics.pairs import KEY
-from ils.statistics.ranks import METRICS
 
-SHOWN = ["cross_entropy", "accuracy", "ece", "cwece"]
+CE = "cross_entropy"  # by which equal budgets are drawn
 
 
 def decision_figures(
@@ -22,14 +22,15 @@ def decision_figures(
     equal_budget: str,
     comparisons: str,
     claims: str,
+    shown: Sequence[Metric],
     forest_files: Sequence[str],
     claim_files: Sequence[str],
 ) -> None:
     """Read the tables of compute_metrics.py, budget.py, decide.py and claims.py; draw each figure
-    into its files."""
-    table, datasets = read_csv(comparisons), Datasets(read_csv(metrics))
-    full = table["trainings"].isna() | (table["metric"] == SHOWN[0])  # of equal budgets the first
-    table = table[table["metric"].isin(SHOWN) & full]
+    into its files. shown: the metrics of the forest plot."""
+    table, datasets = read_csv(comparisons), Datasets(read_csv(metrics), shown)
+    full = table["trainings"].isna() | (table["metric"] == CE)
+    table = table[table["metric"].isin(datasets.metrics) & full]
     if table["headline"].any():
         table = table[table["headline"]]
     equal = dict(iter(read_csv(equal_budget).groupby(KEY)["gain"]))
@@ -38,8 +39,7 @@ def decision_figures(
         for key in table[KEY].itertuples(index=False, name=None)
     ]
     table = table.assign(gains=[values.to_numpy() for values in gains])
-    titles = {m: METRICS[m].name + " x K" * (m == "cwece") for m in SHOWN if m in datasets.metrics}
-    drawn = forest(table, titles)
+    drawn = forest(table, list(datasets.metrics.values()))
     for path in forest_files:
         style.save(drawn, path)
 
@@ -61,6 +61,7 @@ if __name__ == "__main__":
         equal_budget=snakemake.input.equal_budget,
         comparisons=snakemake.input.comparisons,
         claims=snakemake.input.claims,
+        shown=snakemake.params.metrics,
         forest_files=snakemake.output[0::2],
         claim_files=snakemake.output[1::2],
     )

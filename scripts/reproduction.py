@@ -15,9 +15,11 @@ from ils.document.summary import appendix, summary
 from ils.files import read_csv, write_text
 from ils.job import run
 from ils.paper import DIAGRAMS
+from ils.plan.metrics import Metric
 
 HEADING = "Instance-based label smoothing: what this run reproduces"
 SIDES = " Left: this run; right: the printed values; below: without the calibrated columns."
+OWN_SIDES = " Right: without the calibrated columns."
 
 
 def reproduction(
@@ -32,28 +34,34 @@ def reproduction(
     distillation: Sequence[str],
     figures: Mapping[str, Sequence[str]],
     captions: Mapping[str, str],
+    shown: Sequence[Metric],
+    own: Mapping[str, Metric],
     output: str,
 ) -> None:
     """Write the document.
 
     ours, printed: the csv files of average ranks and Friedman tests; distillation: metrics of
     distilled students or []. synthetic: arguments of findings.synthetic_sentences or None; figures,
-    captions: {artefact: its files, its caption's}.
+    captions: {artefact: its files, its caption's}; shown: the metrics of Table III, own: {diagram:
+    the metric of a study's own that it ranks by}.
     """
     contradictions, ledger = read_csv(discrepancies), read_csv(claims)
-    sentences = decision_sentences(read_csv(comparisons), ledger)
-    sentences |= findings.real_sentences(ranked(ours), ranked(printed), contradictions)
+    sentences = decision_sentences(read_csv(comparisons), ledger, shown)
+    sentences |= findings.real_sentences(ranked(ours), ranked(printed), contradictions, own)
     sentences |= findings.synthetic_sentences(**synthetic) if synthetic else {}
     for path in distillation:
         sentences["table4"] = findings.distilled(read_csv(path))
     bodies = {name: rf"\artefact{{{name}}}" for name in sentences}
     for name, files in figures.items():
         caption = Path(captions[name]).read_text(encoding="utf-8").strip()
-        bodies[name] = drawings(files, caption + SIDES * (name in DIAGRAMS))
+        bodies[name] = drawings(
+            files, caption + SIDES * (name in DIAGRAMS) + OWN_SIDES * (name in own)
+        )
     artefacts = {name: (sentence, bodies[name]) for name, sentence in sentences.items()}
     paragraph, record = (Path(path).read_text(encoding="utf-8") for path in (found, provenance))
     first = summary(paragraph.strip(), ledger, json.loads(record))
-    write_text(output, document(HEADING, first, artefacts, appendix(contradictions)))
+    titles = {name: metric.title for name, metric in own.items()}
+    write_text(output, document(HEADING, first, artefacts, appendix(contradictions), titles))
 
 
 def ranked(paths: Sequence[str]) -> findings.Ranked:
@@ -92,5 +100,7 @@ if __name__ == "__main__":
         distillation=snakemake.input.distillation,
         figures=snakemake.params.figures,
         captions=dict(zip(snakemake.params.figures, snakemake.input.captions, strict=True)),
+        shown=snakemake.params.metrics,
+        own=snakemake.params.own,
         output=snakemake.output[0],
     )

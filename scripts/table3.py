@@ -8,13 +8,14 @@ from ils.document.table3 import as_columns, typeset
 from ils.errors import UserError
 from ils.files import read_csv, write_csv, write_text
 from ils.job import run
+from ils.plan.metrics import Metric
 
 
 def table3(
     ranks: str,
     average_ranks: str,
     intervals: str | None,
-    metrics: Sequence[str],
+    metrics: Sequence[Metric],
     source: str,
     tex: str,
     long: str,
@@ -30,14 +31,17 @@ def table3(
     errors = read_csv(intervals, ["metric", "standard_error"]) if intervals else None
     ranked = read_all(ranks, ["network", "dataset", "value", "rank"])
     averages = read_all(average_ranks, ["average_rank"])
-    if lacking := set(metrics) - set(ranked["metric"]):
-        names = ", ".join(sorted(lacking))
-        raise UserError(f"Table III needs ranks by {names}; add the column to the metrics table")
+    names = [metric.name for metric in metrics]
+    if lacking := set(names) - set(ranked["metric"]):
+        raise UserError(
+            f"Table III needs ranks by {', '.join(sorted(lacking))}; add the column to the metrics "
+            "table"
+        )
     parts = [
         (
             metric,
-            ranked[ranked["metric"] == metric],
-            averages.loc[averages["metric"] == metric, "average_rank"],
+            ranked[ranked["metric"] == metric.name],
+            averages.loc[averages["metric"] == metric.name, "average_rank"],
             errors,
         )
         for metric in metrics
@@ -45,7 +49,7 @@ def table3(
     table, behind = typeset(parts, source)
     write_text(tex, table)
     write_text(long, behind)
-    rows = ranked[ranked["metric"].isin(metrics)]
+    rows = ranked[ranked["metric"].isin(names)]
     write_csv(csv, as_columns(rows, rows["method"].unique()))
 
 

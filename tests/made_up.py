@@ -7,9 +7,13 @@ import numpy as np
 
 from ils.files import save_arrays
 from ils.plan.grids import grid_points
+from ils.plan.metrics import DERIVED, metrics
 from ils.plan.records import Architecture, Cell, CellPlan, Method, Training
 
 CELL = Cell("made_up", "MLP", 0)
+NAMES = "accuracy", "cross_entropy", "ece", "cwece", "cwece_printed", "brier", "smece", "ace"
+METRICS = tuple(metrics()[name] for name in NAMES)  # those of the default config
+RANKED = (*METRICS, *DERIVED.values())
 
 
 def training(grids, recipe, network=("mlp", {"hidden": [4]}), cells=(CELL,), pad=0, inherited=()):

@@ -20,9 +20,10 @@ def log_softmax(logits):
 
 
 def true_class(values, labels):
-    """Return values[..., n, labels[..., n]], shape (..., N)."""
-    labels = np.broadcast_to(labels, values.shape[:-1])
-    return np.take_along_axis(values, labels[..., None], -1)[..., 0]
+    """Return values[..., n, labels[..., n]], shape (..., N), whose leading dimensions broadcast."""
+    shape = np.broadcast_shapes(values.shape[:-1], np.shape(labels))
+    values = np.broadcast_to(values, (*shape, values.shape[-1]))
+    return np.take_along_axis(values, np.broadcast_to(labels, shape)[..., None], -1)[..., 0]
 
 
 def cross_entropy(logits, labels):

@@ -6,12 +6,15 @@ import subprocess
 import pandas as pd
 import pytest
 
+import made_up
 from critical_difference import critical_difference
 from ils.document.latex import escape, long_table, number, row, size, wide_table
 from ils.document.table3 import MOST_PAIRS
 from ils.document.table3 import typeset as typeset_parts
 from ils.errors import UserError
 from ils.files import read_csv, write_csv
+from ils.paper import TABLE_III
+from ils.plan.metrics import metrics
 from rank_methods import rank_methods
 from table3 import table3
 
@@ -90,6 +93,7 @@ def stage(tmp_path):
 def rank(folder):
     rank_methods(
         metrics=folder / "metrics.csv",
+        ranked=made_up.RANKED,
         alpha=0.05,
         ranks=folder / "ranks.csv",
         average_ranks=folder / "average_ranks.csv",
@@ -103,7 +107,7 @@ def typeset(folder, intervals=None):
         ranks=folder / "ranks.csv",
         average_ranks=folder / "average_ranks.csv",
         intervals=intervals,
-        metrics=["cross_entropy", "accuracy", "ece", "cwece"],
+        metrics=[metrics()[name] for name in TABLE_III],
         source="averages over 2 seeds of a_b.yaml",
         tex=folder / "table3.tex",
         long=folder / "table3_long.tex",
@@ -193,7 +197,7 @@ def parts(count, errors=None):
             rows.append(("MLP", f"movement_{n % 10}_{n // 10}", method, value, rank))
     ranked = pd.DataFrame(rows, columns=["network", "dataset", "method", "value", "rank"])
     averages = ranked.groupby("method")["rank"].mean()
-    return [("accuracy", ranked, averages, errors)]
+    return [(metrics()["accuracy"], ranked, averages, errors)]
 
 
 def test_more_pairs_than_a_page_holds_are_summed_up_and_follow_in_full():
@@ -226,7 +230,7 @@ def test_a_metric_that_was_not_ranked_is_named(stage):
         critical_difference(
             stage / "average_ranks.csv",
             stage / "friedman.csv",
-            [("cwece", "all")],
+            [(metrics()["cwece"], "all")],
             [stage / "fig15.pdf"],
         )
 
@@ -239,9 +243,8 @@ def test_an_incomplete_metrics_table_is_refused(stage):
 
 def test_the_diagram_of_one_metric_in_both_formats(stage):
     figures = [stage / "fig13.pdf", stage / "fig13.png"]
-    critical_difference(
-        stage / "average_ranks.csv", stage / "friedman.csv", [("cross_entropy", "all")] * 2, figures
-    )
+    tables, diagram = (stage / "average_ranks.csv", stage / "friedman.csv"), "cross_entropy"
+    critical_difference(*tables, [(metrics()[diagram], "all")] * 2, figures)
     assert figures[0].read_bytes().startswith(b"%PDF")
     assert figures[1].read_bytes().startswith(b"\x89PNG")
 

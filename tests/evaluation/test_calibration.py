@@ -7,10 +7,10 @@ import made_up
 from compute_metrics import compute_metrics
 from ils.evaluation import noise
 from ils.evaluation.calibration import floors, folds_of, p_of, split_cross_entropy
-from ils.evaluation.metrics import all_metrics
+from ils.evaluation.measures import measure
 from ils.files import read_csv
-from ils.probabilities import cross_entropy, softmax
-from ils.statistics.ranks import METRICS
+from ils.probabilities import cross_entropy
+from made_up import METRICS, NAMES, RANKED
 
 
 def model(temperature, n=500, seed=0):
@@ -22,8 +22,8 @@ def model(temperature, n=500, seed=0):
 
 def floors_of(logits, labels, draws=200):
     uniform = noise.uniforms(len(labels), draws)
-    values = all_metrics(logits, labels)
-    return values, floors(values, noise.calibrated(softmax(logits), uniform))
+    values = measure(NAMES, logits, labels)
+    return values, floors(values, noise.calibrated(METRICS, logits, uniform))
 
 
 def test_a_model_that_is_off_has_a_p_as_small_as_the_draws_allow():
@@ -83,15 +83,11 @@ def test_the_tables_of_a_run_have_all_that_is_ranked_and_its_noise(tmp_path):
     column = {"column": "LS", "method": "ls"}
     paths = [str(tmp_path / name) for name in ("p.safetensors", "metrics.csv", "intervals.csv")]
     made_up.predictions(paths[0], [column], {"ls": {"epsilon": [0.1]}}, {made_up.CELL: (80, 3)})
-    compute_metrics(paths[:1], [made_up.CELL], 100, *paths[1:])
+    compute_metrics(paths[:1], [made_up.CELL], 100, METRICS, *paths[1:])
     metrics, intervals = read_csv(paths[1]), read_csv(paths[2])
     noise = ["ece_floor", "ece_p", "cwece_floor", "cwece_p", "cwece_printed_floor"]
-    row = metrics.loc[0, [*METRICS, *noise]].astype(float)
+    row = metrics.loc[0, [*(metric.name for metric in RANKED), *noise]].astype(float)
     assert np.isfinite(row).all() and row["ece_above_floor"] == row["ece"] - row["ece_floor"]
-    assert set(intervals["metric"]) == METRICS.keys() - {
-        "ece_above_floor",
-        "refinement",
-        "calibration",
-    }
+    assert intervals["metric"].tolist() == list(NAMES)
     assert (intervals["low"] <= intervals["value"]).all()
     assert (intervals["value"] <= intervals["high"]).all()

@@ -5,20 +5,21 @@ import math
 import numpy as np
 import pytest
 
-from ils.evaluation.metrics import (
-    BINS,
-    accuracy,
-    ace,
-    all_metrics,
-    bin_index,
-    brier,
-    cwece,
-    cwece_printed,
-    ece,
-    equal_mass_index,
-    smece,
-)
+from ils.evaluation import metrics
+from ils.evaluation.measures import measure
+from ils.evaluation.metrics import BINS, bin_index, equal_mass_index, even_weights
 from ils.probabilities import cross_entropy, softmax
+from made_up import NAMES
+
+
+def plain(metric):
+    """A metric of probabilities and labels whose samples count alike."""
+    return lambda p, labels: metric(p, np.asarray(labels), even_weights(p.shape[-2]))
+
+
+accuracy, ece, cwece = map(plain, (metrics.accuracy, metrics.ece, metrics.cwece))
+cwece_printed, brier = map(plain, (metrics.cwece_printed, metrics.brier))
+smece, ace = map(plain, (metrics.smece, metrics.ace))
 
 # Four samples, three classes. Confidences .70 (right) and .68 (wrong) share the bin (10/15, 11/15];
 # .85 (right) and .45 (wrong) lie alone.
@@ -41,19 +42,73 @@ BY_HAND = {
 }
 
 
-@pytest.mark.parametrize("metric", BY_HAND)
-def test_worked_example(metric):
-    assert all_metrics(np.log(PROBABILITIES), LABELS)[metric] == pytest.approx(
-        BY_HAND[metric], rel=1e-12
+WEIGHTS = np.array([0.4, 0.1, 0.2, 0.3])
+WEIGHTED = {
+    "accuracy": 0.4 + 0.2,
+    "cross_entropy": -(0.4 * math.log(0.7) + 0.4 * math.log(0.3) + 0.2 * math.log(0.85)),
+    "ece": abs(0.4 * 0.30 - 0.1 * 0.68) + 0.2 * 0.15 + 0.3 * 0.45,
+    "cwece": (
+        (0.4 * 0.30 - 0.1 * 0.68 + 0.2 * 0.10 + 0.3 * 0.70)
+        + (0.4 * 0.20 + 0.1 * 0.70 + 0.2 * 0.15 + 0.3 * 0.25)
+        + (0.4 * 0.10 + 0.1 * 0.02 + 0.2 * 0.05 + 0.3 * 0.45)
     )
+    / 3,
+    "cwece_printed": ((0.4 * 0.30 + 0.3 * 0.45) / 0.7 + (0.1 * 0.68 + 0.2 * 0.15) / 0.3) / 2,
+    "brier": 0.4 * 0.14 + 0.1 * 0.9528 + 0.2 * 0.035 + 0.3 * 0.755,
+    "ace": 0.4 * 0.30 + 0.1 * 0.68 + 0.2 * 0.15 + 0.3 * 0.45,
+}
+
+
+@pytest.mark.parametrize("weights, expected", [(None, BY_HAND), (WEIGHTS, WEIGHTED)])
+def test_worked_example(weights, expected):
+    found = measure(expected, np.log(PROBABILITIES), LABELS, weights)
+    assert found == pytest.approx(expected, rel=1e-12)
+
+
+def example(n=80, classes=12, seed=4):
+    """Logits with a confidence that occurs twice, labels, and how often each sample is drawn."""
+    rng = np.random.default_rng(seed)
+    logits, labels = 2 * rng.normal(size=(n, classes)), rng.integers(0, classes, n)
+    logits[1] = logits[0]
+    return logits, labels, rng.multinomial(n, np.full(n, 1 / n), size=3)
+
+
+def test_a_sample_of_twice_the_weight_counts_as_two():
+    logits, labels, counts = example()
+    at_once = measure(NAMES, logits, labels, counts / len(labels))
+    for draw, times in enumerate(counts):
+        again = measure(NAMES, logits.repeat(times, 0), labels.repeat(times))
+        for name in NAMES:
+            assert at_once[name][draw] == pytest.approx(again[name], abs=2e-7), name  # of smECE
+
+
+def test_even_weights_are_those_that_are_equal():
+    logits, labels, _ = example(n=49)
+    even, equal = (measure(NAMES, logits, labels, w) for w in (None, np.full(49, 1 / 49)))
+    for name in NAMES:
+        assert equal[name] == pytest.approx(even[name], abs=2e-7), name
+    index = equal_mass_index(softmax(logits).max(-1), np.full(49, 1 / 49))
+    assert (index == equal_mass_index(softmax(logits).max(-1), even_weights(49))).all()
+
+
+def test_models_draws_of_labels_and_of_weights_broadcast():
+    logits, labels, counts = example()
+    models = np.stack([logits, logits / 2])[:, None]
+    drawn = np.stack([labels, labels[::-1], np.roll(labels, 1)])
+    together = measure(NAMES, models, drawn, counts / len(labels))
+    for model, draw in np.ndindex(2, 3):
+        own = measure(NAMES, models[model, 0], drawn[draw], counts[draw] / len(labels))
+        for name in NAMES:
+            assert together[name].shape == (2, 3)
+            assert together[name][model, draw] == pytest.approx(own[name], abs=2e-7), name
 
 
 def test_several_models_at_once_equal_one_by_one():
     rng = np.random.default_rng(2)
     logits, labels = rng.normal(size=(2, 3, 40, 5)), rng.integers(0, 5, 40)
-    together = all_metrics(logits, labels)
+    together = measure(NAMES, logits, labels)
     for i in np.ndindex(2, 3):
-        for name, value in all_metrics(logits[i], labels).items():
+        for name, value in measure(NAMES, logits[i], labels).items():
             assert together[name].shape == (2, 3) and together[name][i] == pytest.approx(
                 value, rel=1e-12
             )
@@ -129,11 +184,12 @@ def test_ece_agrees_with_torchmetrics(classes):
     assert ece(probabilities, labels) == pytest.approx(float(expected), rel=1e-5)
 
 
-def test_the_printed_variant_stops_at_ten_classes():
+def test_the_printed_variant_stops_at_ten_classes(monkeypatch):
     probabilities, labels = draw(12, 3000, 5)
     first_ten = np.mean([ece(probabilities[labels == j], labels[labels == j]) for j in range(10)])
     assert cwece_printed(probabilities, labels) == pytest.approx(first_ten)
-    assert cwece_printed(probabilities, labels, classes=12) != pytest.approx(first_ten)
+    monkeypatch.setattr(metrics, "PRINTED", 12)
+    assert cwece_printed(probabilities, labels) != pytest.approx(first_ten)
 
 
 def test_eq_2_stays_under_its_bound():
@@ -148,11 +204,14 @@ def test_eq_2_stays_under_its_bound():
 
 
 def test_bins_of_equal_mass_hold_equally_many_and_do_not_part_equals():
+    def index(confidence):
+        return equal_mass_index(confidence, even_weights(len(confidence)))
+
     confidence = np.random.default_rng(0).permutation(np.linspace(0.2, 0.9, 45))
-    assert (np.bincount(equal_mass_index(confidence)) == 3).all()
-    assert (np.diff(equal_mass_index(confidence)[confidence.argsort()]) >= 0).all()
-    assert equal_mass_index(np.array([0.9, 0.5, 0.9, 0.5]), 2).tolist() == [1, 0, 1, 0]
-    assert set(equal_mass_index(np.full(30, 0.7))) == {0}
+    assert (np.bincount(index(confidence)) == 3).all()
+    assert (np.diff(index(confidence)[confidence.argsort()]) >= 0).all()
+    assert index(np.array([0.9, 0.5, 0.9, 0.5])).tolist() == [7, 0, 7, 0]  # 2 of 4 are less sure
+    assert set(index(np.full(30, 0.7))) == {0}
     # a hit and a miss of one confidence cancel, in whatever order they come
     p, labels = np.array([[0.5, 0.3, 0.2]] * 4), np.array([0, 1, 0, 1])
     assert ace(p, labels) == pytest.approx(0) == ace(p, labels[::-1])

@@ -3,39 +3,47 @@
 import numpy as np
 import pytest
 
-from ils.evaluation import noise
-from ils.evaluation.metrics import all_metrics
+from ils.evaluation import analytic, noise
+from ils.evaluation.measures import measure
 from ils.probabilities import log_softmax, softmax
+from made_up import METRICS, NAMES
 
 RNG = np.random.default_rng(0)
 LOGITS, LABELS = 2 * RNG.normal(size=(300, 4)), RNG.integers(0, 4, 300)
 
 
-def measure(logits, labels, draws=200):
+def measured(logits, labels, draws=200):
     """Return the metrics of logits (N, K) and their intervals."""
-    drawn = noise.calibrated(softmax(logits), noise.uniforms(len(labels), draws))
-    values = {name: float(value) for name, value in all_metrics(logits, labels).items()}
-    return values, noise.intervals(logits, labels, values, drawn)
+    drawn = noise.calibrated(METRICS, logits, noise.uniforms(len(labels), draws))
+    values = {name: float(value) for name, value in measure(NAMES, logits, labels).items()}
+    return values, noise.intervals(METRICS, logits, labels, values, drawn, draws)
 
 
-def test_the_draws_are_the_metrics_of_labels_drawn_from_the_predictions():
+def test_errors_of_drawn_labels_are_those_of_the_metrics_functions():
     logits = 2 * RNG.normal(size=(200, 12))
     p, uniform = softmax(logits), noise.uniforms(200, 8)
-    labels = np.array(list(noise.drawn_classes(p, uniform)))
-    assert (labels.sum(0) == 1).all()  # one label each
-    drawn = noise.calibrated(p, uniform)
-    for draw in range(8):
-        expected = all_metrics(logits, labels[:, draw].argmax(0))
-        for name, values in drawn.items():
-            assert values[draw] == pytest.approx(expected[name], abs=5e-5)
+    labels = noise.drawn_labels(p, uniform)
+    by_class = np.array(list(analytic.drawn_classes(p, uniform)))
+    assert (by_class.sum(0) == 1).all() and (labels == by_class.argmax(0)).all()  # one label each
+    for name, values in analytic.drawn_errors(p, uniform).items():
+        assert measure([name], logits, labels)[name] == pytest.approx(values, abs=5e-5), name
+
+
+def test_standard_errors_are_those_of_samples_drawn_again():
+    """Of a model that is off, as where gaps are nothing but noise the formulas give more."""
+    logits = 2 * np.random.default_rng(3).normal(size=(1500, 3))
+    labels = (logits / 3 + RNG.gumbel(size=logits.shape)).argmax(1)
+    drawn = noise.resampled_errors(NAMES, logits, labels, 300)
+    for name, influence in analytic.influences(logits, labels).items():
+        assert drawn[name] == pytest.approx(influence.std() / 1499**0.5, rel=0.15), name
 
 
 def test_drawn_labels_have_the_predicted_frequencies():
     p = np.tile([0.5, 0.3, 0.2], (50, 1))
     uniform = noise.uniforms(50, 2000)
-    shares = [members.mean() for members in noise.drawn_classes(p, uniform)]
+    shares = [members.mean() for members in analytic.drawn_classes(p, uniform)]
     assert shares == pytest.approx([0.5, 0.3, 0.2], abs=0.005)
-    hits = noise.drawn_hits(p, uniform)
+    hits = analytic.drawn_hits(p, uniform)
     assert hits.mean() == pytest.approx(0.5, abs=0.005)
     np.testing.assert_array_equal(uniform, noise.uniforms(50, 2000))
 
@@ -44,10 +52,10 @@ def test_drawn_labels_have_the_predicted_frequencies():
 def test_influences_are_what_one_more_copy_of_a_sample_changes(classes):
     logits = np.tile(2 * RNG.normal(size=(200, classes)), (50, 1))  # one copy flips no bin's sign
     labels = np.tile((logits + RNG.gumbel(size=logits.shape))[:200].argmax(1), 50)
-    influence, before = noise.influences(logits, labels), all_metrics(logits, labels)
+    influence, before = analytic.influences(logits, labels), measure(NAMES, logits, labels)
     for sample in range(2):
         rows = [*range(len(labels)), sample]
-        after = all_metrics(logits[rows], labels[rows])
+        after = measure(NAMES, logits[rows], labels[rows])
         for name in sorted(influence.keys() - {"smece", "ace"}):  # whose bins move, too
             change = len(rows) * (after[name] - before[name])
             expected = influence[name][sample] - influence[name].mean()
@@ -61,8 +69,8 @@ def test_the_standard_error_is_the_spread_over_test_sets_of_a_model_that_is_off(
     for seed in range(150):
         logits = 2 * np.random.default_rng(seed).normal(size=(400, 3))
         labels = (logits + np.random.default_rng([seed, 1]).gumbel(size=logits.shape)).argmax(1)
-        found.append(all_metrics(logits / 2, labels))
-        influence = noise.influences(logits / 2, labels)
+        found.append(measure(NAMES, logits / 2, labels))
+        influence = analytic.influences(logits / 2, labels)
         errors.append({name: values.std() / 20 for name, values in influence.items()})
     for name in errors[0]:
         spread = np.std([values[name] for values in found])
@@ -71,7 +79,7 @@ def test_the_standard_error_is_the_spread_over_test_sets_of_a_model_that_is_off(
 
 def test_intervals_stay_in_the_metrics_range_and_hold_its_value():
     for logits, labels in ((LOGITS, LABELS), (60 * np.eye(3), np.arange(3))):
-        values, intervals = measure(logits, labels)
+        values, intervals = measured(logits, labels)
         for name, (error, low, high) in intervals.items():
             highest = {"cross_entropy": np.inf, "brier": 2}.get(name, 1)
             assert 0 <= low <= values[name] + 1e-12 and values[name] <= high + 1e-12
@@ -90,7 +98,7 @@ def test_intervals_cover_the_truth_of_a_calibrated_model():
     }
     for _ in range(100):
         logits = 2 * rng.normal(size=(150, 5))
-        intervals = measure(logits, (logits + rng.gumbel(size=logits.shape)).argmax(1), 100)[1]
+        intervals = measured(logits, (logits + rng.gumbel(size=logits.shape)).argmax(1), 100)[1]
         for name, hits in covered.items():
             _, low, high = intervals[name]
             hits.append(low <= true[name] <= high)
@@ -99,5 +107,5 @@ def test_intervals_cover_the_truth_of_a_calibrated_model():
 
 def test_a_class_that_no_draw_has_is_left_out():
     logits = LOGITS + [0, 0, 0, -50]
-    values, intervals = measure(logits, LABELS % 3)
+    values, intervals = measured(logits, LABELS % 3)
     assert np.isfinite(values["cwece_printed"]) and np.isfinite(intervals["cwece_printed"]).all()

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from ils.evaluation.metrics import cwece, ece
-from ils.evaluation.noise import calibrated, uniforms
+from ils.evaluation.analytic import drawn_errors
+from ils.evaluation.measures import measure
+from ils.evaluation.noise import uniforms
 from ils.evaluation.reliability import (
     classwise_bins,
     classwise_draws,
@@ -52,8 +53,9 @@ def test_weighted_gaps_add_up_to_the_metrics(classes):
     probabilities, labels = predictions(classes=classes)
     confidence = confidence_bins(probabilities, labels)
     classwise = classwise_bins(probabilities, labels)
-    assert confidence.error == pytest.approx(ece(probabilities, labels), rel=1e-12)
-    assert classwise.error == pytest.approx(cwece(probabilities, labels), rel=1e-12)
+    metrics = measure(["ece", "cwece"], np.log(probabilities), labels)
+    assert confidence.error == pytest.approx(metrics["ece"], rel=1e-12)
+    assert classwise.error == pytest.approx(metrics["cwece"], rel=1e-12)
     filled = confidence.count > 0
     shares = confidence.count[filled] / len(labels)
     gaps = np.abs(confidence.actual - confidence.predicted)[filled]
@@ -73,7 +75,7 @@ def test_the_error_of_a_pool_is_at_most_the_mean_over_seeds():
 def test_bands_hold_most_bins_of_predictions_that_are_true():
     probabilities, labels = predictions(2000)
     uniform = uniforms(2000, 200)
-    drawn = calibrated(probabilities, uniform)
+    drawn = drawn_errors(probabilities, uniform)
     pairs = {"ece": (confidence_bins, confidence_draws), "cwece": (classwise_bins, classwise_draws)}
     for name, (bins_of, draws_of) in pairs.items():
         bins = bins_of(probabilities, labels)

@@ -10,10 +10,11 @@ from scipy.optimize import minimize_scalar
 from ils.errors import UserError
 from ils.evaluation.calibrators import AS_TRAINED, temperature, uncalibrated
 from ils.evaluation.grids import on_test, on_validation
-from ils.evaluation.metrics import all_metrics
+from ils.evaluation.measures import measure
 from ils.evaluation.selection import select
 from ils.evaluation.temperature import fit_temperature
 from ils.probabilities import cross_entropy
+from made_up import NAMES
 
 BOUNDS = (0.05, 20.0)
 
@@ -117,7 +118,7 @@ def test_every_student_of_a_grid_is_fitted_and_tested_a_few_at_a_time(monkeypatc
         monkeypatch.setattr("ils.evaluation.grids.AT_ONCE", most)
         fits, on = on_validation(logits, labels, failed, calibrators)
         fitted.append(on)
-        tested.append(on_test(logits, labels, failed, fits))
+        tested.append(on_test(NAMES, logits, labels, failed, fits))
     for of_all, of_each in (fitted, tested):
         for name in of_all:
             np.testing.assert_array_equal(of_all[name], of_each[name])
@@ -128,7 +129,7 @@ def test_every_student_of_a_grid_is_fitted_and_tested_a_few_at_a_time(monkeypatc
         own = select(logits[[student]], labels, failed[[student]], temperature, "joint")
         assert (ce[:, student] == [raw.validation_ce, own.validation_ce]).all()
         assert by[:, student].tolist() == [1, own.fitted.temperature]
-        scaled = all_metrics(logits[student] / own.fitted.temperature, labels)
+        scaled = measure(NAMES, logits[student] / own.fitted.temperature, labels)
         for name, values in tested[0].items():
             assert values.shape == (2, 3) and np.isnan(values[:, 0]).all()
             assert values[1, student] == pytest.approx(scaled[name], rel=1e-12)

@@ -91,6 +91,23 @@ def test_committed_configs_are_valid(path):
         ),
         (["methods", LS, "targets"], "lss", r"targets: 'lss' is none of .*ils2.*did you mean 'ls'"),
         (["methods", LS, "name"], "no_ls", "'no_ls' is used twice"),
+        (["metrics", 0, "name"], "acuracy", r"metrics\[0\].name: .*did you mean 'accuracy'"),
+        (
+            ["metrics", 1, "name"],
+            "accuracy",
+            r"config: metrics\[1\].name: 'accuracy' is used twice",
+        ),
+        (["metrics", 0, "show"], True, "metrics.*'show' is none of name, shown"),
+        (
+            ["metrics"],
+            [{"name": "accuracy"}, {"name": "ece"}],
+            "config: metrics: lacks cross_entropy, cwece, cwece_printed, which the paper's claims",
+        ),
+        (
+            ["metrics"],
+            [{"name": entry["name"], "shown": False} for entry in DEFAULT["metrics"]],
+            "config: metrics: none is shown",
+        ),
         (
             ["methods", method("cls"), "name"],
             "round1",
@@ -315,8 +332,8 @@ def test_a_wrong_config_names_key_and_remedy(path, value, message):
 
 
 MIXUP = {"name": "mixup", "label": "Mixup", "targets": "no_ls", "transform": "mixup"}
-MIXUP |= {"grid": {"alpha": [0.1, 2]}, "temperature_scaling": "none"}
-FOCAL = {"name": "focal", "label": "Focal", "targets": "focal", "temperature_scaling": "none"}
+MIXUP |= {"grid": {"alpha": [0.1, 2]}}
+FOCAL = {"name": "focal", "label": "Focal", "targets": "focal"}
 
 
 @pytest.mark.parametrize(

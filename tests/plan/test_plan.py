@@ -574,9 +574,7 @@ def test_a_transform_and_the_options_searched_are_in_what_a_method_is_told():
         methods = {entry["name"]: entry for entry in config["methods"]}
         methods["beta"]["grid"] = {"alpha": [0.4, 0.2], "decay": [0.9, 0.99]}
         mixup = {"name": "mixup", "label": "Mixup", "targets": "no_ls", "transform": "mixup"}
-        config["methods"].append(
-            mixup | {"grid": {"alpha": [0.1, 0.4]}, "temperature_scaling": "none"}
-        )
+        config["methods"].append(mixup | {"grid": {"alpha": [0.1, 0.4]}})
 
     plan = Plan.checked(edited(CONFIGS["small"], change))
     batch = plan.batch_of(plan.compared[0])

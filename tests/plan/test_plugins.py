@@ -112,7 +112,7 @@ def test_a_rules_library_files_are_those_it_imports():
 
 
 def test_of_the_evaluation_what_a_script_uses_counts():
-    path = LIBRARY / "evaluation/metrics.py"
+    path = LIBRARY / "evaluation/measures.py"
     text = path.read_text()
     scripts = "compute_metrics.py", "evaluate.py", "fit_temperature.py", "train_students.py"
 
@@ -124,10 +124,10 @@ def test_of_the_evaluation_what_a_script_uses_counts():
     assert before["train_students.py"] == uses("table3.py")  # neither uses any
     try:
         path.write_text(
-            text.replace("def brier(", "def one_more(x):\n    return x\n\n\ndef brier(")
+            text.replace("def computed(", "def one_more(x):\n    return x\n\n\ndef computed(")
         )
         assert digests() == before
-        path.write_text(text.replace("2 * true_class", "3 * true_class"))
+        path.write_text(text.replace("if weights is None else", "if weights is not None else"))
         after = digests()
     finally:
         path.write_text(text)
@@ -179,6 +179,18 @@ def test_an_edit_of_a_transform_changes_it_and_no_method(library):
     edit = "targets/transforms.py", "+ 0.5", "+ 0.4"
     assert library.changed("transform", *edit) == {"mixup"}
     assert library.changed("method", *edit) == set()
+
+
+METRICS = [
+    ("2 * true_class", "3 * true_class", {"brier"}),
+    ("BINS = 15", "BINS = 14", {"ece", "cwece", "cwece_printed", "ace"}),
+    ('title="smECE"', 'title="smooth"', set()),  # what is said of a metric computes nothing
+]
+
+
+@pytest.mark.parametrize("old, new, names", METRICS)
+def test_a_fingerprint_covers_what_a_metric_uses_and_nothing_else(old, new, names, library):
+    assert library.changed("metric", "evaluation/metrics.py", old, new) == names
 
 
 @pytest.mark.parametrize("file, old, new, names", NETWORKS)

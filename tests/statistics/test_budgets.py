@@ -11,7 +11,8 @@ from grid_metrics import rows_of
 from ils.errors import UserError
 from ils.evaluation.budget import expected
 from ils.plan.records import Matched, Searched
-from ils.statistics.budgets import BUDGETED, budgets, equal_budgets, reached
+from ils.statistics.budgets import budgets, equal_budgets, reached
+from made_up import METRICS, NAMES
 
 NO_LS = Searched("No LS+TempS", "No LS", "temperature", "selected", 1, 0, False)
 LS = Searched("LS", "LS", "none", "selected", 2, 0, False)
@@ -28,7 +29,7 @@ def table():
     rng, rows = np.random.default_rng(0), []
     for cell, (method, size) in itertools.product(CELLS, SIZES.items()):
         key = dict(zip(("dataset", "network", "seed"), cell)) | {"method": method}
-        grid = {name: rng.normal(size=(2, size)) for name in ("validation_ce", *BUDGETED)}
+        grid = {name: rng.normal(size=(2, size)) for name in ("validation_ce", *NAMES)}
         grid |= {"temperature": rng.uniform(1, 2, (2, size)), "best_epoch": np.arange(size)}
         points = [{"restart": n % 2, "p": n // 2} for n in range(size)]
         rows += rows_of(grid, points, SCALINGS, key)
@@ -87,7 +88,7 @@ def test_who_judges_and_who_is_tested_depends_on_the_scaling(column, judged, tes
 
 def test_a_budget_counts_what_comes_first_and_is_compared_with_the_reference():
     metrics = table()
-    found = budgets(metrics, [NO_LS, SELECTED], NO_LS)
+    found = budgets(metrics, METRICS, [NO_LS, SELECTED], NO_LS)
     own = found[(found["metric"] == "brier") & (found["column"] == "ILS+TempS")]
     assert own["trainings"].tolist() == [2, 3, 4, 5] and set(own["datasets"]) == {2}
     base = reached(metrics, NO_LS, "brier", [1])[1]
@@ -96,13 +97,13 @@ def test_a_budget_counts_what_comes_first_and_is_compared_with_the_reference():
     assert own["estimate"].iloc[-1] == pytest.approx(last.mean(), abs=1e-11)  # of two
     assert np.isinf(own["low"]).all()  # two datasets give no interval
     assert (found[found["column"] == NO_LS.column]["difference"] == 0).all()
-    assert set(found["metric"]) == set(BUDGETED)
+    assert set(found["metric"]) == set(NAMES)
 
 
 def test_two_columns_spend_equally_many_trainings():
     metrics = table()
-    found = equal_budgets(metrics, [Matched(ILS, LS, 2), Matched(SELECTED, JOINT, 2)])
-    assert len(found) == 2 * 2 * len(BUDGETED) and set(found["trainings"]) == {2}
+    found = equal_budgets(metrics, METRICS, [Matched(ILS, LS, 2), Matched(SELECTED, JOINT, 2)])
+    assert len(found) == 2 * 2 * len(NAMES) and set(found["trainings"]) == {2}
     for metric, sign in (("cross_entropy", -1), ("accuracy", 1)):
         gains = found[(found["metric"] == metric) & (found["better"] == "ILS")]
         one, two = reached(metrics, ILS, metric, [1])[1], reached(metrics, LS, metric, [2])[2]

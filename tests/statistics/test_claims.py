@@ -17,6 +17,7 @@ from ils.statistics.ledger import PrintedMeans, Ranking, Replicates, Run, ledger
 from ils.statistics.published import as_metrics
 from ils.statistics.ranks import mid_ranks, scores
 from ils.synthetic.curves import HISTOGRAM_KINDS, HISTOGRAM_MODELS
+from made_up import METRICS
 from rank_methods import rank_methods
 
 NAMES = ["ranks", "average_ranks", "friedman", "pairwise"]
@@ -39,7 +40,7 @@ def ranked(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ranked")
     write_csv(folder / "metrics.csv", as_metrics(read_csv(PUBLISHED / "table3.csv")))
     paths = [folder / f"{name}.csv" for name in NAMES]
-    rank_methods(folder / "metrics.csv", 0.05, *paths)
+    rank_methods(folder / "metrics.csv", METRICS, 0.05, *paths)
     return paths
 
 
@@ -82,7 +83,7 @@ def table_of(gains, networks=("n",), metric="cross_entropy", classes=2):
 def on_run(gains, *comparisons, **options):
     """The check of a claim on such a run."""
     comparisons = comparisons or [("cross_entropy", "ILS", "LS")]
-    study = Run("this run", Datasets(table_of(gains, **options)), "cwece_printed")
+    study = Run("this run", Datasets(table_of(gains, **options), METRICS), "cwece_printed")
     return study.check(Claim("", "", "", RANKS, comparisons))
 
 
@@ -118,13 +119,15 @@ def test_cwece_counts_by_its_sum_over_classes():
     claim, gains = ("cwece_printed", "ILS", "LS"), 0.004 + SPREAD / 100
     assert on_run(gains, claim, metric="cwece_printed").verdict == "practically equivalent"
     table = table_of(gains, metric="cwece", classes=10)
-    study = Run("this run, Eq. 2", Datasets(table), "cwece")
+    study = Run("this run, Eq. 2", Datasets(table, METRICS), "cwece")
     check = study.check(Claim("", "", "", RANKS, [("cwece", "ILS", "LS")]))
     assert check.verdict == "holds" and "cwECE x K ILS - LS -0.04" in check.numbers
 
 
 def test_how_often_a_method_is_the_best_has_an_interval():
-    study = Run("this run", Datasets(table_of(np.r_[np.full(28, 0.1), -0.1, -0.1])), "cwece")
+    study = Run(
+        "this run", Datasets(table_of(np.r_[np.full(28, 0.1), -0.1, -0.1]), METRICS), "cwece"
+    )
     claim = Claim("", "", "", BEST, [("cross_entropy", "ILS", 2 / 11)])
     check = study.check(claim)
     assert check.verdict == "undecided"  # 28 of 30 are 93 %, from 78 % on

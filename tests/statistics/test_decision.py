@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
+import made_up
 from decide import decide
 from ils.document.found import found
 from ils.files import read_csv, write_csv
@@ -16,7 +17,6 @@ from ils.statistics.budgets import MATCHED
 from ils.statistics.claims import CLAIMS, RANKS
 from ils.statistics.datasets import SOURCES, Datasets, variances
 from ils.statistics.decision import (
-    ROPE,
     binomial_interval,
     compare,
     direction,
@@ -91,7 +91,7 @@ def test_a_considerable_gain_exceeds_the_rope_and_not_only_nothing():
 def sign_flipped(rng, values, comparisons):
     """Comparisons of methods that all are alike: each dataset's gains keep or change their sign."""
     flipped = values * rng.choice([-1, 1], len(values))[:, None]
-    return [compare(flipped[:, a] - flipped[:, b], ROPE["cross_entropy"]) for a, b in comparisons]
+    return [compare(flipped[:, a] - flipped[:, b], 0.01) for a, b in comparisons]
 
 
 def test_chance_gives_false_failures_in_three_per_cent_at_most_and_no_holds():
@@ -171,7 +171,7 @@ def decided(folder, metrics, headline):
     ]
     write_csv(folder / "equal.csv", pd.DataFrame(gains, columns=MATCHED))
     paths = [folder / f"{name}.csv" for name in ("comparisons", "power", "variance")]
-    decide(folder / "metrics.csv", folder / "equal.csv", headline, *paths)
+    decide(folder / "metrics.csv", folder / "equal.csv", made_up.RANKED, headline, *paths)
     return map(read_csv, paths)
 
 
@@ -218,8 +218,9 @@ def test_the_paragraph_says_what_was_found(tmp_path):
     for gain in (0.05, -0.05):
         metrics = metrics_table(gain).assign(ece_floor=0.05, ece_p=[0.5, 0.01] * 54)
         comparisons, power, _ = decided(tmp_path, metrics, [["ILS", "LS"], ["LS", "No LS"]])
-        run = Run("this run", Datasets(metrics), "cwece_printed")
-        tables[gain] = found(metrics, comparisons, power, ledger({RANKS: [run]}))
+        run = Run("this run", Datasets(metrics, made_up.METRICS), "cwece_printed")
+        claims = ledger({RANKS: [run]})
+        tables[gain] = found(metrics, comparisons, power, claims, made_up.METRICS[:4])
     better, worse = tables.values()
     assert better.startswith(
         "3 columns on 12 datasets (12 pairs with networks, 36 pairs and seeds)."

@@ -7,6 +7,7 @@ import pytest
 
 from ils.files import read_csv, write_csv
 from ils.statistics.published import as_metrics, discrepancies, possible_ranks
+from made_up import METRICS
 from rank_methods import rank_methods
 
 PUBLISHED = Path(__file__).parents[2] / "config/published"
@@ -21,7 +22,7 @@ def analysed(tmp_path_factory):
     )
     write_csv(folder / "metrics.csv", as_metrics(printed))
     names = ["ranks", "average_ranks", "friedman", "pairwise"]
-    rank_methods(folder / "metrics.csv", 0.05, *(folder / f"{name}.csv" for name in names))
+    rank_methods(folder / "metrics.csv", METRICS, 0.05, *(folder / f"{name}.csv" for name in names))
     return {"printed": printed, "averages": averages} | {
         name: read_csv(folder / f"{name}.csv") for name in names
     }

@@ -10,7 +10,6 @@ from scipy import stats
 
 from ils.errors import UserError
 from ils.statistics.ranks import (
-    METRICS,
     cliques,
     critical_difference,
     friedman,
@@ -19,6 +18,7 @@ from ils.statistics.ranks import (
     pools,
     scores,
 )
+from made_up import RANKED
 
 # Demsar 2006, Table 6: AUC of four variants of C4.5 on 14 data sets. He ranks the two 0.975 of
 # "voting" 2 and 3, so they differ below the printed digits; here the better one gets 0.0001 more.
@@ -115,7 +115,7 @@ def test_direction_reverses_the_ranks():
     values = pd.DataFrame([[0.9, 0.7, 0.7, 0.1]])
     assert mid_ranks(values, True).iloc[0].tolist() == [1, 2.5, 2.5, 4]
     assert mid_ranks(values, False).iloc[0].tolist() == [4, 2.5, 2.5, 1]
-    assert [name for name, metric in METRICS.items() if metric.higher_is_better] == ["accuracy"]
+    assert [metric.name for metric in RANKED if metric.higher_is_better] == ["accuracy"]
 
 
 def test_ranks_see_differences_that_print_alike_but_not_the_last_bit():

@@ -11,7 +11,7 @@ import yaml
 from scipy.stats import multivariate_normal, norm
 
 from ils.document.tables import comparison_table
-from ils.evaluation.metrics import ece
+from ils.evaluation.measures import measure
 from ils.probabilities import softmax
 from ils.statistics.comparison import COLUMNS, compare, paired_differences, read_printed
 from ils.synthetic import perceptrons, study
@@ -83,7 +83,7 @@ def test_bayes_probabilities_agree_with_counted_labels():
     counted = np.bincount(drawn.y[inside], minlength=3) / inside.sum()
     expected = softmax(log_joint(PAPER, drawn.x[inside])).mean(0)
     assert np.abs(counted - expected).max() < 4 * (0.25 / inside.sum()) ** 0.5
-    assert ece(softmax(log_joint(PAPER, drawn.x)), drawn.y) < 0.003
+    assert measure(["ece"], log_joint(PAPER, drawn.x), drawn.y)["ece"] < 0.003
 
 
 def test_the_bayes_optimal_model_scores_its_exact_values():

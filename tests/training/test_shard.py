@@ -13,7 +13,7 @@ from conftest import RECIPE, group, made_up_data, made_up_split
 from evaluate import evaluate
 from fit_temperature import fit_temperatures
 from ils.errors import UserError
-from ils.evaluation.metrics import all_metrics
+from ils.evaluation.measures import measure
 from ils.files import load_arrays, load_json, save_arrays, save_json
 from ils.networks.build import build
 from ils.plan.grids import grid_points, with_restarts
@@ -22,6 +22,7 @@ from ils.targets.transforms import mixup
 from ils.training.shard import Inputs, Outputs, start_anew
 from ils.training.students import Grid, best_student
 from ils.training.trainer import INITIALISATION, stream
+from made_up import NAMES
 from soft_targets import soft_targets
 from train_students import train_students
 
@@ -51,7 +52,7 @@ def columns_of(method):
 
 def evaluation_of(columns):
     rounds = dict.fromkeys(ROUNDS, 1), ROUND_OF
-    return Evaluation(CELLS, tuple(columns), *rounds, (TEMPERATURE,), SCALINGS)
+    return Evaluation(CELLS, tuple(columns), *rounds, NAMES, (TEMPERATURE,), SCALINGS)
 
 
 class Study:
@@ -253,7 +254,7 @@ def test_soft_targets_temperatures_and_best_points_of_other_cells_are_refused(st
 
 def test_test_logits_of_other_students_are_refused(study):
     column = Column("ILS", "ils")
-    evaluation = Evaluation(CELLS, (column,), {"second": 1}, {"ils": "second"})
+    evaluation = Evaluation(CELLS, (column,), {"second": 1}, {"ils": "second"}, NAMES)
     students, tests = {"second": [study.path("second")]}, {"second": [study.path("tests_first")]}
     with pytest.raises(UserError, match="tests_first: the test logits are of other students"):
         evaluate(evaluation, students, tests, study.path("wrong"))
@@ -289,13 +290,12 @@ def test_all_students_are_tested_and_no_selection_reads_it(study):
         labels = arrays[f"{cell.name}/labels"]
         assert np.array_equal(np.roll(labels, 1), others[f"{cell.name}/labels"])
         known = ("temperature", "validation_ce", "best_epoch")
-        metrics = list(all_metrics(arrays[f"{cell.name}/logits/ls none"], labels))
         for method in ROUND_OF:
             grid = f"{cell.name}/grid/{method}"
             assert all(np.array_equal(arrays[f"{grid}/{n}"], others[f"{grid}/{n}"]) for n in known)
             assert {name.rpartition("/")[2] for name in arrays if name.startswith(f"{grid}/")} == {
                 *known,
-                *metrics,
+                *NAMES,
             }
             assert (arrays[f"{grid}/cross_entropy"] != others[f"{grid}/cross_entropy"]).all()
         for chosen in metadata["cells"][cell.name]["selected"]:
@@ -303,8 +303,8 @@ def test_all_students_are_tested_and_no_selection_reads_it(study):
             grid, at = f"{cell.name}/grid/{method}", (int(way != "none"), chosen["index"])
             assert arrays[f"{grid}/validation_ce"][at] == chosen["validation_ce"]
             assert arrays[f"{grid}/temperature"][at] == chosen["temperature"]
-            own = all_metrics(arrays[f"{cell.name}/logits/{chosen['method']}"], labels)
-            for name in metrics:
+            own = measure(NAMES, arrays[f"{cell.name}/logits/{chosen['method']}"], labels)
+            for name in NAMES:
                 assert arrays[f"{grid}/{name}"][at] == own[name]
 
 
@@ -367,7 +367,7 @@ def test_the_shards_of_a_round_hold_its_students_wherever_they_cut_a_method(stud
     for name, files in (("cut", paths), ("whole", {})):
         students = {"second": files.get("part", [study.path("second")])}
         tests = {"second": files.get("tests_part", [study.path("tests_second")])}
-        evaluation = Evaluation(CELLS, columns, {"second": len(tests["second"])}, rounds)
+        evaluation = Evaluation(CELLS, columns, {"second": len(tests["second"])}, rounds, NAMES)
         evaluate(evaluation, students, tests, study.path(f"of_{name}"))
     assert study.bytes("of_cut") == study.bytes("of_whole")
 

@@ -18,6 +18,7 @@ from ils.document.latex import escape, row
 from ils.document.pages import table
 from ils.plan.records import Cell, Column, Evaluation
 from ils.training.shard import Inputs, Outputs
+from made_up import METRICS, NAMES
 from prepare_dataset import prepare_dataset
 from rank_methods import rank_methods
 from soft_targets import soft_targets
@@ -112,16 +113,16 @@ class Study:
         columns += (Column("beta", "beta", "none"),)
         files = ({"second": self.paths(name)} for name in (SECOND, SECOND_TESTS))
         rounds = {"ils": "second", "beta": "second"}
-        evaluation = Evaluation(self.cells, columns, {"second": 1}, rounds)
+        evaluation = Evaluation(self.cells, columns, {"second": 1}, rounds, NAMES)
         evaluate(evaluation, *files, self.bounds, self.path("predictions"))
 
     def measure(self):
         outputs = self.paths("metrics.csv", "intervals.csv")
-        compute_metrics(self.paths("predictions", "predictions"), self.cells, 20, *outputs)
+        compute_metrics(self.paths("predictions", "predictions"), self.cells, 20, METRICS, *outputs)
 
     def rank(self):
         names = "ranks", "averages", "friedman", "pairwise"
-        rank_methods(*self.paths("metrics.csv"), 0.05, *self.paths(*names))
+        rank_methods(*self.paths("metrics.csv"), METRICS, 0.05, *self.paths(*names))
 
     def path(self, name):
         return str(self.folder / name)

@@ -13,6 +13,8 @@ rule metrics:
     params:
         cells=plan.compared,
         draws=config["label_draws"],
+        metrics=plan.metrics,
+        metric_code=plan.metric_code,
         uses=uses("compute_metrics.py"),
     message:
         "Computing the metrics of every cell"
@@ -52,6 +54,7 @@ rule rank_methods:
     conda:
         "../../envs/stats.yaml"
     params:
+        metrics=plan.ranked,
         alpha=config["alpha"],
     message:
         "Ranking the methods and testing whether they differ"
@@ -73,6 +76,8 @@ rule discrepancies:
     localrule: True
     conda:
         "../../envs/stats.yaml"
+    params:
+        metrics=plan.metrics,
     message:
         "Looking for contradictions in the paper's Table III"
     script:
@@ -92,12 +97,28 @@ rule critical_difference:
     conda:
         "../../envs/stats.yaml"
     params:
-        diagrams=lambda w: 2
-        * [(metric_of(w.study, d.metric), d.pool) for d in DIAGRAMS],
+        diagrams=lambda w: artefacts.drawn_by(w.study, artefacts.ranked_by),
     message:
         "Drawing the critical-difference diagrams {wildcards.study}"
     script:
         "../../scripts/critical_difference.py"
+
+
+if artefacts.own:
+
+    use rule critical_difference as own_critical_difference with:
+        input:
+            average_ranks="results/average_ranks.csv",
+            friedman="results/friedman.csv",
+            code=code("critical_difference.py"),
+        output:
+            [in_report(*output) for output in artefacts.own_diagrams().items()],
+        log:
+            "results/logs/own_critical_difference.log",
+        params:
+            diagrams=artefacts.drawn_by("", artefacts.own),
+        message:
+            "Drawing the critical-difference diagrams of this study's own metrics"
 
 
 rule table3:
@@ -116,7 +137,7 @@ rule table3:
     conda:
         "../../envs/stats.yaml"
     params:
-        metrics=lambda w: [metric_of(w.study, m) for m in paper.TABLE_III],
+        metrics=lambda w: artefacts.table3(w.study),
         source=lambda w: artefacts.sources[w.study],
     message:
         "Typesetting Table III {wildcards.study}"

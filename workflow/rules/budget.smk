@@ -34,6 +34,7 @@ rule budget:
     conda:
         "../../envs/stats.yaml"
     params:
+        metrics=plan.budgeted,
         columns=plan.searched,
         reference=(plan.reference,),
         pairs=plan.matched,

@@ -10,7 +10,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 
 from ils import paper
 from ils.errors import UserError
-from ils.plan.artefacts import DIAGRAMS, RANKINGS, Artefacts, caption, metric_of
+from ils.plan.artefacts import RANKINGS, Artefacts
 from ils.plan.entries import DISTILLED
 from ils.plan.fingerprints import modules_of, uses
 from ils.plan.paths import *

@@ -14,6 +14,7 @@ rule decide:
     conda:
         "../../envs/stats.yaml"
     params:
+        metrics=plan.ranked,
         headline=config["headline"],
     message:
         "Comparing the methods over datasets"
@@ -44,6 +45,7 @@ rule claims:
         setups=plan.synthetic.tables if plan.synthetic else [],
         others=plan.synthetic.others if plan.synthetic else {},
         long_grid=plan.synthetic.section["long_grid"] if plan.synthetic else None,
+        metrics=plan.metrics,
     message:
         "Checking the paper's claims"
     script:
@@ -64,6 +66,8 @@ rule decision_figures:
     localrule: True
     conda:
         "../../envs/stats.yaml"
+    params:
+        metrics=plan.shown,
     message:
         "Drawing the comparisons and the claims"
     script:
@@ -87,6 +91,7 @@ rule found:
         "../../envs/stats.yaml"
     params:
         baseline=plan.baseline,
+        metrics=plan.shown,
     message:
         "Writing what was found"
     script:

@@ -20,6 +20,8 @@ use rule metrics as distillation_metrics with:
     params:
         cells=plan.taught,
         draws=config["label_draws"],
+        metrics=plan.metrics,
+        metric_code=plan.metric_code,
         uses=uses("compute_metrics.py"),
     message:
         "Computing the metrics of distilled students"
@@ -39,6 +41,7 @@ rule table4:
     conda:
         "../../envs/stats.yaml"
     params:
+        metrics=plan.metrics,
         labels={t: plan.methods[t]["label"] for t in plan.distillation["teachers"]},
     message:
         "Comparing distilled students with the paper's Table IV"

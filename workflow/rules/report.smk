@@ -116,7 +116,8 @@ rule reproduction:
         distillation=["results/distillation.csv"] if plan.distillation else [],
         provenance="results/provenance.json",
         captions=[
-            own(f"workflow/report/{caption(name)}.rst") for name in artefacts.drawings
+            own(f"workflow/report/{artefacts.caption(name)}.rst")
+            for name in artefacts.drawings
         ],
         code=code("reproduction.py"),
     output:
@@ -128,6 +129,8 @@ rule reproduction:
         "../../envs/stats.yaml"
     params:
         figures=artefacts.drawings,
+        metrics=plan.shown,
+        own=artefacts.own,
         synthetic=plan.synthetic and plan.synthetic.findings(),
     message:
         "Writing the document of all tables and figures"

@@ -101,6 +101,7 @@ rule evaluate:
         "../../envs/stats.yaml"
     params:
         evaluation=lambda w: plan.evaluation(w.batch),
+        metric_code=plan.metric_code,
         uses=uses("evaluate.py"),
     message:
         "Selecting and testing the students of all methods: {wildcards.batch}"

@@ -103,13 +103,13 @@ def drawings(files: Sequence[str], caption: str) -> str:
     return rf"{{\centering {body}\par}}" + f"\n{below}"
 
 
-def block(name: str, sentence: str, body: str, above: str = "") -> str:
-    """Return one artefact under its title and the sentence on what reproduced.
+def block(name: str, sentence: str, body: str, above: str = "", heading: str = "") -> str:
+    """Return one artefact under its title, or another heading, and the sentence on what reproduced.
 
     It is on a landscape page if it is wide. `above`: LaTeX over the title.
     """
     inside, after = ("", rf"\nopagebreak {body}") if name in LONG else (f"{body}\n", "")
-    begin = rf"\begin{{block}}{{{title(name)}}}{{{prose(sentence)}}}{{{above}}}"
+    begin = rf"\begin{{block}}{{{prose(heading) or title(name)}}}{{{prose(sentence)}}}{{{above}}}"
     text = f"{begin}\n{inside}" + r"\end{block}" + after
     if name in LANDSCAPE:
         text = f"\\begin{{landscape}}\n{text}\n\\end{{landscape}}"
@@ -134,16 +134,22 @@ def counts_table(counts: pd.DataFrame) -> str:
 
 
 def document(
-    heading: str, summary: str, artefacts: Mapping[str, tuple[str, str]], appendix: str
+    heading: str,
+    summary: str,
+    artefacts: Mapping[str, tuple[str, str]],
+    appendix: str,
+    more: Mapping[str, str] | None = None,
 ) -> str:
     """Return the document: a first page with its contents, the artefacts, the rest.
 
-    The artefacts are in the order of SECTIONS. summary and appendix: LaTeX before and after the
-    artefacts; artefacts: {name: (sentence, LaTeX)}.
+    The artefacts are in the order of SECTIONS, behind them {name: title} of `more`. summary and
+    appendix: LaTeX before and after the artefacts; artefacts: {name: (sentence, LaTeX)}.
     """
     parts = [PREAMBLE, r"\begin{document}", rf"{{\Large\textbf{{{heading}}}\par}}", summary]
     for section, names in SECTIONS:
         present = [name for name in names if name in artefacts]
         above = [rf"\place{{{section}}}"] + [""] * len(present)
         parts += [block(name, *artefacts[name], place) for name, place in zip(present, above)]
+    titles = more or {}
+    parts += [block(name, *artefacts[name], heading=title) for name, title in titles.items()]
     return "\n\n".join([*parts, appendix, r"\end{document}"]) + "\n"

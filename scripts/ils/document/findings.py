@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ils.document.words import listed
 from ils.files import load_arrays, read_csv
-from ils.paper import DIAGRAMS, PARABOLA, PRINTED
-from ils.statistics.distillation import difference
-from ils.statistics.ranks import METRICS, cliques
+from ils.paper import DIAGRAMS, PARABOLA, PRINTED, TABLE_III
+from ils.plan.metrics import Metric, metrics
+from ils.statistics.distillation import COLUMNS, difference
+from ils.statistics.ranks import cliques
 from ils.synthetic.curves import CURVE_EDGES, best_epsilon, distance_from_bayes, stacked
 
 Arrays = Mapping[str, np.ndarray]  # of a setup, stacked over replicates
@@ -26,13 +28,8 @@ KINDS = {
     "reversed": "columns ranked from the worst",
     "tie rule": "average ranks by another rule for ties than mid-ranks",
 }
+RANKED = [PRINTED.get(name, name) for name in TABLE_III]  # what both rank by
 LIKELY = 0.9  # Figure 10: a true class's probability that calls an instance easy
-
-
-def listed(items: Iterable[str]) -> str:
-    """Return "a", "a and b" or "a, b and c"."""
-    items = list(items)
-    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
 
 
 def differing(compared: pd.DataFrame) -> str:
@@ -62,14 +59,14 @@ def average_ranks(table: pd.DataFrame, metric: str) -> pd.Series:
 def ranking(
     averages: pd.DataFrame,
     printed: pd.DataFrame,
-    metrics: Sequence[str] = ("cross_entropy", "accuracy", "ece", "cwece_printed"),
+    names: Sequence[str] = RANKED,
 ) -> str:
     """Which method ranks best in this run and in the print, and how the two orders correlate.
 
     That is by the methods of both.
     """
     parts = []
-    for metric in metrics:
+    for metric in names:
         ours, theirs = average_ranks(averages, metric), average_ranks(printed, metric)
         common = [method for method in ours.index if method in theirs.index]
         # Spearman's: Pearson's of the ranks
@@ -80,7 +77,7 @@ def ranking(
             for ranks in (ours, theirs)
         ]
         parts.append(
-            f"{METRICS[metric].name} {best[0]} (print: {best[1]}; correlation {correlation})"
+            f"{metrics()[metric].title} {best[0]} (print: {best[1]}; correlation {correlation})"
         )
     text = "Best average ranks, and Spearman's correlation with the printed average ranks"
     return f"{text}: {'; '.join(parts)}."
@@ -122,14 +119,12 @@ def distilled(table: pd.DataFrame) -> str:
     parts = []
     teachers = {"no_ls": "No LS", "ls": "LS"}
     others = [name for name in teachers if {"ils", name} <= set(table["method"])]
-    for column, title, scale, digits in (
-        ("cross_entropy", "cross-entropy", 1, 4),
-        ("accuracy", "accuracy in %", 100, 2),
-    ):
+    for column in (metrics()[name] for name in COLUMNS):
         for name in others:
-            gap = difference(table, column, "ils", name)
-            mean, error = f"{scale * gap.mean:+.{digits}f}", f"{scale * gap.error:.{digits}f}"
-            words = f"{title}, ILS less {teachers[name]}"
+            gap = difference(table, column.name, "ils", name)
+            mean = f"{column.factor * gap.mean:+.{column.digits}f}"
+            error = f"{column.factor * gap.error:.{column.digits}f}"
+            words = f"{column.title}{' in %' * (column.factor == 100)}, ILS less {teachers[name]}"
             parts.append(f"{words}: {mean} ± {error} (p = {gap.p:.2g})")
     pairs = len(table.groupby(["network", "dataset"]))
     text = "Students by their teachers, paired within a seed, mean over "
@@ -284,8 +279,11 @@ def synthetic_sentences(
     }
 
 
-def real_sentences(ours: Ranked, printed: Ranked, discrepancies: pd.DataFrame) -> dict[str, str]:
-    """Sentences on Table III and its diagrams, {artefact: sentence}."""
+def real_sentences(
+    ours: Ranked, printed: Ranked, discrepancies: pd.DataFrame, own: Mapping[str, Metric]
+) -> dict[str, str]:
+    """Sentences on Table III and its diagrams, those of a study's own metrics, too, {artefact:
+    sentence}."""
     sentences = {
         "table3": ranking(ours[0], printed[0]),
         "published/table3": contradictions(discrepancies),
@@ -294,4 +292,6 @@ def real_sentences(ours: Ranked, printed: Ranked, discrepancies: pd.DataFrame) -
         sentences[figure] = clique(
             ("this run", *ours, metric), ("print", *printed, PRINTED.get(metric, metric))
         )
+    for figure, by in own.items():
+        sentences[figure] = clique((f"by {by.title}", *ours, by.name))
     return sentences

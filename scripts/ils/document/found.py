@@ -4,25 +4,20 @@ Plain text; the report, the document and the terminal show it.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from ils.document.advice import advice
-from ils.document.findings import listed
 from ils.document.pages import VERDICTS
+from ils.document.words import listed
+from ils.plan.metrics import Metric, metrics
 from ils.statistics.claims import CLAIMS, DISTILLATION, RANKS, REPLICATES
-from ils.statistics.decision import ROPE, as_difference
+from ils.statistics.decision import as_difference
 from ils.statistics.ledger import of_run
-from ils.statistics.ranks import METRICS
 
 CE = "cross_entropy"
-SHOWN = {  # metrics of the headline comparison: unit, factor and decimals
-    "cross_entropy": (" nats", 1, 4),
-    "accuracy": (" points", 100, 2),
-    "ece": ("", 1, 4),
-}
 PLACES = {
     RANKS: "on real data",
     REPLICATES: "on synthetic data",
@@ -31,30 +26,39 @@ PLACES = {
 
 
 def found(
-    metrics: pd.DataFrame,
+    table: pd.DataFrame,
     comparisons: pd.DataFrame,
     power: pd.DataFrame,
     claims: pd.DataFrame,
+    shown: Iterable[Metric],
     baseline: str | None = None,
 ) -> str:
-    """The paragraph; the tables are those of compute_metrics.py, decide.py and claims.py, the
-    baseline is that of `advice`."""
+    """The paragraph; the tables are those of compute_metrics.py, decide.py and claims.py.
+
+    shown: the metrics of Table III; `in_words` says which of them the headline comparison names;
+    baseline: that of `advice`.
+    """
     sentences = [
-        size(metrics),
+        size(table),
         advice(comparisons, baseline),
         *verdicts(claims),
-        *headline(comparisons, power),
-        calibrated(metrics),
+        *headline(comparisons, power, in_words(shown)),
+        calibrated(table),
     ]
     return " ".join(filter(None, sentences))
 
 
-def size(metrics: pd.DataFrame) -> str:
+def in_words(shown: Iterable[Metric]) -> list[Metric]:
+    """The metrics that sentences name: those whose gains are on the metric's own scale."""
+    return [metric for metric in shown if not metric.mean_over_classes]
+
+
+def size(table: pd.DataFrame) -> str:
     """On how many datasets, pairs and splits the study stands."""
-    datasets = metrics["dataset"].nunique()
-    pairs = len(metrics.drop_duplicates(["network", "dataset"]))
-    cells = len(metrics.drop_duplicates(["network", "dataset", "seed"]))
-    of = f"{metrics['method'].nunique()} columns on {datasets} dataset{'s' * (datasets > 1)}"
+    datasets = table["dataset"].nunique()
+    pairs = len(table.drop_duplicates(["network", "dataset"]))
+    cells = len(table.drop_duplicates(["network", "dataset", "seed"]))
+    of = f"{table['method'].nunique()} columns on {datasets} dataset{'s' * (datasets > 1)}"
     return f"{of} ({pairs} pairs with networks, {cells} pairs and seeds)."
 
 
@@ -80,8 +84,10 @@ def verb(word: str, count: int) -> str:
     return f"{'is' if count == 1 else 'are'} {word}"
 
 
-def headline(comparisons: pd.DataFrame, power: pd.DataFrame) -> Iterator[str]:
-    """The first headline pair by several metrics, and what the study could have found of it; the
+def headline(
+    comparisons: pd.DataFrame, power: pd.DataFrame, shown: Sequence[Metric]
+) -> Iterator[str]:
+    """The first headline pair by the metrics shown, and what the study could have found of it; the
     others by cross-entropy."""
     headlines = comparisons[comparisons["headline"]]
     pairs = headlines[headlines["trainings"].isna()]
@@ -90,9 +96,9 @@ def headline(comparisons: pd.DataFrame, power: pd.DataFrame) -> Iterator[str]:
     first = tuple(pairs.iloc[0][["better", "worse"]])
     ours = pairs.set_index(["better", "worse", "metric"]).sort_index()
     texts = [
-        f"{METRICS[metric].name} {difference(ours.loc[(*first, metric)], metric)}"
-        for metric in SHOWN
-        if (*first, metric) in ours.index
+        f"{metric.title} {difference(ours.loc[(*first, metric.name)], metric)}"
+        for metric in shown
+        if (*first, metric.name) in ours.index
     ]
     yield f"{first[0]} less {first[1]}: {'; '.join(texts)}."
     sizes = power.set_index(["better", "worse", "metric"])["smallest_found"]
@@ -106,10 +112,14 @@ def headline(comparisons: pd.DataFrame, power: pd.DataFrame) -> Iterator[str]:
         yield equal
     if rest := others(pairs[(pairs["metric"] == CE)].iloc[1:]):
         yield rest
-    yield (
-        f"Within {ROPE[CE]:g} nats, {ROPE['accuracy']:g} of accuracy or {ROPE['ece']:g} of ECE a "
-        "difference is practically none."
-    )
+    sizes_of_none = listed(map(rope_in_words, shown), "or")
+    yield f"Within {sizes_of_none} a difference is practically none."
+
+
+def rope_in_words(metric: Metric) -> str:
+    """The size of a difference that is practically none: "0.01 nats", "0.005 of accuracy"."""
+    own_unit = metric.unit and metric.factor == 1
+    return f"{metric.rope:g} {metric.unit if own_unit else f'of {metric.title}'}"
 
 
 def others(pairs: pd.DataFrame) -> str:
@@ -117,7 +127,7 @@ def others(pairs: pd.DataFrame) -> str:
     decided = pairs["verdict"].isin(["better", "worse"])
     differ, same = pairs[decided], pairs.loc[~decided, "verdict"].value_counts()
     texts = [
-        f"{row.better} less {row.worse} {difference(row._asdict(), CE)}"
+        f"{row.better} less {row.worse} {difference(row._asdict(), metrics()[CE])}"
         for row in differ.itertuples()
     ]
     if len(same):
@@ -130,7 +140,8 @@ def at_equal_budgets(headlines: pd.DataFrame, better: str) -> str:
     """How a column differs from others that may train as often, by cross-entropy; "" for none."""
     shown = headlines["trainings"].notna() & (headlines["metric"] == CE)
     equal = [
-        f"{row.worse} {difference(row._asdict(), CE)} with {row.trainings:.0f} trainings each"
+        f"{row.worse} {difference(row._asdict(), metrics()[CE])} with {row.trainings:.0f} "
+        "trainings each"
         for row in headlines[shown & (headlines["better"] == better)].itertuples()
     ]
     if not equal:
@@ -138,35 +149,39 @@ def at_equal_budgets(headlines: pd.DataFrame, better: str) -> str:
     return f"At equal budgets, its teacher's training counted, {better} less {listed(equal)}."
 
 
-def difference(row: Mapping[str, Any], metric: str) -> str:
+def difference(row: Mapping[str, Any], metric: Metric) -> str:
     """The difference of two columns with its 95 % interval and verdict, in the metric's unit."""
-    unit, factor, decimals = SHOWN[metric]
-    gains = (factor * row[name] for name in ("estimate", "low", "high"))
-    ends = as_difference(*gains, higher_is_better=METRICS[metric].higher_is_better)
-    value, low, high = (f"{end:+.{decimals}f}" for end in ends)
+    gains = (metric.factor * row[name] for name in ("estimate", "low", "high"))
+    ends = as_difference(*gains, higher_is_better=metric.higher_is_better)
+    value, low, high = (f"{end:+.{metric.digits}f}" for end in ends)
+    unit = f" {metric.unit}" * bool(metric.unit)
     return f"{value}{unit} [{low}, {high}] ({row['verdict']})"
 
 
-def calibrated(metrics: pd.DataFrame) -> str:
+def calibrated(table: pd.DataFrame) -> str:
     """How much of the ECE is what a calibrated model would show, and how many cells may be one."""
-    if not {"ece", "ece_floor", "ece_p"} <= set(metrics):
+    if not {"ece", "ece_floor", "ece_p"} <= set(table):
         return ""
-    share = metrics["ece_floor"].mean() / metrics["ece"].mean()
-    open_cells = (metrics["ece_p"] > 0.05).mean()
+    share = table["ece_floor"].mean() / table["ece"].mean()
+    open_cells = (table["ece_p"] > 0.05).mean()
     return (
         f"{share:.0%} of the mean ECE is its floor, what perfectly calibrated predictions would "
         f"show, and {open_cells:.0%} of the cells cannot be told from calibrated ones."
     )
 
 
-def decision_sentences(comparisons: pd.DataFrame, claims: pd.DataFrame) -> dict[str, str]:
+def decision_sentences(
+    comparisons: pd.DataFrame, claims: pd.DataFrame, shown: Iterable[Metric]
+) -> dict[str, str]:
     """Sentences on the figures of what the run decides, {artefact: sentence}."""
     full = comparisons["headline"] & comparisons["trainings"].isna()
-    pairs = comparisons[full & comparisons["metric"].isin(SHOWN)]
+    names = [metric.name for metric in in_words(shown)]
+    pairs = comparisons[full & comparisons["metric"].isin(names)]
     parts = []
     for metric, rows in pairs.groupby("metric", sort=False):
         count = rows["verdict"].value_counts()
-        parts.append(f"by {METRICS[metric].name} {listed(f'{n} {w}' for w, n in count.items())}")
+        title = metrics()[str(metric)].title
+        parts.append(f"by {title} {listed(f'{n} {w}' for w, n in count.items())}")
     headlines = comparisons[comparisons["headline"]]
     budget = at_equal_budgets(headlines, headlines["better"].iloc[0]) if len(headlines) else ""
     total = len(pairs.drop_duplicates(["better", "worse"]))

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Sequence
 
+from ils.plan.metrics import Metric
+
 Blocks = Sequence[tuple[str, Sequence[Sequence[str]]]]  # (title, rows of cells) pairs, all LaTeX
 
 SPECIAL = {
@@ -19,6 +21,11 @@ SIZES = {"footnotesize": 165, "scriptsize": 190}  # characters in a line of a la
 def escape(text: object) -> str:
     """Return `text` such that LaTeX prints it as it is."""
     return "".join(SPECIAL.get(character, character) for character in str(text))
+
+
+def percent(metric: Metric) -> str:
+    """What stands behind the name of a metric whose values are per cent."""
+    return r" \%" * (metric.factor == 100)
 
 
 def number(value: float, decimals: int, bold: bool = False, rank: float | None = None) -> str:

@@ -11,14 +11,14 @@ from ils.document.claims import TITLES, counts
 from ils.document.run_summary import unpacked
 from ils.document.tables import decimals_of
 from ils.errors import UserError
-from ils.statistics import distillation, ranks
+from ils.paper import TABLE_III
+from ils.plan.metrics import metrics
+from ils.statistics import distillation
 from ils.statistics.claims import CLAIMS
 from ils.statistics.comparison import COLUMNS
 from ils.statistics.comparison import METRICS as SYNTHETIC
 from ils.statistics.decision import as_difference
 
-METRICS = {"cross_entropy": 4, "accuracy": 2, "ece": 4, "cwece": 4}  # shown, with decimals
-SCALES = {"accuracy": 100}  # points
 KEY = ["better", "worse", "metric"]
 
 
@@ -53,18 +53,16 @@ def marked(cells: Mapping[str, Mapping[str, Number]], mark: str) -> int:
 
 def gain(row: Any) -> str:
     """A headline comparison: the difference better - worse, its 95 % interval and verdict."""
-    value, low, high = (
-        signed(x, METRICS[row.metric]) for x in less(row, "estimate", "low", "high")
-    )
+    digits = metrics()[row.metric].digits
+    value, low, high = (signed(x, digits) for x in less(row, "estimate", "low", "high"))
     return f"{value} [{low}, {high}] {row.verdict}"
 
 
 def less(row: Any, value: str, low: str, high: str) -> tuple[float, float, float]:
     """A gain and the ends of its interval as differences better - worse; accuracy in points."""
-    factor = SCALES.get(row.metric, 1)
-    gains = (factor * getattr(row, name) for name in (value, low, high))
-    higher_is_better = ranks.METRICS[row.metric].higher_is_better
-    return as_difference(*gains, higher_is_better=higher_is_better)
+    metric = metrics()[row.metric]
+    gains = (metric.factor * getattr(row, name) for name in (value, low, high))
+    return as_difference(*gains, higher_is_better=metric.higher_is_better)
 
 
 def signed(value: float, decimals: int) -> str:
@@ -156,8 +154,8 @@ class Page:
     def smallest(self, better: str, worse: str, metric: str) -> str:
         """The smallest difference of a pair that such a study finds in 80 % of the cases."""
         row = self.row("power", better=better, worse=worse, metric=metric)
-        size = SCALES.get(metric, 1) * row.smallest_found
-        return "none" if math.isnan(size) else f"{size:.{METRICS[metric]}f}"
+        size = metrics()[metric].factor * row.smallest_found
+        return "none" if math.isnan(size) else f"{size:.{metrics()[metric].digits}f}"
 
     def new(self, better: str, worse: str) -> str:
         """Where the difference of cross-entropy on one more dataset is expected."""
@@ -173,13 +171,13 @@ class Page:
         tests = self.table("friedman").set_index("metric")
         ranked = ranked.sort_values("cross_entropy", kind="stable")
         ranked.loc["critical difference"] = tests["critical_difference"]
-        return ranked[list(METRICS)].T.to_dict()
+        return ranked[list(TABLE_III)].T.to_dict()
 
     def variances(self) -> dict[str, dict[str, float]]:
         """{source: {metric: the standard deviation that it adds, nan where that is unknown}}."""
         table = self.table("variance")
         wide = table.pivot(index="source", columns="metric", values="variance")
-        return (wide**0.5).loc[table["source"].unique(), list(METRICS)].T.to_dict()
+        return (wide**0.5).loc[table["source"].unique(), list(TABLE_III)].T.to_dict()
 
     def cell(self, table: str, setup: str, row: str, column: str) -> Number:
         """A cell of Table I, II, V or VI, by its number in Arabic figures."""
@@ -223,8 +221,7 @@ class Page:
         ):
             numbers: dict[str, list[Number]] = {}
             for column, cells in rows.groupby("column", sort=False):
-                most = distillation.COLUMNS[column][-1]
-                decimals = decimals_of(cells["standard_error"], most)
+                decimals = decimals_of(cells["standard_error"], metrics()[column].digits)
                 numbers[column] = [
                     Number(c.mean, c.standard_error, c.printed, False, False, decimals)
                     for c in cells.itertuples()
@@ -251,10 +248,10 @@ class Other(Page):
 
     def changed_gains(self) -> list[tuple[str, Any, Any]]:
         """Headline comparisons with another verdict: (metric, the row by default, the one here)."""
-        pairs = self.headline[self.headline["metric"].isin(METRICS)]
+        pairs = self.headline[self.headline["metric"].isin(TABLE_III)]
         rows = ((self.default.compared(*row[KEY]), row) for _, row in pairs.iterrows())
         return [
-            (ranks.METRICS[here.metric].name, above, here)
+            (metrics()[here.metric].title, above, here)
             for above, here in rows
             if above.verdict != here.verdict
         ]

@@ -16,10 +16,11 @@ from typing import Any
 
 import jinja2
 
-from ils.document.page_numbers import METRICS, Other, Page, gain, marked, paired, pm
+from ils.document.page_numbers import Other, Page, gain, marked, paired, pm
 from ils.document.run_summary import brief, save
 from ils.errors import UserError
 from ils.files import load_json, write_text
+from ils.paper import TABLE_III
 
 ROOT = Path(__file__).parents[3]
 RUNS = {"config.yaml": "docs/default_run.json", "beyond.yaml": "docs/beyond_run.json"}
@@ -44,7 +45,7 @@ def render(
     runs = [Other(name, run, page) for name, run in others.items()]
     pages = {"page": page, "others": runs, "beyond": Page(beyond) if beyond else None}
     try:
-        text = environment.from_string(template).render(**pages, metrics=METRICS)
+        text = environment.from_string(template).render(**pages, metrics=TABLE_III)
     except jinja2.TemplateError as error:
         line = f", line {error.lineno}" if isinstance(error, jinja2.TemplateSyntaxError) else ""
         raise UserError(

@@ -15,6 +15,7 @@ import pandas as pd
 
 from ils.errors import UserError
 from ils.files import read_csv, write_text
+from ils.paper import TABLE_III
 
 COUNTS = ["as_claimed", "equivalent", "undecided", "opposite"]
 PAIR = ["metric", "better", "worse", "trainings"]
@@ -25,7 +26,6 @@ KEPT = {  # of a table: its columns, and its rows by a query; of others everythi
     "average_ranks": (["metric", "method", "average_rank"], "pool == 'all'"),
     "friedman": (["metric", "n", "k", "p", "critical_difference"], "pool == 'all'"),
 }
-HEADLINE = ["cross_entropy", "accuracy", "ece", "cwece"]  # metrics by which runs are compared
 PACKAGES = ("numpy", "scipy", "torch")  # whose versions decide numbers
 
 
@@ -69,7 +69,8 @@ def brief(content: Mapping[str, Any]) -> dict[str, Any]:
     """Of a summary what another run is compared by: verdicts on claims and headline pairs."""
     tables = content["tables"]
     own = unpacked(tables, "claims").query("study.str.startswith('this run')")
-    pairs = unpacked(tables, "comparisons").query("metric in @HEADLINE and trainings.isna()")
+    pairs = unpacked(tables, "comparisons").query("trainings.isna()")
+    pairs = pairs[pairs["metric"].isin(TABLE_III)]
     briefly = {"claims": packed(own), "comparisons": packed(pairs)}
     return {"ran": content["ran"], "found": content["found"], "tables": briefly}
 

@@ -8,7 +8,8 @@ import pandas as pd
 from ils.document import findings
 from ils.document.document import counts_table, prose
 from ils.document.pages import counts
-from ils.statistics.ranks import METRICS
+from ils.document.words import listed
+from ils.plan.metrics import metrics
 
 NOTE = (
     "Each table and figure stands under one sentence computed from this run's numbers. Verdicts: a "
@@ -38,8 +39,8 @@ def what_ran(provenance: Mapping[str, Any]) -> str:
         f"Python {provenance['python']}",
         *(f"{name} {versions[name]}" for name in packages),
     ]
-    seeds = findings.listed(map(str, config["seeds"]))
-    methods = findings.listed(method["label"] for method in config["methods"])
+    seeds = listed(map(str, config["seeds"]))
+    methods = listed(method["label"] for method in config["methods"])
     return (
         f"This run: {provenance['config_file']}, {len(config['experiments'])} pairs of dataset and "
         f"network, seeds {seeds}, methods {methods}. {', '.join(software)}; "
@@ -51,7 +52,7 @@ def what_ran(provenance: Mapping[str, Any]) -> str:
 def appendix(contradictions: pd.DataFrame) -> str:
     """The numbers of contradictions by kind and metric, in words."""
     kinds = contradictions.assign(kind=contradictions["kind"].map(findings.KINDS))
-    words = {name: metric.name for name, metric in METRICS.items()} | {"kind": ""}
+    words = {name: metric.title for name, metric in metrics().items()} | {"kind": ""}
     table = counts_table(counts(kinds, "kind", "metric").rename(columns=words))
     head = r"\begin{block}{Contradictions in the printed Table III}{Their numbers by metric.}{}"
     return head + table + r"\end{block}"

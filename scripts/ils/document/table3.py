@@ -5,17 +5,11 @@ from collections.abc import Callable, Iterable, Sequence
 
 import pandas as pd
 
-from ils.document.latex import escape, long_table, number, wide_table
-from ils.statistics.ranks import METRICS
+from ils.document.latex import escape, long_table, number, percent, wide_table
+from ils.document.words import listed
+from ils.plan.metrics import Metric
 
-# metric: title of its block, factor, decimals
-BLOCKS: dict[str, tuple[str, int, int]] = {
-    "cross_entropy": ("Cross-Entropy", 1, 3),
-    "accuracy": (r"Accuracy \%", 100, 2),
-    "ece": ("ECE", 1, 3),
-    "cwece": ("cwECE", 1, 3),
-    "cwece_printed": ("cwECE*", 1, 3),
-}
+MOST_DIGITS = 3  # as the paper prints
 ROW = ["network", "dataset"]
 MOST_PAIRS = 12  # of network and dataset that a page shows as the paper does
 
@@ -25,7 +19,6 @@ NOTE = (
     "the paper prints, the ECE within each true class."
 )
 LABEL = "tab:real"
-NAMES = "Cross-entropy, accuracy, ECE and cwECE"
 CAPTION = (  # behind the names of the metrics
     " on the test data: {source}. Best results are in bold. "
     "Subscripts are the ranks of the methods in their row, before rounding; equal values share a "
@@ -39,7 +32,7 @@ SUMMARY = (
     f"{NOTE} The full table has every pair."
 )
 # a metric, its ranked values, average ranks and standard errors: the arguments of `block`
-Part = tuple[str, pd.DataFrame, pd.Series, pd.DataFrame | None]
+Part = tuple[Metric, pd.DataFrame, pd.Series, pd.DataFrame | None]
 
 
 def typeset(parts: Sequence[Part], source: str) -> tuple[str, str]:
@@ -50,70 +43,76 @@ def typeset(parts: Sequence[Part], source: str) -> tuple[str, str]:
     `source` of the numbers.
     """
     _, ranked, *_ = parts[0]
+    names = escape(listed(metric.plain for metric, *_ in parts))
+    names = names[0].upper() + names[1:]
     pairs, heads = len(ranked.groupby(ROW)), [escape(name) for name in ranked["method"].unique()]
     words = {"source": escape(source), "pairs": pairs, "datasets": ranked["dataset"].nunique()}
     caption, header = CAPTION.format(**words), ["Model", "Dataset", *heads]
     blocks = [block(*part) for part in parts]
     if pairs <= MOST_PAIRS:
         behind = "% Nothing is here: the table itself has every pair.\n"
-        return wide_table(NAMES + caption, LABEL, header, blocks), behind
+        return wide_table(names + caption, LABEL, header, blocks), behind
     summary = [summary_block(*part) for part in parts]
-    table = wide_table(NAMES + SUMMARY.format(**words), LABEL, ["", *heads], summary)
+    table = wide_table(names + SUMMARY.format(**words), LABEL, ["", *heads], summary)
     return table, long_table(caption, header, blocks)
 
 
-def warranted(
-    decimals: int, intervals: pd.DataFrame | None, metric: str, factor: float, pairs: int = 1
-) -> int:
+def heading(metric: Metric) -> str:
+    r"""The title of a metric's block, as LaTeX: "Cross-Entropy", r"Accuracy \%", "cwECE"."""
+    name = metric.title.title() if metric.title.islower() else metric.short
+    return escape(name) + percent(metric)
+
+
+def warranted(intervals: pd.DataFrame | None, metric: Metric, pairs: int = 1) -> int:
     """The decimals of a block: down to the first digit of its cells' typical standard error.
 
-    They are not more than `decimals`, which printed numbers, without intervals, have. Seeds may
-    share their test samples, so an average over seeds counts as no surer than one of them; one over
-    `pairs` is surer by their square root.
+    They are not more than the metric's digits, and the paper's, which printed numbers, without
+    intervals, have. Seeds may share their test samples, so an average over seeds counts as no surer
+    than one of them; one over `pairs` is surer by their square root.
     """
+    decimals = min(metric.digits, MOST_DIGITS)
     if intervals is None:
         return decimals
-    errors = intervals.loc[intervals["metric"] == metric, "standard_error"]
-    error = factor * errors.median() / pairs**0.5
+    errors = intervals.loc[intervals["metric"] == metric.name, "standard_error"]
+    error = metric.factor * errors.median() / pairs**0.5
     return decimals if not error > 0 else min(decimals, max(0, -math.floor(math.log10(error))))
 
 
 def block(
-    metric: str, ranked: pd.DataFrame, averages: pd.Series, intervals: pd.DataFrame | None
+    metric: Metric, ranked: pd.DataFrame, averages: pd.Series, intervals: pd.DataFrame | None
 ) -> tuple[str, list[list[str]]]:
     """A metric's title and rows, as LaTeX: one a network and dataset, then the average ranks.
 
     ranked: network, dataset, value and rank of each method; intervals: the metrics' standard
     errors, which limit the digits; None for printed numbers.
     """
-    title, factor, decimals = BLOCKS[metric]
-    decimals = warranted(decimals, intervals, metric, factor)
+    decimals = warranted(intervals, metric)
     rows = []
     for (network, dataset), cells in ranked.groupby(ROW, sort=False):
         best = cells["rank"].min()
         numbers = [
-            number(factor * cell.value, decimals, cell.rank == best, cell.rank)
+            number(metric.factor * cell.value, decimals, cell.rank == best, cell.rank)
             for cell in cells.itertuples()
         ]
         rows.append([escape(network), escape(dataset), *numbers])
     numbers = [number(rank, 2, rank == averages.min()) for rank in averages]
-    return title, [*rows, [r"\textit{Average Rank}", "", *numbers]]
+    return heading(metric), [*rows, [r"\textit{Average Rank}", "", *numbers]]
 
 
 def summary_block(
-    metric: str, ranked: pd.DataFrame, averages: pd.Series, intervals: pd.DataFrame | None
+    metric: Metric, ranked: pd.DataFrame, averages: pd.Series, intervals: pd.DataFrame | None
 ) -> tuple[str, list[list[str]]]:
     """A metric's title and rows, as LaTeX: what each method reaches over all pairs.
 
     The arguments are those of `block`. Rows: the average rank, wins, shared wins, median and mean.
     """
-    title, factor, decimals = BLOCKS[metric]
+    factor = metric.factor
     wide = ranked.pivot(index=ROW, columns="method", values=["value", "rank"])
     values, ranks = (wide[name][ranked["method"].unique()] for name in ("value", "rank"))
-    decimals = warranted(decimals, intervals, metric, factor, len(values))
+    decimals = warranted(intervals, metric, len(values))
     best = ranks.eq(ranks.min(axis=1), axis=0)
     wins = best[best.sum(axis=1) == 1].sum()
-    better = max if METRICS[metric].higher_is_better else min
+    better = max if metric.higher_is_better else min
     rows = [
         line("Average rank", averages, 2, min),
         line("Wins", wins, 0, max),
@@ -121,7 +120,7 @@ def summary_block(
         line("Median", factor * values.median(), decimals, better),
         line("Mean", factor * values.mean(), decimals, better),
     ]
-    return title, rows
+    return heading(metric), rows
 
 
 def line(

@@ -7,7 +7,8 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from ils.document.latex import Blocks, escape, number, wide_table
+from ils.document.latex import Blocks, escape, number, percent, wide_table
+from ils.plan.metrics import metrics
 from ils.statistics.comparison import Column, Row
 from ils.statistics.distillation import COLUMNS, PAIR
 
@@ -99,8 +100,10 @@ def table4(rows: pd.DataFrame, labels: Mapping[str, str], caption: str) -> str:
     rows: what `distillation.compared` returns; labels: {teacher: head}.
     """
     decimals = {
-        column: decimals_of(rows.loc[rows["column"] == column, "standard_error"], most)
-        for column, (*_, most) in COLUMNS.items()
+        column: decimals_of(
+            rows.loc[rows["column"] == column, "standard_error"], metrics()[column].digits
+        )
+        for column in COLUMNS
     }
     values = rows.set_index([*PAIR, "column", "teacher"])
     blocks = []
@@ -113,7 +116,9 @@ def table4(rows: pd.DataFrame, labels: Mapping[str, str], caption: str) -> str:
         title = f"{pair[1]}: {students['student'].iloc[0]} taught by {pair[0]}"
         blocks.append((escape(title), [line for line in (printed, ours) if any(line[1:])]))
     heads = [
-        rf"{head}, {escape(label)}" for head, *_ in COLUMNS.values() for label in labels.values()
+        f"{escape(metric.title)}{percent(metric)}, {escape(label)}"
+        for metric in (metrics()[column] for column in COLUMNS)
+        for label in labels.values()
     ]
     return wide_table(caption, "tab:distillation", ["", *heads], blocks)
 

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from ils.evaluation.analytic import OWN_NOISE
 from ils.evaluation.temperature import fit_temperature
 from ils.probabilities import cross_entropy
 
 FOLDS = 5
 BOUNDS = 0.05, 20.0  # wide: how far off a model is must not depend on where others are searched
-TESTED = "ece", "cwece"  # 0 for calibrated predictions, but for noise
 
 
 def floors(values: Mapping[str, float], drawn: Mapping[str, np.ndarray]) -> dict[str, float]:
@@ -18,15 +18,15 @@ def floors(values: Mapping[str, float], drawn: Mapping[str, np.ndarray]) -> dict
     values: of the metrics; drawn: {name: (draws,)} the errors of labels drawn from the predictions
     themselves (`noise.calibrated`). The floor is their mean, p the share that is at least as
     large, the observed one counted among them (Broecker & Smith 2007; Vaicenavicius et al. 2019).
-    cwece_printed has a floor but no p: it is not 0 for calibrated predictions.
+    What is not 0 for calibrated predictions, with noise of its own, has a floor but no p.
     """
-    result = {}
-    for name in TESTED:
-        result[f"{name}_floor"] = float(drawn[name].mean())
-        result[f"{name}_p"] = p_of(values[name], drawn[name])
-    result["ece_above_floor"] = float(values["ece"]) - result["ece_floor"]
-    result["cwece_printed_floor"] = float(drawn["cwece_printed"].mean())
-    return result
+    result: dict[str, float] = {}
+    floor = {name: float(errors.mean()) for name, errors in drawn.items()}
+    tested = [name for name in drawn if name not in OWN_NOISE]
+    for name in tested:
+        result |= {f"{name}_floor": floor[name], f"{name}_p": p_of(values[name], drawn[name])}
+    result["ece_above_floor"] = float(values["ece"]) - floor["ece"]
+    return result | {f"{name}_floor": floor[name] for name in drawn if name not in tested}
 
 
 def p_of(value: float, drawn: np.ndarray) -> float:

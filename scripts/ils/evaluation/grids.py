@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from ils.evaluation.calibrators import AS_TRAINED, Calibrator, Fitted
-from ils.evaluation.metrics import all_metrics
+from ils.evaluation.measures import measure
 from ils.probabilities import cross_entropy
 
 AT_ONCE = 4_000_000  # logits: 32 MB in float64, and a few copies
@@ -64,16 +64,23 @@ def on_validation(
     return fits, arrays
 
 
-def on_test(logits: np.ndarray, labels: np.ndarray, failed: np.ndarray, fits: Fits) -> Arrays:
+def on_test(
+    metrics: Sequence[str],
+    logits: np.ndarray,
+    labels: np.ndarray,
+    failed: np.ndarray,
+    fits: Fits,
+) -> Arrays:
     """Return {metric: (C, G)} by calibrator and student of logits (G, N, K); NaN where `failed`."""
 
-    def measure(part):
+    def measured(part):
         raw = np.nan_to_num(logits[part])
+        raw[failed[part]] = 0  # of no metric that they could break
         of_each = [
-            all_metrics(np.stack([one.map(z) for one, z in zip(of[part], raw)]), labels)
+            measure(metrics, np.stack([one.map(z) for one, z in zip(of[part], raw)]), labels)
             for of in fits
         ]
-        values = {name: np.stack([metrics[name] for metrics in of_each]) for name in of_each[0]}
+        values = {name: np.stack([of_one[name] for of_one in of_each]) for name in metrics}
         return {name: np.where(failed[part], np.nan, of_all) for name, of_all in values.items()}
 
-    return by_parts(measure, logits)
+    return by_parts(measured, logits)

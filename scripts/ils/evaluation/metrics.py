@@ -1,16 +1,21 @@
 """Calibration and accuracy metrics, vectorised over leading dimensions.
 
-Probabilities are (..., N, K): any number of models, N samples, K classes; labels are (N,) or
-(..., N). Every metric returns (...). All arithmetic is float64. Lower is better except for
-accuracy.
+A metric is a function under `@metric` in any file of this folder. Its parameters name what it looks
+at: `probabilities` or `log_probabilities` (..., N, K) of any number of models, N samples, K
+classes; `labels` (N,) or (..., N); `weights` (N,) or (..., N), which add up to 1, 1/N each for the
+plain metric. A sample of weight 2/N counts as two. Leading dimensions broadcast, so that many
+models, draws of labels or draws of weights are one call, and the metric returns (...): finite
+numbers from 0 on, for any weights. All arithmetic is float64.
 """
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from scipy.fft import dct
 
-from ils.probabilities import cross_entropy, softmax, true_class
+from ils.probabilities import true_class
 
 BINS = 15  # Roelofs et al., as used throughout the paper
 PRINTED = 10  # how many classes the authors' code of cwECE looks at
@@ -18,27 +23,71 @@ MESH = 256  # intervals of [0, 1] on which smECE is computed; with 512 it differ
 FREQUENCIES = math.pi * np.arange(MESH + 1)
 
 
-def accuracy(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def metric(**about: Any) -> Callable[[Callable], Callable]:
+    """Mark a function as one that the config may name as a metric.
+
+    The keywords, plain values, are the fields of `ils.plan.metrics.Metric`: `title` and `rope` are
+    needed, `short`, `digits`, `higher_is_better`, `factor`, `unit`, `mean_over_classes`,
+    `calibration` and `highest` may follow. They are read off the source.
+    """
+    return lambda function: function
+
+
+def even_weights(n: int) -> np.ndarray:
+    """Return the weights (n,) of the plain metric, one number that stands for all."""
+    return np.broadcast_to(1 / n, (n,))
+
+
+def are_even(weights: np.ndarray) -> bool:
+    """Whether weights are those of `even_weights`, with which no product is needed."""
+    return weights.strides == (0,)
+
+
+def counted(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the values times what they weigh, of `total(weights)`; both are (..., N)."""
+    return values if are_even(weights) else values * weights
+
+
+def total(weights: np.ndarray) -> int:
+    """Return what all weights add up to in `counted`: N of even ones, which count as 1, else 1."""
+    return weights.shape[-1] if are_even(weights) else 1
+
+
+def mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the weighted mean over samples, (...); both are (..., N)."""
+    return counted(values, weights).sum(-1) / total(weights)
+
+
+def binned(places: np.ndarray, gaps: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return sum_b |sum of the counted gaps in bin b|, (...); all are (..., N), BINS bins."""
+    return np.abs(sums(places, counted(gaps, weights), BINS)).sum(-1)
+
+
+@metric(
+    title="accuracy",
+    factor=100,
+    unit="points",
+    digits=2,
+    rope=0.005,
+    higher_is_better=True,
+    highest=1,
+)
+def accuracy(probabilities: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Share of samples whose most probable class (the first of equals) is the label, in [0, 1]."""
-    return (probabilities.argmax(-1) == labels).mean(-1)
+    return mean(probabilities.argmax(-1) == labels, weights)
 
 
-def brier(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Mean over samples of sum_j (p_j - y_j)^2, in [0, 2]."""
-    return ((probabilities**2).sum(-1) - 2 * true_class(probabilities, labels) + 1).mean(-1)
+@metric(title="cross-entropy", short="CE", unit="nats", rope=0.01)
+def cross_entropy(
+    log_probabilities: np.ndarray, labels: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
+    """Mean -log p_t in nats; finite though a probability underflows to 0."""
+    return -mean(true_class(log_probabilities, labels), weights)
 
 
 def bin_index(confidence: np.ndarray, bins: int = BINS) -> np.ndarray:
     """Return the 0-based bin of each confidence: B1 = [0, 1/bins], Bn = ((n-1)/bins, n/bins]."""
     return np.clip(np.ceil(np.asarray(confidence) * bins).astype(np.int64) - 1, 0, bins - 1)
-
-
-def bin_gaps(confidence: np.ndarray, hit: np.ndarray, bins: int = BINS) -> np.ndarray:
-    """Return (..., bins): sum of `hit` minus sum of `confidence` of the samples in each bin.
-
-    Both are (..., N).
-    """
-    return sums(bin_index(confidence, bins), hit - np.asarray(confidence), bins)
 
 
 def sums(places: np.ndarray, values: np.ndarray, size: int) -> np.ndarray:
@@ -50,39 +99,62 @@ def sums(places: np.ndarray, values: np.ndarray, size: int) -> np.ndarray:
     return total.reshape(*places.shape[:-1], size)
 
 
-def ece(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS) -> np.ndarray:
+def top_gaps(probabilities: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the confidence, the highest probability, and hit less confidence, (..., N) each."""
+    confidence = probabilities.max(-1)
+    return confidence, (probabilities.argmax(-1) == labels) - confidence
+
+
+@metric(title="ECE", rope=0.005, calibration=True, highest=1)
+def ece(probabilities: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Confidence-ECE, Eq. 1: sum_n |B_n|/N |accuracy(B_n) - confidence(B_n)|.
 
     Confidence is the probability of the most probable class.
     """
-    confidence, hit = probabilities.max(-1), probabilities.argmax(-1) == labels
-    return np.abs(bin_gaps(confidence, hit, bins)).sum(-1) / confidence.shape[-1]
+    confidence, gaps = top_gaps(probabilities, labels)
+    return binned(bin_index(confidence), gaps, weights) / total(weights)
 
 
-def equal_mass_index(confidence: np.ndarray, bins: int = BINS) -> np.ndarray:
-    """Return the 0-based bin of each confidence (..., N), of about equally many samples each.
+@metric(
+    title="cwECE (Eq. 2)",
+    short="cwECE",
+    rope=0.01,
+    mean_over_classes=True,
+    calibration=True,
+    highest=1,
+)
+def cwece(probabilities: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Classwise-ECE, Eq. 2: the mean over classes j of sum_n |B_nj|/N |actual - predicted|(B_nj).
 
-    The sample of rank r, the least sure being 0, is in bin floor(bins r / N). Equal confidences
-    share the lowest of their ranks, so that their order does not matter.
+    B_nj holds the samples whose probability of class j is in bin n: `predicted` is its mean,
+    `actual` the share of samples of class j.
     """
-    order = confidence.argsort(-1)
-    ascending = np.take_along_axis(confidence, order, -1)
-    ranks = np.arange(confidence.shape[-1])
-    larger = np.diff(ascending, axis=-1, prepend=-1.0) > 0
-    lowest = np.maximum.accumulate(np.where(larger, ranks, 0), -1)
-    index = np.empty_like(order)
-    np.put_along_axis(index, order, lowest * bins // len(ranks), -1)
-    return index
+    by_class = np.moveaxis(probabilities, -1, 0)
+    errors = [binned(bin_index(p), (labels == j) - p, weights) for j, p in enumerate(by_class)]
+    return np.mean(errors, axis=0) / total(weights)
 
 
-def ace(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS) -> np.ndarray:
-    """Adaptive ECE: Eq. 1 in bins of equally many samples instead of equal width.
+@metric(title="cwECE (as printed)", short="cwECE*", rope=0.005, calibration=True, highest=1)
+def cwece_printed(probabilities: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """What the paper's tables print as cwECE: Eq. 1 within each true class, averaged over classes.
 
-    Nguyen & O'Connor 2015, section 3; of the most probable class as in Mukhoti et al. 2020.
+    Confidence is the highest probability, accuracy the share predicted as the class. The authors'
+    code stops at the first PRINTED classes, CIFAR100 included. Classes without weight are left out.
     """
-    confidence, hit = probabilities.max(-1), probabilities.argmax(-1) == labels
-    gaps = sums(equal_mass_index(confidence, bins), hit - confidence, bins)
-    return np.abs(gaps).sum(-1) / confidence.shape[-1]
+    classes = probabilities.shape[-1]
+    confidence, gaps = top_gaps(probabilities, labels)
+    within = labels * BINS + bin_index(confidence)
+    errors = np.abs(sums(within, counted(gaps, weights), classes * BINS))
+    errors = errors.reshape(*errors.shape[:-1], classes, BINS).sum(-1)[..., :PRINTED]
+    size = sums(labels, counted(np.ones(weights.shape), weights), classes)[..., :PRINTED]
+    present = size > 0
+    return (errors / np.where(present, size, 1)).sum(-1) / present.sum(-1)
+
+
+@metric(title="Brier score", short="Brier", rope=0.005, highest=2)
+def brier(probabilities: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Mean over samples of sum_j (p_j - y_j)^2, in [0, 2]."""
+    return mean((probabilities**2).sum(-1) - 2 * true_class(probabilities, labels) + 1, weights)
 
 
 def on_mesh(confidence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -143,57 +215,45 @@ def smooth_error(masses: np.ndarray, tolerance: float = 1e-7) -> np.ndarray:
     return result.reshape(masses.shape[:-1])
 
 
-def smece(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+@metric(title="smECE", rope=0.005, calibration=True, highest=1)
+def smece(probabilities: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Smooth ECE of the most probable class: Blasiok & Nakkiran 2023, section 3.
 
-    The differences of hit and confidence, each with weight 1/N where its confidence lies, are
+    The differences of hit and confidence, each with its weight where its confidence lies, are
     smoothed by `smooth`; the error is the integral of their absolute value, at the bandwidth that
     equals it. There are no bins whose edges could decide.
     """
-    confidence, hit = probabilities.max(-1), probabilities.argmax(-1) == labels
-    return smooth_error(mesh_of(confidence, (hit - confidence) / confidence.shape[-1]))
+    confidence, gaps = top_gaps(probabilities, labels)
+    return smooth_error(mesh_of(confidence, counted(gaps, weights) / total(weights)))
 
 
-def cwece(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS) -> np.ndarray:
-    """Classwise-ECE, Eq. 2: the mean over classes j of sum_n |B_nj|/N |actual - predicted|(B_nj).
+def equal_mass_index(confidence: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the 0-based bin of each confidence (..., N), of about equally much weight each.
 
-    B_nj holds the samples whose probability of class j is in bin n: `predicted` is its mean,
-    `actual` the share of samples of class j.
+    A sample is in bin floor(BINS w), w being the weight of all that are less sure: of even weights
+    floor(BINS r / N) for the sample of rank r. Equal confidences share a bin, so that their order
+    does not matter.
     """
-    classes = range(probabilities.shape[-1])
-    gaps = [np.abs(bin_gaps(probabilities[..., j], labels == j, bins)).sum(-1) for j in classes]
-    return np.mean(gaps, axis=0) / probabilities.shape[-2]
+    order = confidence.argsort(-1)
+    ascending, by_order = np.take_along_axis(confidence, order, -1), weights
+    if not are_even(weights):
+        order, by_order = np.broadcast_arrays(order, weights)
+        by_order = np.take_along_axis(by_order, order, -1)
+    larger = np.diff(ascending, axis=-1, prepend=-1.0) > 0
+    less_sure = np.where(larger, by_order.cumsum(-1) - by_order, 0)
+    lowest = np.maximum.accumulate(less_sure, -1)
+    index = np.empty(order.shape, np.int64)
+    # a sum of weights at an edge is off by its last digits
+    bins = np.floor(lowest * BINS + 1e-9).clip(max=BINS - 1).astype(np.int64)
+    np.put_along_axis(index, order, bins, -1)
+    return index
 
 
-def cwece_printed(
-    probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS, classes: int = PRINTED
-) -> np.ndarray:
-    """What the paper's tables print as cwECE: Eq. 1 within each true class, averaged over classes.
+@metric(title="adaptive ECE", short="ACE", rope=0.005, calibration=True, highest=1)
+def ace(probabilities: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Adaptive ECE: Eq. 1 in bins of equally many samples instead of equal width.
 
-    Confidence is the highest probability, accuracy the share predicted as the class. The authors'
-    code stops at the first 10 classes, CIFAR100 included; `classes` says where to stop. Classes
-    without samples are left out. Raises ValueError unless labels are (N,).
+    Nguyen & O'Connor 2015, section 3; of the most probable class as in Mukhoti et al. 2020.
     """
-    labels = np.asarray(labels)
-    if labels.ndim != 1:
-        raise ValueError("cwece_printed needs one label vector (N,) for all models")
-    present = [j for j in range(min(classes, probabilities.shape[-1])) if (labels == j).any()]
-    return np.mean(
-        [ece(probabilities[..., labels == j, :], labels[labels == j], bins) for j in present],
-        axis=0,
-    )
-
-
-def all_metrics(logits: np.ndarray, labels: np.ndarray, bins: int = BINS) -> dict[str, np.ndarray]:
-    """Return every metric of logits (..., N, K) by its column name in results/metrics.csv."""
-    probabilities = softmax(logits)
-    return {
-        "accuracy": accuracy(probabilities, labels),
-        "cross_entropy": cross_entropy(logits, labels),
-        "ece": ece(probabilities, labels, bins),
-        "cwece": cwece(probabilities, labels, bins),
-        "cwece_printed": cwece_printed(probabilities, labels, bins),
-        "brier": brier(probabilities, labels),
-        "smece": smece(probabilities, labels),
-        "ace": ace(probabilities, labels, bins),
-    }
+    confidence, gaps = top_gaps(probabilities, labels)
+    return binned(equal_mass_index(confidence, weights), gaps, weights) / total(weights)

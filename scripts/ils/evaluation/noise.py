@@ -1,5 +1,8 @@
 """Standard errors and 95 % intervals of every metric, and labels drawn from the predictions.
 
+A metric's standard error comes from samples drawn again, as weights: its spread over test sets. The
+metrics that come with the workflow have it by formulas (`analytic`).
+
 Noise only ever raises a calibration error: the gap of a bin has the noise e, and |gap + e| is at
 most |gap| + |e| and at least |gap| + e sign(gap). So the error is too high by at most the sum of
 |e|, and too low by at most that of -e sign(gap). The first is what the error of a calibrated model
@@ -10,30 +13,18 @@ are far off hardly any but its upper end, but for smECE, whose few waves are les
 intervals cover 92 % or more, mostly more than 95 (benchmarks/coverage.py).
 """
 
-import collections
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from scipy import stats
-from scipy.sparse import csr_array
 
-from ils.evaluation.metrics import (
-    BINS,
-    MESH,
-    PRINTED,
-    bin_index,
-    equal_mass_index,
-    mesh_of,
-    on_mesh,
-    smece,
-    smooth,
-    smooth_error,
-    sums,
-)
-from ils.probabilities import log_softmax, true_class
+from ils.evaluation.analytic import OWN_NOISE, bounds_of, drawn_errors, influences
+from ils.evaluation.measures import measure
+from ils.evaluation.metrics import sums
+from ils.plan.metrics import Metric
+from ils.probabilities import softmax
 
-HIGHEST = collections.defaultdict(lambda: 1.0, cross_entropy=math.inf, brier=2.0)
+AT_ONCE = 2**18  # draws times logits: a few arrays of this size fit into a cache
 
 
 def uniforms(n: int, draws: int, seed: int = 0) -> np.ndarray:
@@ -41,141 +32,61 @@ def uniforms(n: int, draws: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).random((draws, n), np.float32)
 
 
-def bounds_of(probabilities: np.ndarray) -> np.ndarray:
-    """Return (K + 1, N): a uniform number from bound j up to bound j + 1 gives a sample label j."""
-    bounds = np.zeros((probabilities.shape[1] + 1, len(probabilities)), np.float32)
-    bounds[1:] = probabilities.cumsum(-1).T
-    bounds[-1] = np.inf  # what rounding leaves is the last class's
-    return bounds
+def in_parts(draws: int, logits: np.ndarray) -> Iterator[slice]:
+    """Cut so many draws into parts that are computed at once."""
+    size = max(1, AT_ONCE // logits.size)
+    return (slice(first, min(first + size, draws)) for first in range(0, draws, size))
 
 
-def within_bounds(uniform: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Return 1 where low <= uniform < high, else 0, as float32, in which counts are exact."""
-    return ((uniform >= low) & (uniform < high)).astype(np.float32)
+def drawn_labels(probabilities: np.ndarray, uniform: np.ndarray) -> np.ndarray:
+    """Return labels (draws, N) drawn from probabilities (N, K) by uniform numbers (draws, N)."""
+    inner = bounds_of(probabilities)[1:-1]
+    return sum((uniform >= bound for bound in inner), np.zeros(uniform.shape, np.int64))
 
 
-def places(index: np.ndarray, size: int = BINS) -> np.ndarray:
-    """Return the (N, size) matrix with a 1 in each row, where `index` (N,) says."""
-    return (index[:, None] == np.arange(size)).astype(np.float32)
-
-
-def drawn_classes(probabilities: np.ndarray, uniform: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield for each class 1 where a sample's drawn label is that class, else 0, (draws, N).
-
-    probabilities (N, K): the laws of the labels; uniform (draws, N).
-    """
-    bounds = bounds_of(probabilities)
-    for j in range(len(bounds) - 1):
-        yield within_bounds(uniform, bounds[j], bounds[j + 1])
-
-
-def drawn_hits(probabilities: np.ndarray, uniform: np.ndarray) -> np.ndarray:
-    """Return 1 where a sample's drawn label is its most probable class, else 0, (draws, N)."""
-    bounds, predicted = bounds_of(probabilities), probabilities.argmax(-1)
-    samples = np.arange(len(predicted))
-    return within_bounds(uniform, bounds[predicted, samples], bounds[predicted + 1, samples])
-
-
-def calibrated(probabilities: np.ndarray, uniform: np.ndarray) -> dict[str, np.ndarray]:
+def calibrated(
+    metrics: Sequence[Metric], logits: np.ndarray, uniform: np.ndarray
+) -> dict[str, np.ndarray]:
     """Return the calibration errors that labels drawn from the predictions have, {name: (draws,)}.
 
-    probabilities (N, K), uniform (draws, N); the errors are those of `metrics.all_metrics`.
+    logits (N, K), uniform (draws, N); of those metrics that are calibration errors.
     """
-    n, classes = probabilities.shape
-    confidence, predicted = probabilities.max(-1), probabilities.argmax(-1)
-    top = places(bin_index(confidence))
-    classwise, by_class = np.zeros(len(uniform)), []
-    for j, members in enumerate(drawn_classes(probabilities, uniform)):
-        p, index = probabilities[:, j], bin_index(probabilities[:, j])
-        within = top * ((predicted == j) - confidence)[:, None]
-        both = members @ np.hstack([places(index), within.astype(np.float32)])
-        classwise += np.abs(both[:, :BINS] - sums(index, p, BINS)).sum(-1)
-        if j < PRINTED:
-            count = members.sum(-1)
-            by_class.append(np.abs(both[:, BINS:]).sum(-1) / np.where(count, count, np.nan))
-    hit, by_mass = drawn_hits(probabilities, uniform), places(equal_mass_index(confidence))
-    masses = on_mesh_matrix(confidence) @ (hit - confidence.astype(np.float32)).T
-    return {
-        "ece": np.abs(hit @ top - confidence @ top).sum(-1) / n,
-        "cwece": classwise / n / classes,
-        "cwece_printed": np.nanmean(by_class, axis=0),
-        "smece": smooth_error(masses.T / n, tolerance=1e-3),
-        "ace": np.abs(hit @ by_mass - confidence @ by_mass).sum(-1) / n,
-    }
+    wanted, probabilities = [m.name for m in metrics if m.calibration], softmax(logits)
+    drawn = drawn_errors(probabilities, uniform)
+    if others := [name for name in wanted if name not in drawn]:
+        parts = [
+            measure(others, logits, drawn_labels(probabilities, uniform[part]))
+            for part in in_parts(len(uniform), logits)
+        ]
+        drawn |= {name: np.concatenate([part[name] for part in parts]) for name in others}
+    return {name: drawn[name] for name in wanted}
 
 
-def on_mesh_matrix(confidence: np.ndarray) -> csr_array:
-    """Return the sparse (MESH + 1, N) matrix that splits values as `metrics.mesh_of` does."""
-    (below, share), samples = on_mesh(confidence), np.arange(len(confidence))
-    shares = np.concatenate([1 - share, share]).astype(np.float32)
-    where = np.concatenate([below, below + 1]), np.tile(samples, 2)
-    return csr_array((shares, where), shape=(MESH + 1, len(confidence)))
+def resampled_errors(
+    names: Sequence[str], logits: np.ndarray, labels: np.ndarray, draws: int, seed: int = 0
+) -> dict[str, float]:
+    """Return the standard error of each metric over test sets, {name: error}.
 
-
-def printed_noise(probabilities: np.ndarray, draws: int, seed: int = 0) -> np.ndarray:
-    """Return what noise adds to cwece_printed at most, (draws,).
-
-    Within a true class a bin has a gap even if the predictions (N, K) are calibrated, and which
-    samples are of the class is chance: so samples are drawn again with their labels, and the noise
-    is what is left of the gaps without their means. Drawn are the counts of hits and of misses in
-    each bin and class.
+    The spread over so many samples drawn with replacement, which is that of N, not of N - 1.
+    logits (N, K), labels (N,).
     """
-    of_class, confidence = probabilities[:, :PRINTED], probabilities.max(-1)
-    n, classes = of_class.shape
-    top = places(bin_index(confidence)).T
-    right = probabilities.argmax(-1)[:, None] == np.arange(classes)
-    gaps, laws = right - confidence[:, None], (of_class * right, of_class * ~right)
-    share = np.stack([top @ law for law in laws]) / n  # (hits and misses, bins, classes)
-    total = np.stack([top @ (law * gaps) for law in laws]) / n
-    gap, expected = total / np.where(share, share, 1), total.sum(0) / share.sum((0, 1))
-    rest = max(0.0, 1 - share.sum())
-    counts = np.random.default_rng(seed).multinomial(n, [*share.ravel(), rest], size=draws)
-    counts = counts[:, :-1].reshape(draws, *share.shape)
-    size = counts.sum((1, 2))[:, None]
-    noise = (counts * gap).sum(1) / np.where(size, size, np.nan) - expected
-    return np.nanmean(np.abs(noise).sum(1), axis=-1)
+    rng, n, parts = np.random.default_rng(seed), len(labels), []
+    for part in in_parts(draws, logits):
+        chosen = rng.integers(n, size=(part.stop - part.start, n))
+        weights = sums(chosen, np.full(n, 1 / n), n)
+        parts.append(measure(names, logits, labels, weights))
+    factor = (n / max(n - 1, 1)) ** 0.5
+    return {name: factor * np.concatenate([p[name] for p in parts]).std() for name in names}
 
 
-def signed(gaps: np.ndarray, index: np.ndarray) -> np.ndarray:
-    """Return the gaps (N,) with the sign of their bin's sum: the mean of that is the error."""
-    return gaps * np.sign(sums(index, gaps, int(index.max()) + 1))[index]
-
-
-def influences(logits: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
-    """Return how each sample moves each metric of `metrics.all_metrics`, {name: (N,)}.
-
-    logits (N, K), labels (N,). Up to a constant, it is N times what the metric changes by when the
-    sample is 1/N more of the data, bins and bandwidth held: their spread over samples is that of
-    the metric over test sets, times the root of N. Where gaps are nothing but noise it is more.
-    """
-    log_p = log_softmax(logits)
-    p = np.exp(log_p)
-    n, classes = p.shape
-    confidence, hit = p.max(-1), p.argmax(-1) == labels
-    gaps, top = hit - confidence, bin_index(confidence)
-    classwise = [signed((labels == j) - p[:, j], bin_index(p[:, j])) for j in range(classes)]
-
-    size = np.bincount(labels, minlength=classes)
-    within = signed(gaps, labels * BINS + top)
-    error = sums(labels, within, classes) / np.maximum(size, 1)
-    present = np.count_nonzero(size[:PRINTED])
-    printed = np.where(labels < PRINTED, (within - error[labels]) * n / size[labels], 0)
-
-    below, share = on_mesh(confidence)
-    bandwidth = smece(p, labels)
-    signs = np.sign(smooth(mesh_of(confidence, gaps), bandwidth))
-    signs[[0, -1]] /= 2  # as in `metrics.mean_on_mesh`
-    weight = smooth(signs / MESH, bandwidth)
-    return {
-        "accuracy": hit.astype(float),
-        "cross_entropy": -true_class(log_p, labels),
-        "ece": signed(gaps, top),
-        "cwece": np.mean(classwise, axis=0),
-        "cwece_printed": printed / present,
-        "brier": (p**2).sum(-1) - 2 * true_class(p, labels) + 1,
-        "smece": gaps * ((1 - share) * weight[below] + share * weight[below + 1]),
-        "ace": signed(gaps, equal_mass_index(confidence)),
-    }
+def standard_errors(
+    names: Sequence[str], logits: np.ndarray, labels: np.ndarray, draws: int
+) -> dict[str, float]:
+    """Return the standard error of each metric, {name: error}; logits (N, K), labels (N,)."""
+    root = max(len(labels) - 1, 1) ** 0.5
+    known = {name: own.std() / root for name, own in influences(logits, labels).items()}
+    others = [name for name in names if name not in known]
+    return known | (resampled_errors(others, logits, labels, draws) if others else {})
 
 
 def wilson(share: float, n: int) -> tuple[float, float]:
@@ -187,22 +98,25 @@ def wilson(share: float, n: int) -> tuple[float, float]:
 
 
 def intervals(
+    metrics: Sequence[Metric],
     logits: np.ndarray,
     labels: np.ndarray,
     values: Mapping[str, float],
     drawn: Mapping[str, np.ndarray],
+    draws: int,
 ) -> dict[str, tuple[float, float, float]]:
     """Return {name: (standard error, low, high)}, the 95 % interval of each metric.
 
     logits (N, K), labels (N,); values: {name: metric}; drawn: the calibration errors of labels
-    drawn from the predictions (`calibrated`). Accuracy has Wilson's interval, cross-entropy and
-    Brier score Student's; none leaves the range of its metric.
+    drawn from the predictions (`calibrated`); what else is drawn is drawn so many times. Accuracy
+    has Wilson's interval, what is no calibration error Student's; none leaves the range of its
+    metric.
     """
-    draws, influence, n = len(drawn["ece"]), influences(logits, labels), len(labels)
-    noise = {**drawn, "cwece_printed": printed_noise(np.exp(log_softmax(logits)), draws)}
-    result = {}
-    for name, value in values.items():
-        error = influence[name].std() / max(n - 1, 1) ** 0.5
+    errors, n = standard_errors(list(values), logits, labels, draws), len(labels)
+    own = {name: OWN_NOISE[name](softmax(logits), draws) for name in OWN_NOISE if name in drawn}
+    noise, result = {**drawn, **own}, {}
+    for metric in metrics:
+        name, value, error = metric.name, values[metric.name], errors[metric.name]
         if name == "accuracy":
             low, high = wilson(value, n)
         elif name in noise:
@@ -210,5 +124,5 @@ def intervals(
             high = value + error * stats.norm.ppf(0.975)
         else:
             low, high = value - error * stats.t.ppf((0.975, 0.025), max(n - 1, 1))
-        result[name] = (float(error), max(float(low), 0.0), min(float(high), HIGHEST[name]))
+        result[name] = (float(error), max(float(low), 0.0), min(float(high), metric.highest))
     return result

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ils.evaluation.analytic import drawn_classes, drawn_hits, places
 from ils.evaluation.calibration import p_of
 from ils.evaluation.metrics import BINS, bin_index
-from ils.evaluation.noise import drawn_classes, drawn_hits, places
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from ils.figures import style
+from ils.plan.metrics import Metric
 
 SHADES = {
     "better": "#117733",
@@ -27,7 +28,6 @@ PARTS = {  # of a claim's bar, and the colour of the verdict that they lead to
 VERDICTS = {"holds": "better", "fails": "worse"}
 ROW, HEAD, FOOT = 11.0, 18.0, 26.0  # heights in points
 LABELS, WORDS = 188.0, 122.0  # widths left and right of a plot
-UNITS = {"cross_entropy": (1, " (nats)"), "accuracy": (100, " (points)")}
 
 
 def panels(heights: Sequence[float], foot: float) -> tuple[Figure, list[Axes]]:
@@ -46,19 +46,18 @@ def panels(heights: Sequence[float], foot: float) -> tuple[Figure, list[Axes]]:
     return figure, axes
 
 
-def forest(comparisons: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
+def forest(comparisons: pd.DataFrame, metrics: Sequence[Metric]) -> Figure:
     """The headline pairs: a panel a metric, a row a pair, those at an equal budget behind.
 
     comparisons: rows of decide.py, those that are shown, with the `gains` (n,) of each dataset;
-    titles: {metric: its name}, in the order of the panels. The ROPE is shaded, a tick is a dataset,
-    the thick line the 90 % interval and the thin one the 95 % interval. Ticks beyond the panel lie
-    on its edge.
+    metrics: in the order of the panels. The ROPE is shaded, a tick is a dataset, the thick line the
+    90 % interval and the thin one the 95 % interval. Ticks beyond the panel lie on its edge.
     """
-    shown = [comparisons[comparisons["metric"] == metric] for metric in titles]
+    shown = [comparisons[comparisons["metric"] == metric.name] for metric in metrics]
     with mpl.rc_context(style.RC):
         figure, axes = panels([ROW * len(rows) for rows in shown], FOOT)
-        for ax, rows, (metric, title) in zip(axes, shown, titles.items()):
-            factor, unit = UNITS.get(metric, (1, ""))
+        for ax, rows, metric in zip(axes, shown, metrics):
+            factor, unit = metric.factor, f" ({metric.unit})" * bool(metric.unit)
             reach = [rows[c].abs()[np.isfinite(rows[c])].max() for c in ("low", "high")]
             spread = np.quantile(np.abs(np.concatenate(rows["gains"].tolist())), 0.9)
             edge = factor * 1.05 * np.nanmax([*reach, spread, 3 * rows["rope"].max()])
@@ -76,9 +75,10 @@ def forest(comparisons: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
                 at: Any = {"va": "center", "transform": ax.get_yaxis_transform()}
                 budget = "" if np.isnan(row.trainings) else f", {row.trainings:.0f} trainings"
                 ax.text(-0.02, y, f"{row.better} over {row.worse}{budget}", ha="right", **at)
-                value = f"{factor * row.estimate:+.{2 if factor > 1 else 4}f}"
+                value = f"{factor * row.estimate:+.{metric.digits}f}"
                 ax.text(1.02, y, f"{value}  {row.verdict}", color=shade, **at)
             ax.set(ylim=(len(rows) - 0.5, -0.5), xlim=(-edge, edge), yticks=[])
+            title = metric.title + " x K" * metric.mean_over_classes
             ax.set_title(f"{title}: gain of the first{unit}", fontsize=style.SIZE, loc="left")
     return figure
 

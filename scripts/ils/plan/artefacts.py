@@ -4,6 +4,7 @@ them."""
 from typing import Any, NamedTuple
 
 from ils import paper
+from ils.plan.metrics import Metric, metrics
 from ils.plan.paths import CURVES, MODELS, SUMS, files
 from ils.plan.plan import Plan
 
@@ -72,35 +73,23 @@ def drawn(figures: dict[str, Shown]) -> Outputs:
 class Diagram(NamedTuple):
     """A critical-difference diagram: of which metric, over which pool of methods, and its file."""
 
-    metric: str
+    metric: Metric
     pool: str
     name: str
 
     @property
     def shown(self) -> Shown:
         """Its place in the report, in this run's part or that of the printed numbers."""
-        metric = self.metric.replace("_", "-").replace("ece", "ECE")
         columns = {"all": "with calibrators", "alone": "without calibrators"}[self.pool]
-        labels = {"Figure": self.name[3:5], "Metric": metric, "Columns": columns}
+        figure = self.name[3:5] if self.name.startswith("fig") else "own"
+        labels = {"Figure": figure, "Metric": self.metric.plain, "Columns": columns}
         part, caption = "Critical-difference diagrams", "critical_difference"
-        return Shown(lambda w: PUBLISHED if w.study else TABLE_III, part, caption, labels)
+        return Shown(lambda w: PUBLISHED if w.get("study") else TABLE_III, part, caption, labels)
 
 
-DIAGRAMS = [
-    Diagram(metric, pool, figure + ending)
-    for figure, metric in paper.DIAGRAMS.items()
-    for pool, ending in POOLS.items()
-]
-
-
-def metric_of(study: str, metric: str) -> str:
-    """A metric's name in a study: the paper's cwECE is not Eq. 2, and goes by another one."""
-    return paper.PRINTED.get(metric, metric) if study else metric
-
-
-def caption(name: str) -> str:
-    """The name of the sentence that says what an artefact shows, a file of workflow/report/."""
-    return "critical_difference" if name in paper.DIAGRAMS else name.rpartition("/")[2]
+def in_study(study: str, metric: Metric) -> Metric:
+    """A metric as a study has it: the paper's cwECE is not Eq. 2, and goes by another name."""
+    return metrics()[paper.PRINTED.get(metric.name, metric.name)] if study else metric
 
 
 class Artefacts:
@@ -113,10 +102,45 @@ class Artefacts:
             "": f"averages over {plan.seeds_in_words} of {config_file}",
             "published/": "the values that the paper prints, ranked again",
         }
+        self.ranked_by = {figure: metrics()[name] for figure, name in paper.DIAGRAMS.items()}
+        self.own = {  # diagrams of metrics that the paper has none of
+            f"cd_{metric.name}": metric
+            for metric in plan.shown
+            if metric not in self.ranked_by.values()
+        }
+
+    def caption(self, name: str) -> str:
+        """The name of the sentence that says what an artefact shows, a file of workflow/report/."""
+        ranked = name in self.ranked_by or name in self.own
+        return "critical_difference" if ranked else name.rpartition("/")[2]
+
+    def table3(self, study: str) -> tuple[Metric, ...]:
+        """The metrics of a study's Table III: the paper's in the paper's."""
+        paper_has = [metrics()[name] for name in paper.TABLE_III]
+        shown = paper_has if study else self.plan.shown
+        return tuple(in_study(study, metric) for metric in shown)
+
+    @staticmethod
+    def diagrams_of(figures: dict[str, Metric]) -> list[Diagram]:
+        """The diagrams of {figure: metric}, each over both pools."""
+        pools = POOLS.items()
+        return [
+            Diagram(m, pool, name + ending) for name, m in figures.items() for pool, ending in pools
+        ]
 
     def diagrams(self) -> Outputs:
-        """The critical-difference diagrams of a study."""
-        return drawn({f"{{study}}figures/{d.name}": d.shown for d in DIAGRAMS})
+        """The critical-difference diagrams of a study that the paper has, too."""
+        names = {d.name: d.shown for d in self.diagrams_of(self.ranked_by)}
+        return drawn({f"{{study}}figures/{name}": shown for name, shown in names.items()})
+
+    def own_diagrams(self) -> Outputs:
+        """Those of this run's further metrics."""
+        return drawn({f"figures/{d.name}": d.shown for d in self.diagrams_of(self.own)})
+
+    def drawn_by(self, study: str, figures: dict[str, Metric]) -> tuple[tuple[Metric, str], ...]:
+        """The metric and pool of each diagram's PDF, and then of each PNG."""
+        diagrams = self.diagrams_of(figures)
+        return 2 * tuple((in_study(study, d.metric), d.pool) for d in diagrams)
 
     def decision_figures(self) -> Outputs:
         """What the run decides: the headline comparisons, and the claims."""
@@ -179,7 +203,10 @@ class Artefacts:
             titles["synthetic_differences"] = SYNTHETIC_STUDY, "Paired differences"
         return {
             name: Shown(
-                category, None if category == SUMMARY else "Tables", caption(name), {"Table": title}
+                category,
+                None if category == SUMMARY else "Tables",
+                self.caption(name),
+                {"Table": title},
             )
             for name, (category, title) in titles.items()
         }
@@ -202,7 +229,11 @@ class Artefacts:
         drawings = {name: [f"figures/{name}"] for name in (*DECISIONS, "budget")}
         drawings |= {
             figure: [f"{s}figures/{figure}{ending}" for ending in POOLS.values() for s in STUDIES]
-            for figure in paper.DIAGRAMS
+            for figure in self.ranked_by
+        }
+        drawings |= {
+            figure: [f"figures/{figure}{ending}" for ending in POOLS.values()]
+            for figure in self.own
         }
         for name in FIGURES if self.synthetic else ():
             drawings.setdefault(name[:5], []).append(f"figures/{name}")
@@ -255,7 +286,9 @@ class Artefacts:
         tables = [*self.typeset, *(["distillation"] if self.distillation else [])]
         made += [f"{name}.{kind}" for name in tables for kind in ("tex", "csv")]
         made = [name for name in made if name not in ("distillation.tex", "table3_long.csv")]
-        figures = [f"{study}figures/{d.name}" for study in STUDIES for d in DIAGRAMS]
+        diagrams = self.diagrams_of(self.ranked_by)
+        figures = [f"{study}figures/{d.name}" for study in STUDIES for d in diagrams]
+        figures += [f"figures/{d.name}" for d in self.diagrams_of(self.own)]
         figures += [f"figures/{name}" for name in (*DECISIONS, "budget")]
         drawn = [cells[0] for cells in self.plan.drawn_pairs]
         figures += [f"figures/{k}/{c.dataset}_{c.network}" for k in PAIR_FIGURES for c in drawn]

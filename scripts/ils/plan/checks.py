@@ -6,6 +6,7 @@ from ils.errors import UserError
 from ils.plan.entries import ROUND, by_name, columns, teaching_methods
 from ils.plan.grids import RESTART
 from ils.plan.hyperparameters import check_grids, check_options, check_ranges
+from ils.plan.metrics import REQUIRED, metrics
 from ils.plan.plugins import plugins
 from ils.plan.records import UNCALIBRATED
 from ils.plan.schema import check_keys, check_schema, one_of, shown
@@ -201,6 +202,21 @@ def check_synthetic(config):
     check_bounds(section["temperature_bounds"], "synthetic.temperature_bounds")
 
 
+def check_metrics(config):
+    """Check that the metrics are known, and that the claims have theirs."""
+    names = by_name(config, "metrics")
+    for i, name in enumerate(names):
+        one_of(f"metrics[{i}].name", name, set(plugins("metric")))
+    metrics()  # what their decorators say
+    if missing := [name for name in REQUIRED if name not in names]:
+        raise UserError(
+            f"config: metrics: lacks {', '.join(missing)}, which the paper's claims are about; "
+            "add it, with shown: false if Table III shall not have it"
+        )
+    if not any(entry.get("shown", True) for entry in names.values()):
+        raise UserError("config: metrics: none is shown; Table III needs one or more")
+
+
 def check_geometries(geometries):
     """Check that the covariances are some, and that the weights of a class add up."""
     for i, geometry in enumerate(geometries):
@@ -232,6 +248,7 @@ def check(config, schema):
     check_keys(config)
     check_schema(config, schema)
     check_methods(config)
+    check_metrics(config)
     for section, decorator, kind in (
         ("datasets", "source", "source"),
         ("networks", "network", "family"),

@@ -17,6 +17,7 @@ from ils.plan.plugins import (
     EVALUATION,
     LIBRARY,
     Plugin,
+    decorated,
     file_of,
     is_extended,
     module_of,
@@ -119,6 +120,8 @@ def definitions(path: Path) -> tuple[dict[str, Definition], dict[str, tuple[Path
         parameters: tuple[str, ...] = ()
         if isinstance(node, ast.FunctionDef):
             parameters = tuple(argument.arg for argument in node.args.args)
+            if decorated(node, "metric", path) is not None:
+                node.decorator_list.clear()  # what it says is a parameter of its own
         used, code = names_used(node), code_of(node)
         for name in names_of(node):
             before = defined.get(name, Definition("", frozenset(), ()))

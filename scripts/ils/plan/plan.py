@@ -15,6 +15,7 @@ from ils.plan import checks
 from ils.plan.entries import DISTILLED, Config, columns, needed_by, used_calibrators
 from ils.plan.fingerprints import fingerprint
 from ils.plan.grids import count_points, shares
+from ils.plan.metrics import DERIVED, Metric, chosen, shown
 from ils.plan.records import (
     UNCALIBRATED,
     Architecture,
@@ -157,13 +158,38 @@ class Plan(Study):
         """What decides a batch's predictions."""
         shards = {name: len(self.shards(batch, name)) for name in self.rounds(batch)}
         rounds = {method: self.round_of(method) for method in self.methods_of(batch)}
-        cells = self.cells_of(batch)
+        cells, metrics = self.cells_of(batch), tuple(metric.name for metric in self.metrics)
         if self.batches[batch].kind == DISTILLED:
             teachers = enumerate(self.distillation["teachers"])
             table = tuple(Column(t, DISTILLED, among={"teacher": n}) for n, t in teachers)
-            return Evaluation(cells, table, shards, rounds)
+            return Evaluation(cells, table, shards, rounds, metrics)
         table = tuple(Column(**column) for column in self.columns)
-        return Evaluation(cells, table, shards, rounds, self.calibrators, self.scalings)
+        return Evaluation(cells, table, shards, rounds, metrics, self.calibrators, self.scalings)
+
+    @functools.cached_property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The metrics that are computed, compared and ranked."""
+        return chosen(self.config["metrics"])
+
+    @property
+    def ranked(self) -> tuple[Metric, ...]:
+        """The same and what follows from them."""
+        return (*self.metrics, *DERIVED.values())
+
+    @property
+    def shown(self) -> tuple[Metric, ...]:
+        """Those of Table III and the figures, in its order."""
+        return shown(self.config["metrics"])
+
+    @property
+    def budgeted(self) -> tuple[Metric, ...]:
+        """Those of the budgets: all of the metrics, in Table III's order and then the others."""
+        return tuple(dict.fromkeys([*self.shown, *self.metrics]))
+
+    @property
+    def metric_code(self) -> str:
+        """The fingerprint of their functions."""
+        return fingerprint("metric", *(metric.name for metric in self.metrics))
 
     @functools.cached_property
     def searched(self) -> tuple[Searched, ...]:

@@ -191,13 +191,15 @@ class Evaluation(NamedTuple):
     among.
 
     shards: {round: the number of its shards}, in the order of the input files; rounds: {method: the
-    round that trains it}. calibrators: what columns name; scalings: the names of those that
-    calibrate all students of all grids, UNCALIBRATED first.
+    round that trains it}; metrics: the names of those that all students are tested by. calibrators:
+    what columns name; scalings: the names of those that calibrate all students of all grids,
+    UNCALIBRATED first.
     """
 
     cells: tuple[Cell, ...]
     columns: tuple[Column, ...]
     shards: dict[str, int]
     rounds: dict[str, str]
+    metrics: tuple[str, ...]
     calibrators: tuple[Calibrator, ...] = ()
     scalings: tuple[str, ...] = (UNCALIBRATED,)

@@ -7,6 +7,7 @@ from typing import Any
 from ils.plan.entries import Config, by_name
 from ils.plan.fingerprints import fingerprint, uses
 from ils.plan.grids import count_points
+from ils.plan.metrics import REQUIRED
 from ils.plan.paths import files
 
 SIZES = ("seed", "training_per_class", "validation_per_class", "test_per_class")
@@ -82,8 +83,8 @@ class SyntheticPlan:
         if self.setups[setup].get("long_grid"):
             options["long_grid"] = self.section["long_grid"]
         targets = {method["targets"] for method in self.methods(setup)} | {"ils1"}
-        code = fingerprint("method", *sorted(targets)) + uses("synthetic_replicates.py")
-        return options | {"code": code}
+        code = fingerprint("method", *sorted(targets)) + fingerprint("metric", *REQUIRED)
+        return options | {"code": code + uses("synthetic_replicates.py")}
 
     def urgency(self, setup: str) -> float:
         """The priority of a setup: what its students' layers add up to, on the scale of a grid's

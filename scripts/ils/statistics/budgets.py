@@ -11,11 +11,10 @@ import pandas as pd
 
 from ils.errors import UserError
 from ils.evaluation.budget import expected, steps
+from ils.plan.metrics import Metric
 from ils.plan.records import UNCALIBRATED, Matched, Searched
 from ils.statistics.decision import compare
-from ils.statistics.ranks import METRICS
 
-BUDGETED = "cross_entropy", "accuracy", "ece", "cwece", "brier"
 BLOCK = ["dataset", "network"]
 KEY = [*BLOCK, "seed", "method", "scaling", "validation_ce"]
 TABLE = ["metric", "column", "trainings", "difference", "estimate", "low", "high", "datasets"]
@@ -54,14 +53,19 @@ def reached(
     return means.groupby(BLOCK, sort=False).mean().groupby("dataset", sort=False).mean()
 
 
-def budgets(table: pd.DataFrame, columns: Sequence[Searched], reference: Searched) -> pd.DataFrame:
+def budgets(
+    table: pd.DataFrame,
+    metrics: Sequence[Metric],
+    columns: Sequence[Searched],
+    reference: Searched,
+) -> pd.DataFrame:
     """What each column reaches less what the `reference` does with its whole grid, by trainings.
 
     A row has the mean of the datasets' differences, and Hodges and Lehmann's estimate with its 95 %
     interval over datasets, infinite where they are too few.
     """
     rows = []
-    for metric in BUDGETED:
+    for metric in (metric.name for metric in metrics):
         base = reached(table, reference, metric, [reference.points])[reference.points]
         for column in columns:
             differences = reached(table, column, metric, steps(column.points)).sub(base, axis=0)
@@ -72,17 +76,18 @@ def budgets(table: pd.DataFrame, columns: Sequence[Searched], reference: Searche
     return pd.DataFrame(rows, columns=TABLE)
 
 
-def equal_budgets(table: pd.DataFrame, pairs: Sequence[Matched]) -> pd.DataFrame:
+def equal_budgets(
+    table: pd.DataFrame, metrics: Sequence[Metric], pairs: Sequence[Matched]
+) -> pd.DataFrame:
     """By how much `better` is better than `worse` on each dataset, both with so many trainings."""
     rows = []
-    for metric in BUDGETED:
-        sign = 1 if METRICS[metric].higher_is_better else -1
+    for metric in metrics:
         for better, worse, trainings in pairs:
             of_both = []
             for column in (better, worse):
                 drawn = trainings - column.first
-                of_both.append(reached(table, column, metric, [drawn])[drawn])
-            gains = sign * (of_both[0] - of_both[1])
-            names = better.column, worse.column, trainings, metric
+                of_both.append(reached(table, column, metric.name, [drawn])[drawn])
+            gains = metric.sign * (of_both[0] - of_both[1])
+            names = better.column, worse.column, trainings, metric.name
             rows += [(*names, dataset, gain) for dataset, gain in gains.items()]
     return pd.DataFrame(rows, columns=MATCHED)

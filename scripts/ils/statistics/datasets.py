@@ -1,35 +1,37 @@
 """A run's metrics by dataset, the unit that decides: gains of one column over another, how far the
 seeds leave them open, and where the variance of a metric comes from.
 
-Networks on one dataset share its samples, and rank methods alike: they are averaged first. cwECE
-(Eq. 2) is taken times the number of classes, its sum over them: an error of one size in every class
-counts the same on 2 classes and on 26.
+Networks on one dataset share its samples, and rank methods alike: they are averaged first. A metric
+that is a mean over classes, cwECE (Eq. 2), is taken times their number, its sum over them: an error
+of one size in every class counts the same on 2 classes and on 26.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
 
 from ils.errors import UserError
-from ils.statistics.ranks import METRICS, scores
-
-SUMMED = "cwece"
+from ils.plan.metrics import Metric
+from ils.statistics.ranks import scores
 
 
 class Datasets:
-    """The metrics of a run, {metric: (dataset, seed) x columns} and their means by dataset."""
+    """The metrics of a run, {metric: (dataset, seed) x columns} and their means by dataset.
 
-    def __init__(self, metrics: pd.DataFrame):
-        if "classes" not in metrics:
+    metrics: those of `known` that the `table` has, {name: Metric}.
+    """
+
+    def __init__(self, table: pd.DataFrame, known: Iterable[Metric]):
+        if "classes" not in table:
             raise UserError("the metrics table lacks the column classes; delete it and run again")
-        self.metrics = [name for name in METRICS if name in metrics]
-        classes = metrics.groupby("dataset", sort=False)["classes"].first()
+        self.metrics = {metric.name: metric for metric in known if metric.name in table}
+        classes = table.groupby("dataset", sort=False)["classes"].first()
         self.means, self.by_seed = {}, {}
         for metric in self.metrics:
-            means = scores(metrics, metric).groupby("dataset", sort=False).mean()
-            seeds = metrics.pivot_table(metric, ["dataset", "seed"], "method", sort=False)
-            if metric == SUMMED:
+            means = scores(table, metric).groupby("dataset", sort=False).mean()
+            seeds = table.pivot_table(metric, ["dataset", "seed"], "method", sort=False)
+            if self.metrics[metric].mean_over_classes:
                 means = means.mul(classes, axis=0)
                 seeds = seeds.mul(classes, axis=0, level="dataset")
             self.means[metric], self.by_seed[metric] = means, seeds[means.columns]
@@ -37,12 +39,12 @@ class Datasets:
     @property
     def columns(self) -> list[str]:
         """The columns that are compared."""
-        return list(self.means[self.metrics[0]]) if self.metrics else []
+        return list(next(iter(self.means.values()), []))
 
     def gains(self, metric: str, better: str, worse: str) -> pd.Series:
         """By how much `better` is better than `worse` on each dataset, in the metric's unit."""
-        means, sign = self.means[metric], 1 if METRICS[metric].higher_is_better else -1
-        return sign * (means[better] - means[worse])
+        means = self.means[metric]
+        return self.metrics[metric].sign * (means[better] - means[worse])
 
     def errors(self, metric: str, better: str, worse: str) -> pd.Series:
         """The standard error of each dataset's gain over its seeds, 0 where it has one."""

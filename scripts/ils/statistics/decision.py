@@ -3,7 +3,8 @@
 A unit is a dataset, or a replicate of the synthetic study. Its gain is by how much the first column
 is better than the second there. All tests and intervals come from one law, the exact one of the
 signed-rank sum, so they never contradict each other. The rules were written down before any run of
-the default study; docs/deciding.md has them and their reasons.
+the default study; docs/deciding.md has them and their reasons. The ROPE, the region of practical
+equivalence, is of differences that nobody would choose a method for; each metric says its own.
 """
 
 import functools
@@ -15,23 +16,6 @@ import numpy as np
 
 ONE_SIDED = 0.025  # level of "better" and of "worse"
 EQUIVALENCE = 0.05  # level of each of the two one-sided tests of equivalence
-
-# Regions of practical equivalence: differences that nobody would choose a method for. That of
-# cwECE (Eq. 2) is for its sum over classes: a dataset's gain is taken times its number of classes.
-CALIBRATION_ERROR = 0.005
-ROPE = {
-    "accuracy": 0.005,
-    "cross_entropy": 0.01,
-    "refinement": 0.01,
-    "calibration": 0.01,
-    "brier": 0.005,
-    "ece": CALIBRATION_ERROR,
-    "ece_above_floor": CALIBRATION_ERROR,
-    "smece": CALIBRATION_ERROR,
-    "ace": CALIBRATION_ERROR,
-    "cwece": 0.01,
-    "cwece_printed": CALIBRATION_ERROR,
-}
 
 
 @functools.cache

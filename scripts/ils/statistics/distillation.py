@@ -9,13 +9,11 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from ils.plan.metrics import metrics
 from ils.statistics.comparison import mean_and_error
 
 PAIR = ["network", "dataset"]
-COLUMNS = {  # head, factor, most decimals
-    "cross_entropy": ("cross-entropy", 1, 4),
-    "accuracy": (r"accuracy \%", 100, 2),
-}
+COLUMNS = "cross_entropy", "accuracy"  # of Table IV, metrics
 
 
 class Difference(NamedTuple):
@@ -77,9 +75,11 @@ def compared(
     ours = dict(iter(table.groupby(PAIR, sort=False)))
     pairs = dict.fromkeys([*(tuple(name.split(" ")) for name in printed), *ours])
     rows = []
-    for pair, (column, (_, factor, _)), teacher in product(pairs, COLUMNS.items(), teachers):
+    for pair, column, teacher in product(pairs, COLUMNS, teachers):
         students = ours.get(pair, table[:0])
-        values = factor * students.loc[students["method"] == teacher, column].to_numpy(float)
+        values = metrics()[column].factor * students.loc[
+            students["method"] == teacher, column
+        ].to_numpy(float)
         mean = error = np.nan
         if len(values) > 1:
             mean, error = mean_and_error(values)

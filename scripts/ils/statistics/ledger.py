@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 
 from ils.paper import PRINTED
+from ils.plan.metrics import Metric, metrics
 from ils.statistics.claims import BEST, CLAIMS, Claim
-from ils.statistics.datasets import SUMMED, Datasets
+from ils.statistics.datasets import Datasets
 from ils.statistics.decision import (
-    ROPE,
     Comparison,
     Verdict,
     as_difference,
@@ -28,16 +28,9 @@ from ils.statistics.decision import (
     judge,
 )
 from ils.statistics.distillation import difference
-from ils.statistics.ranks import METRICS, mid_ranks
+from ils.statistics.ranks import mid_ranks
 
 FEWEST = 10  # replicates, and pairs of the distillation, below which nothing is decided
-LABELS = {
-    "cross_entropy": "CE",
-    "ece": "ECE",
-    "cwece": "cwECE",
-    "cwece_printed": "cwECE*",
-    "epsilon": "epsilon",
-}
 CLASSES = 3  # of the synthetic task
 
 
@@ -83,19 +76,17 @@ class Study(Protocol):
     def check(self, claim: Claim) -> Check: ...
 
 
-def higher_is_better(column: str) -> bool:
-    """Whether more is better in a column; of any that is no accuracy less is."""
-    return (column in METRICS and METRICS[column].higher_is_better) or column.startswith("accuracy")
+OTHER = Metric("", "", rope=0)  # what is known of a column that is no metric, such as epsilon
+
+
+def known(column: str) -> Metric:
+    """What is known of a column: of the accuracy on a part what is of accuracy."""
+    return metrics().get("accuracy" if column.startswith("accuracy") else column, OTHER)
 
 
 def label(column: str) -> str:
     """How the ledger calls a column."""
-    return LABELS.get(column, column.replace("_", " "))
-
-
-def rope_of(column: str) -> float:
-    """The region of practical equivalence of a column; 0 for what has none, such as epsilon."""
-    return ROPE.get("accuracy" if column.startswith("accuracy") else column, 0.0)
+    return metrics()[column].short if column in metrics() else column.replace("_", " ")
 
 
 class Judged(ABC):
@@ -121,7 +112,7 @@ class Judged(ABC):
         results, numbers = [], []
         for name, a, b in claim.comparisons:
             column = self.column(name)
-            results.append(compare(self.gains(column, a, b), rope_of(column)))
+            results.append(compare(self.gains(column, a, b), known(column).rope))
             numbers.append(difference_text(column, a, b, results[-1]))
         verdict, n = judge(results, claim.considerable), min(c.n for c in results)
         test = f"exact signed-rank tests over {n} {self.units}"
@@ -137,10 +128,10 @@ class Judged(ABC):
 
 def difference_text(column: str, a: str, b: str, gain: Comparison) -> str:
     """A difference with its interval, such as "CE ILS - LS -0.0132 [-0.0201, -0.0083]"."""
-    factor = 100 if column.startswith("accuracy") else 1
-    gains = (factor * gain.estimate, factor * gain.low, factor * gain.high)
-    value, low, high = as_difference(*gains, higher_is_better=higher_is_better(column))
-    of = f"{label(column)}{' x K' * (column == SUMMED)}"
+    metric = known(column)
+    gains = (metric.factor * end for end in (gain.estimate, gain.low, gain.high))
+    value, low, high = as_difference(*gains, higher_is_better=metric.higher_is_better)
+    of = f"{label(column)}{' x K' * metric.mean_over_classes}"
     return f"{of} {a} - {b} {value:+.4f} [{low:+.4f}, {high:+.4f}]"
 
 
@@ -154,8 +145,8 @@ class Run(Judged):
         return self.datasets.gains(column, better, worse)
 
     def measured(self, column: str, *models: str) -> bool:
-        known = self.datasets
-        return self.column(column) in known.metrics and set(models) <= set(known.columns)
+        of_run = self.datasets
+        return self.column(column) in of_run.metrics and set(models) <= set(of_run.columns)
 
     def check(self, claim: Claim) -> Check:
         """Check a claim by gains over datasets, or how often a method is the best."""
@@ -170,7 +161,7 @@ class Run(Judged):
         """
         ((metric, method, may_lose),) = claim.comparisons
         metric = self.column(metric)
-        ranks = mid_ranks(self.datasets.means[metric], METRICS[metric].higher_is_better)
+        ranks = mid_ranks(self.datasets.means[metric], known(metric).higher_is_better)
         won, n = int((ranks[method] == ranks.min(axis=1)).sum()), len(ranks)
         low, high = binomial_interval(won, n)
         word = "holds" if low >= 1 - may_lose else "fails" if high < 1 - may_lose else "undecided"
@@ -256,17 +247,16 @@ class Replicates(Judged):
         self.models = models.set_index(["model", "replicate"]).sort_index()
 
     def measured(self, column: str, *models: str) -> bool:
-        known = self.models.index.get_level_values("model")
-        return self.column(column) in self.models and set(models) <= set(known)
+        present = self.models.index.get_level_values("model")
+        return self.column(column) in self.models and set(models) <= set(present)
 
     def gains(self, column: str, better: str, worse: str) -> np.ndarray:
-        """By how much one model is better than another in each replicate that has both; cwECE
-        (Eq. 2) summed over the three classes, as that of datasets is."""
+        """By how much one model is better than another in each replicate that has both; means over
+        the three classes summed, as those of datasets are."""
         first, second = (self.models.loc[model, column] for model in (better, worse))
         first, second = first.align(second, join="inner")
-        gains = first - second
-        factor = CLASSES if column == SUMMED else 1
-        return factor * (1 if higher_is_better(column) else -1) * gains.to_numpy(float)
+        factor = CLASSES if known(column).mean_over_classes else 1
+        return factor * known(column).sign * (first - second).to_numpy(float)
 
 
 class Distilled(Judged):
@@ -286,7 +276,7 @@ class Distilled(Judged):
     def gains(self, column: str, better: str, worse: str) -> np.ndarray:
         """By how much students of one teacher are better than those of another, pair by pair."""
         means = difference(self.table, column, better, worse).pairs
-        return (1 if higher_is_better(column) else -1) * np.array(list(means.values()))
+        return known(column).sign * np.array(list(means.values()))
 
 
 class PrintedMeans:
@@ -313,7 +303,7 @@ class PrintedMeans:
         for (group, values), (column, a, b) in product(self.groups.items(), claim.comparisons):
             column = self.names.get(column, column)
             first, second = (float(values[model][column]) for model in (a, b))
-            right += first > second if higher_is_better(column) else first < second
+            right += known(column).sign * (first - second) > 0
             numbers.append(f"{group} {label(column)} {a} {first:g}, {b} {second:g}".strip())
         verdict = "holds" if right == len(numbers) else "fails"
         test = f"printed means, no errors given: {right} of {len(numbers)} as claimed"

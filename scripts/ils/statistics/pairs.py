@@ -10,9 +10,8 @@ from itertools import combinations, product
 import pandas as pd
 
 from ils.job import log
-from ils.statistics.datasets import SOURCES, SUMMED, Datasets, variances
+from ils.statistics.datasets import SOURCES, Datasets, variances
 from ils.statistics.decision import (
-    ROPE,
     Comparison,
     compare,
     direction,
@@ -46,19 +45,20 @@ def comparisons(datasets: Datasets, pairs: Pairs, equal_budget: pd.DataFrame) ->
     """A row a metric and pair: gains of `better`, their tests, where one on a new dataset lies.
 
     With so many `trainings` both had an equal budget (equal_budget: those gains by dataset), also
-    against controls; that is without cwECE, whose gains are not there as sums over classes.
+    against controls; that is without means over classes, whose gains are not there as sums.
     """
     rows = []
     for metric, ((a, b), is_headline) in product(datasets.metrics, pairs.items()):
         gains = datasets.gains(metric, a, b).to_numpy()
-        c = compare(gains, ROPE[metric])
+        c = compare(gains, datasets.metrics[metric].rope)
         new = predict_new(gains, datasets.errors(metric, a, b).to_numpy())
         rows.append((metric, a, b, math.nan, is_headline, *c, direction(c), *new))
     known = {name for pair in pairs for name in pair}
     headlines = {better for (better, _), is_headline in pairs.items() if is_headline}
-    groups = equal_budget[equal_budget["metric"] != SUMMED].groupby(KEY, sort=False)["gain"]
+    plain = [name for name, metric in datasets.metrics.items() if not metric.mean_over_classes]
+    groups = equal_budget[equal_budget["metric"].isin(plain)].groupby(KEY, sort=False)["gain"]
     for (metric, a, b, trainings), of_pair in groups:
-        c = compare(of_pair, ROPE[metric])
+        c = compare(of_pair, datasets.metrics[metric].rope)
         is_headline = pairs.get((a, b), False) or (b not in known and a in headlines)
         unknown = [math.nan] * len(PREDICTED)
         rows.append((metric, a, b, trainings, is_headline, *c, direction(c), *unknown))
@@ -71,7 +71,7 @@ def power(datasets: Datasets, pairs: Pairs) -> pd.DataFrame:
     rows = []
     headlines = [pair for pair, is_headline in pairs.items() if is_headline]
     for metric, (a, b) in product(datasets.metrics, headlines):
-        gains, rope = datasets.gains(metric, a, b).to_numpy(), ROPE[metric]
+        gains, rope = datasets.gains(metric, a, b).to_numpy(), datasets.metrics[metric].rope
         size = smallest_found(gains, DRAWS)
         rows.append((metric, a, b, len(gains), rope, size, len(gains) * (size / rope) ** 2))
     return pd.DataFrame(rows, columns=POWERED)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ils.paper import PRINTED
-from ils.statistics.ranks import METRICS
+from ils.plan.metrics import metrics
 
 HALF_DIGIT = 0.00501  # averages are printed with two decimals
 
@@ -69,7 +69,7 @@ def discrepancies(
 def printed_rows(printed: pd.DataFrame) -> Iterator[tuple]:
     """Yield ((metric, network, dataset), cells, their lowest, their highest rank) a printed row."""
     for block, cells in printed.groupby(["metric", "network", "dataset"], sort=False):
-        yield block, cells, *possible_ranks(cells["value"], METRICS[block[0]].higher_is_better)
+        yield block, cells, *possible_ranks(cells["value"], metrics()[block[0]].higher_is_better)
 
 
 def rank_bounds(printed: pd.DataFrame) -> dict[tuple[str, str], list[tuple[float, float]]]:

@@ -17,30 +17,9 @@ from scipy import stats
 
 from ils.columns import parts
 from ils.errors import UserError
+from ils.plan.metrics import Metric
 
 CELL = ["network", "dataset", "method", "seed"]  # one row of the metrics table
-
-
-class Metric(NamedTuple):
-    """A metric's name in figures, and which end of its scale is the good one."""
-
-    name: str
-    higher_is_better: bool
-
-
-METRICS = {
-    "accuracy": Metric("accuracy", True),
-    "cross_entropy": Metric("cross-entropy", False),
-    "ece": Metric("ECE", False),
-    "cwece": Metric("cwECE (Eq. 2)", False),
-    "cwece_printed": Metric("cwECE (as printed)", False),
-    "brier": Metric("Brier score", False),
-    "smece": Metric("smECE", False),
-    "ace": Metric("adaptive ECE", False),
-    "ece_above_floor": Metric("ECE less its floor", False),
-    "refinement": Metric("refinement", False),
-    "calibration": Metric("calibration", False),
-}
 
 
 def scores(metrics: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -176,13 +155,13 @@ def cliques(average_ranks: pd.Series, cd: float) -> list[list[str]]:
     return groups
 
 
-def analysis(values: pd.DataFrame, metric: str, alpha: float) -> dict[str, list]:
+def analysis(values: pd.DataFrame, metric: Metric, alpha: float) -> dict[str, list]:
     """Return the rows of a metric's ranks and tests, {table: tuples}; values: blocks x methods.
 
     ranks: dataset, network, method, value, rank; average_ranks: method, average rank; friedman: its
     statistic and p, k, n, alpha, critical difference; pairwise: those of `pairwise`.
     """
-    ranks = mid_ranks(values, METRICS[metric].higher_is_better)
+    ranks = mid_ranks(values, metric.higher_is_better)
     average = ranks.mean()
     n, k = values.shape
     test = (*friedman(ranks), k, n, alpha, critical_difference(k, n, alpha))

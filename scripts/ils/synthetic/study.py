@@ -14,9 +14,10 @@ import torch
 
 from ils.errors import UserError
 from ils.evaluation.calibrators import temperature, uncalibrated
-from ils.evaluation.metrics import all_metrics
+from ils.evaluation.measures import measure
 from ils.evaluation.selection import select
 from ils.plan.grids import grid_points
+from ils.plan.metrics import REQUIRED
 from ils.plan.plugins import load
 from ils.probabilities import cross_entropy, softmax, true_class
 from ils.synthetic.curves import HISTOGRAM_MODELS, group_sums, histograms
@@ -270,9 +271,9 @@ def test_losses(grid: Grid, test: Samples) -> np.ndarray:
 
 
 def test_rows(models: Mapping[str, Model], test: Samples, number: int) -> list[dict[str, Any]]:
-    """Return one row a model: how it was selected, and its metrics on the test samples."""
+    """Return one row a model: how it was selected, and the paper's metrics on the test samples."""
     logits = np.stack([model.test_logits / model.temperature for model in models.values()])
-    metrics = all_metrics(logits, test.y)
+    metrics = measure(REQUIRED, logits, test.y)
     hit = logits.argmax(-1) == test.y
     metrics |= {
         f"accuracy_{part}": hit[:, test.part == index].mean(-1) for part, index in PARTS.items()

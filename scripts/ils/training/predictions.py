@@ -77,7 +77,7 @@ class Predictions:
         for name, paths in test_logits.items():
             of_round = {method: grids[method] for method, of in rounds if of == name}
             for shard, path in enumerate(paths):
-                self._test(path, shard, cell.name, of_round)
+                self._test(path, shard, cell, of_round, evaluation.metrics)
         points = {method: grid.points for method, grid in grids.items()}
         self.about = {"selected": selected, "grids": points}
 
@@ -90,18 +90,23 @@ class Predictions:
         self.arrays |= {f"grid/{method}/{name}": array for name, array in known.items()}
         return fits
 
-    def _test(self, path: str, shard: int, cell: str, grids: Mapping[str, Grid]) -> None:
+    def _test(
+        self, path: str, shard: int, cell: Cell, grids: Mapping[str, Grid], metrics: Sequence[str]
+    ) -> None:
         """Add what the students of a shard, of some methods, say of the test split: of all their
         metrics, of the chosen ones the logits."""
-        tests = test_arrays(path, cell, next(iter(grids.values())).about[shard])
+        tests = test_arrays(path, cell.name, next(iter(grids.values())).about[shard])
         self.arrays |= {name: tests[name] for name in ("labels", "ids")}
         for method, grid in grids.items():
             students, rows = grid.in_shard(shard)
             if students.start == students.stop:
                 continue
             logits, fits = tests["logits"][rows], [of[students] for of in self._fits[method]]
-            metrics = on_test(logits, tests["labels"], grid.failed[students], fits)
-            for name, values in metrics.items():
+            try:
+                measured = on_test(metrics, logits, tests["labels"], grid.failed[students], fits)
+            except UserError as error:
+                raise UserError(f"{cell.title} {method}: {error}") from None
+            for name, values in measured.items():
                 of_grid = self.arrays.setdefault(
                     f"grid/{method}/{name}", np.full((len(fits), len(grid.points)), np.nan)
                 )
