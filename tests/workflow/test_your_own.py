@@ -8,6 +8,8 @@ import yaml
 
 from conftest import ROOT, Clone
 
+DIAGRAMS = "cd_mce", "cd_mce_alone"
+
 
 def blocks(language):
     """The code blocks of the page in one language."""
@@ -37,7 +39,12 @@ def test_the_pages_examples_work_as_they_stand(tmp_path):
         config["cells_per_job"] = len(config["experiments"])
 
     clone.edit_config(extend)
+<<<<<<< HEAD
     clone.snakemake("--cores", "2", "results/table3.tex", "results/figures/budget.png")
+=======
+    targets = "table3.tex", "comparisons.csv", *(f"figures/{name}.pdf" for name in DIAGRAMS)
+    clone.snakemake("--cores", "2", *(f"results/{target}" for target in targets))
+>>>>>>> metrics
 
     metrics = pd.read_csv(tmp_path / "results/metrics.csv")
     columns = ["No LS", "No LS+TempS", "Gini LS", "Gini LS+TempS"]
@@ -46,6 +53,16 @@ def test_the_pages_examples_work_as_they_stand(tmp_path):
     pairs = ("shells", "MLP"), ("stripes", "MLP"), ("stripes", "SmallCNN")
     assert methods.to_dict() == dict.fromkeys(pairs, columns)
     assert metrics[["cross_entropy", "accuracy", "ece", "cwece"]].notna().all(axis=None)
+    # A bin of the largest gap is no better than all on average, and chance alone has some gap.
+    assert (metrics["mce"] >= metrics["ece"]).all() and (metrics["mce_floor"] > 0).all()
+    assert metrics["mce_p"].between(0, 1).all()
+    intervals = pd.read_csv(tmp_path / "results/intervals.csv").query("metric == 'mce'")
+    assert len(intervals) == len(metrics) and (intervals["standard_error"] > 0).all()
+    assert (intervals["low"] <= intervals["value"]).all() and (intervals["high"] <= 1).all()
+    gains = pd.read_csv(tmp_path / "results/comparisons.csv").query("metric == 'mce'")
+    assert len(gains) > 0 and (gains["rope"] == 0.02).all()
+    diagrams = [tmp_path / f"results/figures/{name}.pdf" for name in DIAGRAMS]
+    assert all(path.read_bytes().startswith(b"%PDF") for path in diagrams)
     # The examples do what they say: classes are learnt, and the new targets are not old ones.
     assert (metrics.accuracy > 0.5).all()
     for _, cell in metrics.groupby(["dataset", "network"]):
@@ -59,6 +76,11 @@ def test_the_pages_examples_work_as_they_stand(tmp_path):
     assert set(budgets.column) == set(columns)
 
     table = (tmp_path / "results/table3.tex").read_text()
+<<<<<<< HEAD
     words = "Gini LS", "Logit norm", "Gain", "SmallCNN", "shells", "stripes"
     assert all(word in table for word in words)
+=======
+    assert all(word in table for word in ("Gini LS", "Online LS", "SmallCNN", "shells", "stripes"))
+    assert r"\textit{MCE}" in table and "Cross-entropy, accuracy, ECE, cwECE and MCE" in table
+>>>>>>> metrics
     assert "nan" not in table.lower()
