@@ -179,7 +179,8 @@ def test_a_student_with_inputs_of_its_own_has_the_same_bytes_in_any_company(case
     alone = [groups[0]._replace(points=groups[0].points[-1:]), *groups[1:]]
     whole = trained(case, groups, torch.float32)
     assert not whole.failed_epoch.any() and len(np.unique(whole.train_loss[:, -1])) == 7
-    for rows, own in zip(places, alone, strict=True):
+    pairs = [*zip(places, alone, strict=True)]
+    for rows, own in pairs if case.startswith("mlp") else pairs[:1]:
         apart = numbers(trained(case, [own], torch.float32), slice(None))
         for name, array in numbers(whole, rows).items():
             assert array.tobytes() == apart[name].tobytes(), f"{name} of {own.method}"

@@ -37,10 +37,8 @@ GRIDS = {
         "student_temperature": [1.0, 2.0],
         "times_t_squared": [0, 1],
     },
-    "focal": {"gamma": [0.0, 2.0]},
     "dual_focal": {"gamma": [1.0, 2.0]},
     "mbls": {"margin": [0.0, 0.1], "alpha": [0.1, 1.0]},
-    "confidence_penalty": {"beta": [0.1, 0.3]},
     "online_ls": {"alpha": [0.5, 0.9]},
     "mixup": {"alpha": [0.0, 0.4]},
 }
