@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from snakemake.utils import update_config
 
 from ils.columns import parts
 from ils.errors import UserError
@@ -716,3 +717,25 @@ def test_a_training_is_told_all_that_decides_it():
     assert first.cell == Cell("digits", "LeNet", 1) and first.device == "cpu"
     assert first.augmentation == {"pad": 1, "flip": False}
     assert training.recipes[0].batch_size == 32
+
+
+OVERRIDES = "beyond", "fashion", "cifar10_jpeg", "openml"
+
+
+@pytest.mark.parametrize("name", OVERRIDES)
+def test_configs_that_override_the_default_are_plans(name):
+    config = copy.deepcopy(CONFIGS["config"])
+    update_config(config, yaml.safe_load((ROOT / f"config/{name}.yaml").read_text()))
+    plan = Plan.checked(config)
+    assert plan.baseline == ("No LS restarts+TempS" if name == "beyond" else None)
+
+
+def test_a_baseline_is_a_control_that_trains_as_the_teacher_does():
+    def control(**entry):
+        named = {"name": "again", "label": "Again", "grid": {}, "restarts": 4, "control": True}
+        return Plan(edited(NINE, lambda c: c["methods"].append(named | entry)))
+
+    assert control(targets="no_ls").baseline == "Again"
+    assert control(targets="no_ls", calibrators={"temperature": "joint"}).baseline == "Again+TempS"
+    mixed = {"transform": "mixup", "grid": {"alpha": [1]}}
+    assert control(targets="dis").baseline is control(targets="no_ls", **mixed).baseline is None

@@ -1,6 +1,6 @@
 """What a run decides, to be seen at a glance: gains with their intervals, and claims."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -27,16 +27,22 @@ PARTS = {  # of a claim's bar, and the colour of the verdict that they lead to
 }
 VERDICTS = {"holds": "better", "fails": "worse"}
 ROW, HEAD, FOOT = 11.0, 18.0, 26.0  # heights in points
-LABELS, WORDS = 188.0, 122.0  # widths left and right of a plot
+GAP = 4.0  # beside a label
+LABELS, WORDS = 188.0, 122.0  # widths left and right of a plot; longer labels take more
 
 
-def panels(heights: Sequence[float], foot: float) -> tuple[Figure, list[Axes]]:
-    """A page-wide figure of plots of these heights in points, one below the other."""
+def panels(
+    heights: Sequence[float], foot: float, labels: Iterable[str]
+) -> tuple[Figure, list[Axes]]:
+    """A page-wide figure of plots of these heights in points, one below the other, with room for
+    the labels on their left."""
+    widest = max((style.text_width(label) for label in labels), default=0)
+    left = max(LABELS, widest + 2 * GAP) / style.PAGE
     total = sum(heights) + len(heights) * (HEAD + foot)
     figure, top, axes = Figure(figsize=(style.PAGE / 72, total / 72)), total, []
     for height in heights:
         top -= HEAD + height
-        left, width = LABELS / style.PAGE, (style.PAGE - LABELS - WORDS) / style.PAGE
+        width = 1 - left - WORDS / style.PAGE
         axes.append(figure.add_axes((left, top / total, width, height / total)))
         top -= foot
     for ax in axes:
@@ -44,6 +50,12 @@ def panels(heights: Sequence[float], foot: float) -> tuple[Figure, list[Axes]]:
         ax.tick_params(left=False, labelsize=style.SMALL, length=2, width=0.5)
         ax.spines["bottom"].set_linewidth(0.5)
     return figure, axes
+
+
+def compared(row: Any) -> str:
+    """What a row of the forest plot compares."""
+    budget = "" if np.isnan(row.trainings) else f", {row.trainings:.0f} trainings"
+    return f"{row.better} over {row.worse}{budget}"
 
 
 def forest(comparisons: pd.DataFrame, metrics: Sequence[Metric]) -> Figure:
@@ -55,7 +67,8 @@ def forest(comparisons: pd.DataFrame, metrics: Sequence[Metric]) -> Figure:
     """
     shown = [comparisons[comparisons["metric"] == metric.name] for metric in metrics]
     with mpl.rc_context(style.RC):
-        figure, axes = panels([ROW * len(rows) for rows in shown], FOOT)
+        labels = [compared(row) for rows in shown for row in rows.itertuples()]
+        figure, axes = panels([ROW * len(rows) for rows in shown], FOOT, labels)
         for ax, rows, metric in zip(axes, shown, metrics):
             factor, unit = metric.factor, f" ({metric.unit})" * bool(metric.unit)
             reach = [rows[c].abs()[np.isfinite(rows[c])].max() for c in ("low", "high")]
@@ -73,8 +86,7 @@ def forest(comparisons: pd.DataFrame, metrics: Sequence[Metric]) -> Figure:
                     ax.plot(ends, (y, y), color=shade, linewidth=width, solid_capstyle="butt")
                 ax.plot(factor * row.estimate, y, "o", ms=3.2, color=shade, zorder=4)
                 at: Any = {"va": "center", "transform": ax.get_yaxis_transform()}
-                budget = "" if np.isnan(row.trainings) else f", {row.trainings:.0f} trainings"
-                ax.text(-0.02, y, f"{row.better} over {row.worse}{budget}", ha="right", **at)
+                ax.text(-0.02, y, compared(row), ha="right", **at)
                 value = f"{factor * row.estimate:+.{metric.digits}f}"
                 ax.text(1.02, y, f"{value}  {row.verdict}", color=shade, **at)
             ax.set(ylim=(len(rows) - 0.5, -0.5), xlim=(-edge, edge), yticks=[])
@@ -89,7 +101,8 @@ def claim_bars(claims: Mapping[str, pd.DataFrame]) -> Figure:
     claims: {title: rows of the ledger}, a panel each; rows without counts have no bar.
     """
     with mpl.rc_context(style.RC):
-        figure, axes = panels([ROW * len(rows) for rows in claims.values()], 0)
+        names = [name.replace("_", " ") for rows in claims.values() for name in rows["claim"]]
+        figure, axes = panels([ROW * len(rows) for rows in claims.values()], 0, names)
         for ax, (title, rows) in zip(axes, claims.items()):
             for y, row in enumerate(rows.itertuples()):
                 counts = [getattr(row, part) for part in PARTS]

@@ -223,10 +223,15 @@ class Plan(Study):
     def baseline(self) -> str | None:
         """The column of a control that trains the teacher's method as often as others theirs, if
         there is one; calibrated, if it is."""
-        teacher = self.methods[self.teacher]
-        own = [m["label"] for m in self.methods.values() if m["targets"] == teacher["targets"]]
+        own = [m["label"] for m in self.methods.values() if self._alike(m)]
         columns = [c.column for c in self.searched if c.control and c.method in own]
         return columns[-1] if columns else None
+
+    def _alike(self, method: Config) -> bool:
+        """Whether a method is the teacher's by another name."""
+        of_both = (method, self.methods[self.teacher])
+        targets, transforms = ([m.get(key) for m in of_both] for key in ("targets", "transform"))
+        return targets[0] == targets[1] and transforms[0] == transforms[1]
 
     @property
     def matched(self) -> tuple[Matched, ...]:
