@@ -15,7 +15,7 @@ from ils.plan import checks
 from ils.plan.entries import DISTILLED, Config, columns, needed_by
 from ils.plan.fingerprints import fingerprint
 from ils.plan.grids import count_points, shares
-from ils.plan.metrics import DERIVED, Metric, chosen, shown
+from ils.plan.metrics import DERIVED, REQUIRED, Metric, chosen, metrics, shown
 from ils.plan.records import (
     Architecture,
     Cell,
@@ -137,8 +137,8 @@ class Plan(Study):
             table = tuple(Column(t, DISTILLED, "none", {"teacher": n}) for n, t in teachers)
         shards = {name: len(self.shards(batch, name)) for name in self.rounds(batch)}
         rounds = {method: self.round_of(method) for method in self.methods_of(batch)}
-        metrics = tuple(metric.name for metric in self.metrics)
-        return Evaluation(self.cells_of(batch), table, shards, rounds, metrics)
+        names = tuple(metric.name for metric in self.metrics)
+        return Evaluation(self.cells_of(batch), table, shards, rounds, names)
 
     @functools.cached_property
     def metrics(self) -> tuple[Metric, ...]:
@@ -146,8 +146,13 @@ class Plan(Study):
         return chosen(self.config["metrics"])
 
     @property
+    def required(self) -> tuple[Metric, ...]:
+        """Those of the paper's tables and claims."""
+        return tuple(metrics()[name] for name in REQUIRED)
+
+    @property
     def ranked(self) -> tuple[Metric, ...]:
-        """The same and what follows from them."""
+        """The metrics of the study and what follows from them."""
         return (*self.metrics, *DERIVED.values())
 
     @property
