@@ -8,8 +8,7 @@ from ils.document.claims import typeset
 from ils.files import read_csv, write_csv, write_text
 from ils.job import log, run
 from ils.paper import PRINTED
-from ils.plan.metrics import REQUIRED
-from ils.plan.metrics import metrics as known
+from ils.plan.metrics import Metric
 from ils.statistics.claims import DISTILLATION, RANKS, REPLICATES
 from ils.statistics.comparison import (
     printed_distillation,
@@ -26,6 +25,7 @@ CWECE = {"": PRINTED["cwece"], ", Eq. 2": "cwece"}
 def claims(
     published: Sequence[str],
     metrics: str,
+    compared: Sequence[Metric],
     printed_tables: Sequence[str],
     printed_table4: str,
     replicates: Mapping[str, Sequence[str]],
@@ -38,11 +38,12 @@ def claims(
 ) -> None:
     """Write the ledger as csv and as LaTeX.
 
-    published: ranks, average ranks and Friedman's tests of the print; metrics: this run's;
-    replicates, arrays: {setup: files of its jobs}; others: {setup: those of others that claims
-    compare with it}. distillation: metrics of distilled students, or None where the run has none.
+    published: ranks, average ranks and Friedman's tests of the print; metrics: this run's table,
+    compared: what it is compared by; replicates, arrays: {setup: files of its jobs}; others:
+    {setup: those of others that claims compare with it}. distillation: metrics of distilled
+    students, or None where the run has none.
     """
-    datasets = Datasets(read_csv(metrics), [known()[name] for name in REQUIRED])
+    datasets = Datasets(read_csv(metrics), compared)
     studies: dict[str, list[Study]] = {
         RANKS: [Ranking("paper", *map(read_csv, published))],
         REPLICATES: [PrintedMeans("paper", {"": printed_synthetic(printed_tables)})],
@@ -70,6 +71,7 @@ if __name__ == "__main__":
         snakemake,
         published=snakemake.input.published,
         metrics=snakemake.input.metrics,
+        compared=snakemake.params.metrics,
         printed_tables=snakemake.input.printed,
         printed_table4=snakemake.input.printed4,
         replicates={setup: snakemake.input[setup] for setup in snakemake.params.setups},

@@ -60,7 +60,7 @@ def reproduction(
     artefacts = {name: (sentence, bodies[name]) for name, sentence in sentences.items()}
     paragraph, record = (Path(path).read_text(encoding="utf-8") for path in (found, provenance))
     first = summary(paragraph.strip(), ledger, json.loads(record))
-    titles = {name: metric.title for name, metric in own.items()}
+    titles = {name: f"Average ranks by {metric.title}" for name, metric in own.items()}
     write_text(output, document(HEADING, first, artefacts, appendix(contradictions), titles))
 
 

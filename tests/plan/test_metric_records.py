@@ -1,13 +1,18 @@
 """What a metric's decorator may say, and which metrics a config names."""
 
+import itertools
 import math
 
 import pytest
+import yaml
 
+from conftest import ROOT
 from ils import paper
 from ils.errors import UserError
 from ils.plan import metrics as known
+from ils.plan.artefacts import Artefacts
 from ils.plan.metrics import REQUIRED, Metric, described, metrics, shown
+from ils.plan.plan import Plan
 from ils.plan.plugins import Plugin, plugins
 from made_up import NAMES, RANKED
 
@@ -81,3 +86,21 @@ def test_the_papers_metrics_come_first_in_its_table():
     entries = [{"name": "brier"}, *({"name": name} for name in NAMES[:4]), {"name": "ace"}]
     entries[-1]["shown"] = False
     assert [metric.name for metric in shown(entries)] == [*paper.TABLE_III, "brier"]
+
+
+def test_a_metric_that_is_shown_has_diagrams_of_this_run_alone():
+    config = yaml.safe_load((ROOT / "tests/small.yaml").read_text())
+    before = Artefacts(Plan.checked(config), "small.yaml")
+    next(entry for entry in config["metrics"] if entry["name"] == "brier")["shown"] = True
+    plan = Plan.checked(config)
+    after = Artefacts(plan, "small.yaml")
+    drawn = {path.removeprefix("results/") for path in after.own_diagrams()}
+    names = itertools.product(("cd_brier", "cd_brier_alone"), ("pdf", "png"))
+    assert drawn == {f"figures/{name}.{kind}" for name, kind in names}
+    assert set(after.outputs) - set(before.outputs) == drawn
+    assert list(after.diagrams()) == list(before.diagrams()) and not before.own
+    assert after.drawings["cd_brier"] == ["figures/cd_brier", "figures/cd_brier_alone"]
+    assert [m.name for m in after.table3("")] == [*paper.TABLE_III, "brier"]
+    assert [m.name for m in after.table3("published/")][-1] == "cwece_printed"
+    batch = next(iter(plan.batches))
+    assert plan.training(batch, "no_ls") == before.plan.training(batch, "no_ls")

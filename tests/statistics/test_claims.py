@@ -222,6 +222,7 @@ def test_the_ledger_as_files(ranked, tmp_path):
     claims(
         ranked[:3],
         tmp_path / "metrics.csv",
+        METRICS,
         TABLES,
         PUBLISHED / "table4.csv",
         *of_setup,

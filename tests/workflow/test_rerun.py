@@ -237,7 +237,7 @@ def test_an_edit_of_the_evaluation_trains_nothing(module, old, new, reruns, touc
 
 
 @pytest.mark.parametrize(
-    "old, module", [("2 * true_class", "metrics"), ("ce.argmin()", "selection")]
+    "old, module", [("binned(bin_index(confidence)", "metrics"), ("ce.argmin()", "selection")]
 )
 def test_an_edit_of_metrics_or_selection_trains_no_students(old, module, touched):
     """The synthetic study's jobs select and test the networks that they train."""
@@ -248,6 +248,34 @@ def test_an_edit_of_metrics_or_selection_trains_no_students(old, module, touched
     messages = touched.messages("all")
     assert {"metrics": METRICS, "selection": SELECTING}[module] <= set(messages)
     assert all(re.match("Synthetic study|.* best-epsilon curves$", m) for m in trained(messages))
+
+
+def one_more_metric(config):
+    config["metrics"].append({"name": "brier"})
+
+
+def test_one_more_metric_trains_nothing(touched):
+    messages = changed_by(one_more_metric, touched)
+    drawn = {"Drawing the critical-difference diagrams of this study's own metrics"}
+    assert SELECTING | METRICS | RANKS | drawn <= set(messages) and not trained(messages)
+
+
+def test_a_metric_that_the_config_does_not_name_reruns_nothing(touched):
+    path = touched.folder / "scripts/ils/evaluation/metrics.py"
+    text = path.read_text()
+    assert "2 * true_class" in text
+    path.write_text(text.replace("2 * true_class", "3 * true_class"))
+    assert not touched.messages("all")
+
+
+def test_what_is_said_of_a_metric_tests_no_student_again(touched):
+    path = touched.folder / "scripts/ils/evaluation/metrics.py"
+    text = path.read_text()
+    assert 'title="ECE"' in text
+    path.write_text(text.replace('title="ECE"', 'title="binned ECE"'))
+    messages = set(touched.messages("all"))
+    assert METRICS | RANKS | {"Checking the paper's claims"} <= messages
+    assert not trained(messages) and not SELECTING & messages
 
 
 ALL_BUT_THE_TEACHER = "dis", "cls", "bs_soft", "beta", "ls", "ils1", "ils2", "ils"

@@ -54,7 +54,7 @@ rule rank_methods:
     conda:
         "../../envs/stats.yaml"
     params:
-        metrics=plan.ranked,
+        metrics=lambda w: plan.required if w.study else plan.ranked,
         alpha=config["alpha"],
     message:
         "Ranking the methods and testing whether they differ"
@@ -77,7 +77,7 @@ rule discrepancies:
     conda:
         "../../envs/stats.yaml"
     params:
-        metrics=plan.metrics,
+        metrics=plan.required,
     message:
         "Looking for contradictions in the paper's Table III"
     script:

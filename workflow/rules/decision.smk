@@ -45,7 +45,7 @@ rule claims:
         setups=plan.synthetic.tables if plan.synthetic else [],
         others=plan.synthetic.others if plan.synthetic else {},
         long_grid=plan.synthetic.section["long_grid"] if plan.synthetic else None,
-        metrics=plan.metrics,
+        metrics=plan.required,
     message:
         "Checking the paper's claims"
     script:

@@ -41,7 +41,7 @@ rule table4:
     conda:
         "../../envs/stats.yaml"
     params:
-        metrics=plan.metrics,
+        metrics=plan.required,
         labels={t: plan.methods[t]["label"] for t in plan.distillation["teachers"]},
     message:
         "Comparing distilled students with the paper's Table IV"

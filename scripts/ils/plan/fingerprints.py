@@ -166,8 +166,8 @@ def digest_of(roots: list[tuple[Path, str]], inputs: Mapping[str, Plugin]) -> st
 @functools.cache
 def uses(script: str) -> str:
     """Return a digest of what a script of scripts/ uses of the evaluation, itself or through the
-    library files that it imports: as a rule's parameter it reruns what a metric that changed made,
-    and not what never computed it."""
+    library files that it imports: as a rule's parameter it reruns what a changed function made, and
+    not what never called it. Metrics, which jobs load by name, have a `fingerprint`."""
     files = [LIBRARY.parent / script, *map(Path, modules_of(LIBRARY.parent / script))]
     roots = [
         (source, name)

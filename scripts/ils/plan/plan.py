@@ -15,7 +15,7 @@ from ils.plan import checks
 from ils.plan.entries import DISTILLED, Config, columns, needed_by, used_calibrators
 from ils.plan.fingerprints import fingerprint
 from ils.plan.grids import count_points, shares
-from ils.plan.metrics import DERIVED, Metric, chosen, shown
+from ils.plan.metrics import DERIVED, REQUIRED, Metric, chosen, metrics, shown
 from ils.plan.records import (
     UNCALIBRATED,
     Architecture,
@@ -158,13 +158,13 @@ class Plan(Study):
         """What decides a batch's predictions."""
         shards = {name: len(self.shards(batch, name)) for name in self.rounds(batch)}
         rounds = {method: self.round_of(method) for method in self.methods_of(batch)}
-        cells, metrics = self.cells_of(batch), tuple(metric.name for metric in self.metrics)
+        cells, names = self.cells_of(batch), tuple(metric.name for metric in self.metrics)
         if self.batches[batch].kind == DISTILLED:
             teachers = enumerate(self.distillation["teachers"])
             table = tuple(Column(t, DISTILLED, among={"teacher": n}) for n, t in teachers)
-            return Evaluation(cells, table, shards, rounds, metrics)
+            return Evaluation(cells, table, shards, rounds, names)
         table = tuple(Column(**column) for column in self.columns)
-        return Evaluation(cells, table, shards, rounds, metrics, self.calibrators, self.scalings)
+        return Evaluation(cells, table, shards, rounds, names, self.calibrators, self.scalings)
 
     @functools.cached_property
     def metrics(self) -> tuple[Metric, ...]:
@@ -172,8 +172,13 @@ class Plan(Study):
         return chosen(self.config["metrics"])
 
     @property
+    def required(self) -> tuple[Metric, ...]:
+        """Those of the paper's tables and claims."""
+        return tuple(metrics()[name] for name in REQUIRED)
+
+    @property
     def ranked(self) -> tuple[Metric, ...]:
-        """The same and what follows from them."""
+        """The metrics of the study and what follows from them."""
         return (*self.metrics, *DERIVED.values())
 
     @property
