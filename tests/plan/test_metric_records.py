@@ -43,8 +43,8 @@ def test_what_is_left_out_has_a_default():
         (GOOD | {"rope": 0}, "rope=0 of @metric must be a number above 0"),
         (GOOD | {"highest": True}, "highest=True of @metric must be a number"),
         (GOOD | {"calibration": 1}, "calibration=1 of @metric must be True or False"),
-        (GOOD | {"title": 3}, "title=3 of @metric must be a text"),
-        (GOOD | {"title": "$x$"}, r"title='\$x\$' of @metric must be a text, without"),
+        (GOOD | {"title": 3}, "title=3 of @metric must be a line of text"),
+        (GOOD | {"title": "$x$"}, r"title='\$x\$' of @metric must be a line of text without"),
     ],
 )
 def test_a_wrong_keyword_names_file_and_function(about, message):
@@ -56,7 +56,8 @@ def test_a_wrong_keyword_names_file_and_function(about, message):
     "inputs, required, message",
     [
         (("logits", "labels", "weights"), (), "parameter 'logits' is none of labels, log_prob"),
-        (("probabilities", "labels"), (), "must have `weights` among them"),
+        (("probabilities", "labels"), (), "must look at `labels` and `weights`"),
+        (("probabilities", "weights"), (), "must look at `labels` and `weights`"),
         (INPUTS, ["bins"], "no required keyword"),
     ],
 )

@@ -69,7 +69,12 @@ KEYWORDS: dict[str, Any] = {  # of @metric, and their types
     "calibration": bool,
     "highest": NUMBER,
 }
-WORDS = {TEXT: "a text", NUMBER: "a number above 0", int: "a whole number from 0 to 9"}
+WORDS = {
+    TEXT: "a line of text without $ and braces",
+    NUMBER: "a number above 0",
+    int: "a whole number from 0 to 9",
+}
+EXAMPLES = {"title": 'title="Brier score"', "rope": "rope=0.005, a difference that is none"}
 DERIVED = {  # columns that are ranked and compared, and no function's
     metric.name: metric
     for metric in (
@@ -104,19 +109,16 @@ def described(name: str, plugin: Plugin) -> Metric:
             raise wrong(f"@metric knows no keyword {keyword!r}; it knows {known}")
         if not fits(value, kind := KEYWORDS[keyword]):
             word = WORDS.get(kind, "True or False")
-            raise wrong(f"{keyword}={value!r} of @metric must be {word}, without $ and braces")
-    for keyword in ("title", "rope"):
+            raise wrong(f"{keyword}={value!r} of @metric must be {word}")
+    for keyword, example in EXAMPLES.items():
         if not about.get(keyword):
-            raise wrong(f"@metric lacks {keyword}, such as " + EXAMPLES[keyword])
+            raise wrong(f"@metric lacks {keyword}, such as {example}")
     if unknown := sorted(set(plugin.inputs) - LOOKS_AT):
         allowed = ", ".join(sorted(LOOKS_AT))
         raise wrong(f"parameter {unknown[0]!r} is none of {allowed}; rename it")
-    if "weights" not in plugin.inputs or plugin.required:
-        raise wrong("its parameters must have `weights` among them, and no required keyword")
+    if not {"labels", "weights"} <= set(plugin.inputs) or plugin.required:
+        raise wrong("it must look at `labels` and `weights`, and have no required keyword")
     return Metric(name, **{"short": about["title"]} | about)
-
-
-EXAMPLES = {"title": 'title="Brier score"', "rope": "rope=0.005, a difference that is none"}
 
 
 @functools.cache
