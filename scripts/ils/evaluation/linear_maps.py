@@ -12,14 +12,16 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
+from scipy.optimize import minimize
 
 from ils.evaluation.calibration import FOLDS, folds_of
 from ils.evaluation.calibrators import Fitted, calibrator, each_model
 from ils.probabilities import cross_entropy, log_softmax, softmax
 
-CLOSE = 1e-10  # nats: by no more than this a fit may miss the minimum, about
+CLOSE = 1e-8  # nats: by no more than this a fit may miss the minimum, about
 NEAR = 1e-5  # the same where fits are only compared
 MOST_STEPS = 100
+MANY = 1500  # free entries: a Newton step takes longer than many gradients
 LOOSE = 1e-4  # the weakest penalty: keeps the weights finite where a class is separable
 
 
@@ -37,41 +39,67 @@ class Problem(NamedTuple):
         away = w - np.eye(*w.shape)
         return float(cross_entropy(self.x @ w.T, self.labels) + (self.penalty * away**2).sum())
 
-    def derivatives(self, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The gradient (P,) and the Hessian (P, P) of `loss` by the free entries, row by row."""
+    def gradient(self, w: np.ndarray) -> np.ndarray:
+        """The derivatives (P,) of `loss` by the free entries, row by row."""
+        error = softmax(self.x @ w.T)
+        error[np.arange(len(error)), self.labels] -= 1
+        away = w - np.eye(*w.shape)
+        return (error.T @ self.x / len(error) + 2 * self.penalty * away)[self.free]
+
+    def hessian(self, w: np.ndarray) -> np.ndarray:
+        """Its second derivatives (P, P)."""
         rows, columns = np.nonzero(self.free)
         p = softmax(self.x @ w.T)
-        error = p.copy()
-        error[np.arange(len(p)), self.labels] -= 1
-        gradient = error.T @ self.x / len(p) + 2 * self.penalty * (w - np.eye(*w.shape))
         features = self.x[:, columns]
         outer = p[:, rows] * features
-        hessian = outer.T @ outer / -len(p)
+        result = outer.T @ outer / -len(p)
         for row in np.unique(rows):
             own = slice(*np.searchsorted(rows, [row, row + 1]))
-            hessian[own, own] += outer[:, own].T @ features[:, own] / len(p)
-        hessian[np.diag_indices(len(rows))] += 2 * self.penalty[self.free]
-        return gradient[self.free], hessian
+            result[own, own] += outer[:, own].T @ features[:, own] / len(p)
+        result[np.diag_indices(len(rows))] += 2 * self.penalty[self.free]
+        return result
+
+    def moved(self, w: np.ndarray, by: np.ndarray) -> np.ndarray:
+        """W with (P,) added to its free entries."""
+        result = w.copy()
+        result[self.free] += by
+        return result
 
 
 def minimum(problem: Problem, start: np.ndarray, close: float) -> np.ndarray:
-    """Return the W (K, F) of the least loss, by Newton steps from `start`, each halved until it
-    gains: to `close` nats, of which half the step times the gradient is an estimate."""
+    """Return the W (K, F) of the least loss, about to `close` nats.
+
+    By Newton steps from `start`, each halved until it gains; half the step times the gradient
+    estimates what is left. Of MANY entries and more by L-BFGS, until a step gains less.
+    """
+    if problem.free.sum() >= MANY:
+        return by_gradients(problem, start, close)
     w, loss = start, problem.loss(start)
     for _ in range(MOST_STEPS):
-        gradient, hessian = problem.derivatives(w)
-        step = np.zeros(w.shape)
-        step[problem.free] = cho_solve(cho_factor(hessian), -gradient)
-        slope = float(gradient @ step[problem.free])
-        size = 1.0
-        while (then := problem.loss(w + size * step)) > loss + 1e-4 * size * slope and size > 1e-9:
+        gradient = problem.gradient(w)
+        step = cho_solve(cho_factor(problem.hessian(w)), -gradient)
+        slope, size = float(gradient @ step), 1.0
+        while (then := problem.loss(problem.moved(w, size * step))) > loss + 1e-4 * size * slope:
             size /= 2
-        if size <= 1e-9:  # nothing but rounding is left
-            break
-        w, loss = w + size * step, then
+            if size < 1e-9:  # nothing but rounding is left
+                return w
+        w, loss = problem.moved(w, size * step), then
         if -slope / 2 <= close:
             break
     return w
+
+
+def by_gradients(problem: Problem, start: np.ndarray, close: float) -> np.ndarray:
+    """`minimum` where a Hessian would be too large."""
+
+    def loss_and_gradient(by):
+        w = problem.moved(start, by)
+        return problem.loss(w), problem.gradient(w)
+
+    options = {"ftol": close, "gtol": 0, "maxiter": 10_000, "maxfun": 20_000, "maxcor": 30}
+    zeros = np.zeros(problem.free.sum())
+    found = minimize(loss_and_gradient, zeros, jac=True, method="L-BFGS-B", options=options)
+    return problem.moved(start, found.x)
 
 
 def validated(
