@@ -9,11 +9,13 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import pandas as pd
 
-from ils.document.findings import listed
+from ils.columns import joined, parts
+from ils.document.words import listed
+from ils.plan.metrics import metrics
 from ils.statistics.decision import Comparison, sort_out
 
 CE = "cross_entropy"
-GUARDS = {"accuracy": "accuracy", "ece": "ECE"}  # by which what is recommended may not be worse
+GUARDS = "accuracy", "ece"  # by which what is recommended may not be worse
 WORDS = ("better", "worse", "practically equivalent", "undecided")
 OTHER_WAY = {  # what the columns of a comparison become when its two sides are exchanged
     "better": "worse",
@@ -37,7 +39,7 @@ def advice(comparisons: pd.DataFrame, baseline: str | None) -> str:
         return ""
     equal = comparisons[comparisons["trainings"].notna()]
     full = comparisons[comparisons["trainings"].isna()]
-    calibrator = baseline.partition("+")[2]
+    _, calibrator = parts(baseline)
     return " ".join([*at_equal_budget(equal, baseline), *others(full, calibrator)])
 
 
@@ -76,11 +78,7 @@ def at_equal_budget(equal: pd.DataFrame, baseline: str) -> Iterator[str]:
     )
     better = list(words.index[words == "better"])
     worse = {name: verdicts(rows[rows["metric"] == name]) for name in GUARDS}
-    spoilt = {
-        column: [GUARDS[name] for name in GUARDS if worse[name].get(column) == "worse"]
-        for column in better
-    }
-    kept = [column for column in better if not spoilt[column]]
+    kept = [c for c in better if all(found.get(c) != "worse" for found in worse.values())]
     if not kept:
         yield "None is clearly better and by neither accuracy nor ECE worse: nothing replaces it."
         return
@@ -116,15 +114,15 @@ def others(full: pd.DataFrame, calibrator: str) -> Iterator[str]:
     columns = pd.unique(full[["better", "worse"]].to_numpy().ravel())
     further: dict[str, list[str]] = {}
     for column in columns:
-        method, _, own = column.partition("+")
-        if own not in ("", calibrator) and (first := f"{method}+{calibrator}") in columns:
+        method, own = parts(column)
+        if own not in ("", calibrator) and (first := joined(method, calibrator)) in columns:
             further.setdefault(first, []).append(column)
     if not further:
         return
     rows = pd.concat([against(full, *pair) for pair in further.items()])
-    for metric, name in {CE: "cross-entropy", "ece": "ECE"}.items():
+    for metric in (CE, "ece"):
         words = verdicts(rows[rows["metric"] == metric])
         yield (
-            f"In place of {listed(further)}, by {name} {grouped(words)} "
+            f"In place of {listed(further)}, by {metrics()[metric].title} {grouped(words)} "
             f"(by Holm over {len(words)})."
         )
