@@ -18,7 +18,7 @@ from ils.document.latex import escape, row
 from ils.document.pages import table
 from ils.plan.records import Cell, Column, Evaluation
 from ils.training.shard import Inputs, Outputs
-from made_up import METRICS, NAMES
+from made_up import METRICS, NAMES, RANKED
 from prepare_dataset import prepare_dataset
 from rank_methods import rank_methods
 from soft_targets import soft_targets
@@ -122,7 +122,7 @@ class Study:
 
     def rank(self):
         names = "ranks", "averages", "friedman", "pairwise"
-        rank_methods(*self.paths("metrics.csv"), METRICS, 0.05, *self.paths(*names))
+        rank_methods(*self.paths("metrics.csv"), RANKED, 0.05, *self.paths(*names))
 
     def path(self, name):
         return str(self.folder / name)
