@@ -215,6 +215,25 @@ def test_more_pairs_than_a_page_holds_are_summed_up_and_follow_in_full():
     assert r"MLP & movement\_1\_0 & \textbf{90.00}$_{1.5}$ & \textbf{90.00}$_{1.5}$ \\" in full
 
 
+def test_of_many_methods_each_has_a_row_of_the_summary(monkeypatch):
+    monkeypatch.setattr("ils.document.table3.MOST_METHODS", 1)
+    table, _ = typeset_parts(2 * parts(MOST_PAIRS + 4), "made up")
+    lines = table.splitlines()
+    title = r"\multicolumn{5}{l}{\textit{Accuracy \%}}"
+    assert rf" & {title} & {title} \\" in lines and r"\begin{tabular}{@{}lllllllllll@{}}" in lines
+    assert (
+        " & " + " & ".join(2 * ["Average rank & Wins & Shared wins & Median & Mean"]) + r" \\"
+        in lines
+    )
+    assert lines[lines.index(r"\midrule") + 1 :][:2] == [
+        rf"{name} & {' & '.join(2 * [values])} \\"
+        for name, values in (
+            (r"A\_1", "1.91 & 1 & 1 & 50.00 & 55.00"),
+            ("B", r"\textbf{1.09} & \textbf{14} & 1 & \textbf{90.00} & \textbf{85.00}"),
+        )
+    ]
+
+
 def test_a_summary_has_the_digits_of_an_average_over_pairs():
     errors = pd.DataFrame({"metric": ["accuracy"], "standard_error": [0.012]})  # 0.3 % over 16
     table, full = typeset_parts(parts(16, errors), "made up")

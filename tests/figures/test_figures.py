@@ -15,12 +15,14 @@ from ils.columns import parts
 from ils.evaluation.budget import steps
 from ils.evaluation.noise import uniforms
 from ils.evaluation.reliability import consistency
-from ils.figures import budget, heat_maps, style, training_curves
+from ils.figures import budget, decision, heat_maps, style, training_curves
 from ils.figures import calibration as diagrams
 from ils.figures.diagram import layout
 from ils.figures.grids import arrange
 from ils.figures.sheet import rows_of
 from ils.plan.grids import grid_points
+from ils.plan.metrics import metrics
+from ils.statistics.decision import compare
 from ils.training.students import Grid
 from training_figures import training_figures
 
@@ -377,3 +379,16 @@ def test_budgets_fit_the_page(columns):
         bars = [line for line in axes.lines if len(line.get_xdata()) == 2 and line not in lines]
         ends = table.groupby("column").last()["low"]
         assert len(bars) == 1 + sum(np.isfinite(ends[name]) for name in own)  # and zero
+
+
+def test_the_forest_plot_has_room_for_its_labels():
+    gains = np.linspace(0.02, 0.04, 8)
+    names = "Online LS+TempS", "No LS+TempS", "a method of 20 chars+TempS"
+    rows = [
+        {"metric": "cross_entropy", "better": a, "worse": b, "trainings": trainings}
+        | compare(gains, 0.01)._asdict()
+        | {"verdict": "better", "gains": gains}
+        for a, b in itertools.permutations(names, 2)
+        for trainings in (np.nan, 12)
+    ]
+    check_page(decision.forest(pd.DataFrame(rows), [metrics()["cross_entropy"]]))

@@ -33,8 +33,11 @@ PREAMBLE = r"""% Compile with pdflatex in this folder.
      \else\usebox{\artefactbox}\fi\par}%
   \renewcommand{\label}[1]{}% nothing refers to them, and two tables may share one
   \input{#1}\endgroup}
+\newcommand{\highest}{\dimexpr\tallest-4\baselineskip\relax}% less the caption below it
 \newcommand{\drawing}[2][\linewidth]{\sbox{\artefactbox}{\includegraphics{#2}}%
-  \ifdim\wd\artefactbox>#1\resizebox{#1}{!}{\usebox{\artefactbox}}\else\usebox{\artefactbox}\fi}
+  \ifdim\wd\artefactbox>#1\sbox{\artefactbox}{\resizebox{#1}{!}{\usebox{\artefactbox}}}\fi
+  \ifdim\ht\artefactbox>\highest\resizebox{!}{\highest}{\usebox{\artefactbox}}%
+  \else\usebox{\artefactbox}\fi}
 \newenvironment{block}[3]
   {\par\addvspace{18pt}\begin{minipage}{\linewidth}\setlength{\parskip}{4pt}#3%
    \entry{subsection}{#1}\textbf{#1.} #2\par\medskip}

@@ -48,21 +48,21 @@ def wide_table(
     header: Sequence[str],
     blocks: Blocks,
     columns: str | None = None,
+    above: Sequence[tuple[str, int]] = (),
 ) -> str:
     r"""Return a table* as wide as the page at most.
 
-    header: the column heads. blocks: rows, each set of them under its title. All of it, the caption
+    header: the column heads; above: titles over so many of them each, after the first one. blocks:
+    rows, each set of them under its title, if it has one. All of it, the caption
     too, is LaTeX already. `columns` is LaTeX's specification of them, without it all are l: numbers
     align on the left, because the ranks behind them differ in width and the digits before the point
     hardly do.
     """
     body: list[str] = []
     for title, rows in blocks:
-        body += [
-            r"\midrule",
-            rf"\multicolumn{{{len(header)}}}{{@{{}}l}}{{\textit{{{title}}}}} \\",
-            *map(row, rows),
-        ]
+        name = rf"\multicolumn{{{len(header)}}}{{@{{}}l}}{{\textit{{{title}}}}} \\"
+        body += [r"\midrule", *([name] if title else []), *map(row, rows)]
+    titles = [rf"\multicolumn{{{count}}}{{l}}{{\textit{{{title}}}}}" for title, count in above]
     lines = [
         r"% Needs \usepackage{booktabs} and \usepackage{graphicx}.",
         r"\begin{table*}[p]",
@@ -74,6 +74,7 @@ def wide_table(
         r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%",
         rf"\begin{{tabular}}{{@{{}}{columns or 'l' * len(header)}@{{}}}}",
         r"\toprule",
+        *([row(["", *titles])] if above else []),
         row(header),
         *body,
         r"\bottomrule",

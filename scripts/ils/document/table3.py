@@ -12,6 +12,7 @@ from ils.plan.metrics import Metric
 MOST_DIGITS = 3  # as the paper prints
 ROW = ["network", "dataset"]
 MOST_PAIRS = 12  # of network and dataset that a page shows as the paper does
+MOST_METHODS = 16  # that a page shows side by side
 
 NOTE = (
     "Behind a plus: the calibrator; TempS: temperature scaling. Lower average ranks are better. "
@@ -39,8 +40,8 @@ def typeset(parts: Sequence[Part], source: str) -> tuple[str, str]:
     """Table III, a block for each of `parts`, and the full table behind it, as LaTeX.
 
     Up to MOST_PAIRS pairs stand in the table itself, which is the paper's, with nothing behind it.
-    More are summed up there, and the full table takes the pages that it needs. The captions say the
-    `source` of the numbers.
+    More are summed up there, a row a method where they are too many for columns, and the full table
+    takes the pages that it needs. The captions say the `source` of the numbers.
     """
     _, ranked, *_ = parts[0]
     names = escape(listed(metric.plain for metric, *_ in parts))
@@ -53,8 +54,14 @@ def typeset(parts: Sequence[Part], source: str) -> tuple[str, str]:
         behind = "% Nothing is here: the table itself has every pair.\n"
         return wide_table(names + caption, LABEL, header, blocks), behind
     summary = [summary_block(*part) for part in parts]
-    table = wide_table(names + SUMMARY.format(**words), LABEL, ["", *heads], summary)
-    return table, long_table(caption, header, blocks)
+    about, behind = (names + SUMMARY.format(**words), LABEL), long_table(caption, header, blocks)
+    if len(heads) <= MOST_METHODS:
+        return wide_table(*about, ["", *heads], summary), behind
+    columns = [row for _, rows in summary for row in rows]
+    turned = list(zip(heads, *(values for _, *values in columns)))
+    above = [(title, len(rows)) for title, rows in summary]
+    names_of_columns = ["", *(name for name, *_ in columns)]
+    return wide_table(*about, names_of_columns, [("", turned)], above=above), behind
 
 
 def heading(metric: Metric) -> str:
