@@ -16,7 +16,7 @@ from evaluate import evaluate
 from fit_temperature import fit_temperatures
 from ils.document.latex import escape, row
 from ils.document.pages import table
-from ils.plan.records import Cell, Column, Evaluation
+from ils.plan.records import Calibrator, Cell, Column, Evaluation
 from ils.training.shard import Inputs, Outputs
 from made_up import METRICS, NAMES, RANKED
 from prepare_dataset import prepare_dataset
@@ -109,12 +109,13 @@ class Study:
         self.train(self.second, "second", soft_targets=soft, fits=fitted)
 
     def test(self):
-        columns = tuple(Column(way, "ils", way) for way in ("none", "joint"))
-        columns += (Column("beta", "beta", "none"),)
+        scaling = Calibrator("temperature", "temperature", {"bounds": self.bounds}, "code")
+        joint = Column("joint", "ils", scaling.name, "joint")
+        columns = Column("none", "ils"), joint, Column("beta", "beta")
         files = ({"second": self.paths(name)} for name in (SECOND, SECOND_TESTS))
         rounds = {"ils": "second", "beta": "second"}
-        evaluation = Evaluation(self.cells, columns, {"second": 1}, rounds, NAMES)
-        evaluate(evaluation, *files, self.bounds, self.path("predictions"))
+        told = self.cells, columns, {"second": 1}, rounds, NAMES, (scaling,)
+        evaluate(Evaluation(*told), *files, self.path("predictions"))
 
     def measure(self):
         outputs = self.paths("metrics.csv", "intervals.csv")
