@@ -55,6 +55,8 @@ def study(tmp_path):
             env=os.environ | {"PYTHONPATH": str(TERMINAL)},
             text=True,
             start_new_session=True,
+            # what runs in a shell's background is started with it ignored
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             **options,
         )
 
