@@ -35,7 +35,7 @@ from ils.plan.grids import share_sizes
 from ils.plan.paths import DATA, PREDICTIONS
 from ils.plan.plan import Plan
 from ils.plan.records import Cell, Recipe
-from ils.training.costs import Costs, Pair, costs, known_sizes, step_seconds
+from ils.training.costs import Costs, costs, known_sizes, step_seconds
 from ils.training.forecast import key_of, pairs_of
 
 ROOT = Path(__file__).parent.parent
@@ -213,20 +213,21 @@ def lost_by(grid: Grid, row: int, survivors: np.ndarray) -> dict[str, float]:
     return {"same": full == raced} | {of: v[raced] - v[full] for of, v in values.items()}
 
 
-def ranks(grids: dict[str, Grid], reading: str, races: dict[str, Race] | None = None) -> np.ndarray:
-    """The ranks of the methods on test data, of their full grids or of the survivors of races."""
+def ranks(grids: dict[str, Grid], reading: str, races: dict[str, Race]) -> np.ndarray:
+    """The ranks on test data of what the methods select among the survivors of races."""
     rows = READINGS[reading].items()
-    among = {m: races[m].survivors if races else None for m in grids}
-    return rankdata([grids[m].test[of, grids[m].best(by, among[m])] for m, (by, of) in rows])
+    return rankdata(
+        [grids[m].test[of, grids[m].best(by, races[m].survivors)] for m, (by, of) in rows]
+    )
 
 
 def outcome(grids: dict[str, Grid], races: dict[str, Race]) -> dict[str, float]:
     """What races of all grids lose in a cell.
 
     {method} {same, validation, test}, selected as trained, and {method} joint ..., selected with a
-    temperature; ranks and ranks+TempS: whether those of the methods change; epochs: the share that
-    ILS keeps; drawn: what it loses on validation data, in the mean, where as many epochs are spent
-    on points drawn at random and trained in full.
+    temperature; ranks and ranks+TempS: whether those of the methods change, and ranks of ILS ...,
+    where ILS alone is raced; epochs: the share that ILS keeps; drawn: what it loses on validation
+    data, in the mean, where as many epochs are spent on points drawn at random and trained in full.
     """
     ils = grids["ils"]
     lost: dict[str, float] = {"epochs": races["ils"].epochs / ils.history.size}
@@ -234,9 +235,11 @@ def outcome(grids: dict[str, Grid], races: dict[str, Race]) -> dict[str, float]:
         for how, row in (("", RAW), ("joint ", SCALED)):
             of_row = lost_by(grids[m], row, races[m].survivors)
             lost |= {f"{m} {how}{of}": value for of, value in of_row.items()}
-    for reading in READINGS:
-        changed = ranks(grids, reading) != ranks(grids, reading, races)
-        lost[f"ranks{reading}"] = bool(changed.any())
+    whole = {m: race(*grid[:2], [], 1) for m, grid in grids.items()}
+    for raced, of_all in (("ranks", races), ("ranks of ILS", whole | {"ils": races["ils"]})):
+        for reading in READINGS:
+            changed = ranks(grids, reading, whole) != ranks(grids, reading, of_all)
+            lost[raced + reading] = bool(changed.any())
     ce, points = ils.validation[RAW], len(ils.history)
     few, full = expected(ce, ce, [max(1, round(lost["epochs"] * points)), points])
     return lost | {"drawn": few - full}
@@ -270,13 +273,6 @@ class Steps(NamedTuple):
         )
 
 
-def measure(pair: Pair) -> Steps:
-    """Measure the steps of a pair's networks."""
-    most = pair.students_at_once
-    seconds = {n: step_seconds(pair, n) for n in {*MEASURED, most} if n <= most}
-    return Steps(seconds, costs(pair, seconds[1], seconds[most], most))
-
-
 def measured(plan: Plan, folder: Path) -> dict[Cell, Steps]:
     """The steps of each cell's pair, from the folder's steps.json or measured now."""
     file, cpu = folder / "steps.json", torch.device("cpu")
@@ -285,12 +281,12 @@ def measured(plan: Plan, folder: Path) -> dict[Cell, Steps]:
     kept = json.loads(file.read_text()) if file.exists() else {}
     steps = {}
     for cell in plan.compared:
-        pair, name = pairs[key_of(plan, cell)], cell.name
-        if name not in kept:
-            kept[name] = measure(pair).seconds
+        pair, most = pairs[key_of(plan, cell)], pairs[key_of(plan, cell)].students_at_once
+        if cell.name not in kept:
+            sizes = [n for n in MEASURED if n < most] + [most]
+            kept[cell.name] = {str(n): step_seconds(pair, n) for n in sizes}
             file.write_text(json.dumps(kept))
-        seconds = {int(n): s for n, s in kept[name].items()}
-        most = pair.students_at_once
+        seconds = {int(n): s for n, s in kept[cell.name].items()}
         steps[cell] = Steps(seconds, costs(pair, seconds[1], seconds[most], most))
     return steps
 
@@ -334,6 +330,7 @@ COLUMNS = (
     "LS, same student: raw, joint",
     "LS, joint: validation, test",
     "ranks changed: raw, +TempS",
+    "ILS alone raced",
 )
 
 
@@ -350,6 +347,7 @@ def line(schedule: str, of: pd.DataFrame) -> str:
         f"{of['ls same'].mean():.0%}, {of['ls joint same'].mean():.0%}",
         f"{mean(of['ls joint validation'])}, {mean(of['ls joint test'])}",
         f"{of['ranks'].sum()}, {of['ranks+TempS'].sum()}",
+        f"{of['ranks of ILS'].sum()}, {of['ranks of ILS+TempS'].sum()}",
     ]
     return f"| {' | '.join(cells)} |"
 
