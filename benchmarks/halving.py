@@ -17,7 +17,6 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -113,36 +112,27 @@ def train(name, folder, cores):
 # --------------------------------------------------------------------------------------------------
 
 
-def at(*shares: float) -> Callable[[Recipe], list[int]]:
-    """After these shares of the epochs."""
-    return lambda recipe: [round(share * recipe.epochs) for share in shares]
-
-
-def milestones(count: int, later: float = 0) -> Callable[[Recipe], list[int]]:
-    """At the first milestones, the last epochs before the rate falls, or a share of all epochs
-    later."""
-    return lambda recipe: [m + round(later * recipe.epochs) for m in recipe.milestones[:count]]
-
-
-def up_to_milestone(recipe: Recipe) -> list[int]:
-    """After a third of the epochs before the first milestone, and at it."""
-    return [round(recipe.milestones[0] / 3), recipe.milestones[0]]
-
-
-SCHEDULES = {  # after which epochs, and the share that goes on
-    "a half after 10, 20, 40, 60 %": (at(0.1, 0.2, 0.4, 0.6), 1 / 2),
-    "a third after 5, 15, 45 %": (at(0.05, 0.15, 0.45), 1 / 3),
-    "a third after 11, 33, 60 %": (at(0.11, 0.33, 0.6), 1 / 3),
-    "a fifth after 20, 60 %": (at(0.2, 0.6), 1 / 5),
-    "a fifth after 20 %": (at(0.2), 1 / 5),
-    "a third at ⅓ of the 1st milestone, and at it": (up_to_milestone, 1 / 3),
-    "a fifth at ⅓ of the 1st milestone, and at it": (up_to_milestone, 1 / 5),
-    "a fifth at both milestones": (milestones(2), 1 / 5),
-    "a fifth 5 % after both milestones": (milestones(2, 0.05), 1 / 5),
-    "a fifth at the 1st milestone": (milestones(1), 1 / 5),
-    "a fifth 5 % after the 1st milestone": (milestones(1, 0.05), 1 / 5),
-    "a tenth at the 1st milestone": (milestones(1), 1 / 10),
+LATER = 0.05  # of the epochs, behind the first milestone M
+SCHEDULES = {  # stages: after which share of M, and of all epochs, and the share that goes on
+    "½ after 10, 20, 40, 60 %": [(0, share, 1 / 2) for share in (0.1, 0.2, 0.4, 0.6)],
+    "⅓ after 5, 15, 45 %": [(0, share, 1 / 3) for share in (0.05, 0.15, 0.45)],
+    "⅓ after 11, 33, 60 %": [(0, share, 1 / 3) for share in (0.11, 0.33, 0.6)],
+    "⅕ after 20, 60 %": [(0, 0.2, 1 / 5), (0, 0.6, 1 / 5)],
+    "⅕ after 20 %": [(0, 0.2, 1 / 5)],
+    "⅓ at M/3, ⅓ at M": [(1 / 3, 0, 1 / 3), (1, 0, 1 / 3)],
+    "⅕ at M/3, ⅕ at M": [(1 / 3, 0, 1 / 5), (1, 0, 1 / 5)],
+    "⅕ at M/3, ⅕ past M": [(1 / 3, 0, 1 / 5), (1, LATER, 1 / 5)],
+    "½ at M/3, ⅕ past M": [(1 / 3, 0, 1 / 2), (1, LATER, 1 / 5)],
+    "⅕ at M": [(1, 0, 1 / 5)],
+    "⅕ past M": [(1, LATER, 1 / 5)],
+    "⅒ past M": [(1, LATER, 1 / 10)],
 }
+
+
+def stages_of(schedule: str, recipe: Recipe) -> list[tuple[int, float]]:
+    """After which epochs of a recipe a schedule drops students, and the share it keeps."""
+    first = recipe.milestones[0]
+    return [(round(m * first + e * recipe.epochs), keep) for m, e, keep in SCHEDULES[schedule]]
 
 
 class Race(NamedTuple):
@@ -157,8 +147,8 @@ class Race(NamedTuple):
         return sum(students * epochs for students, epochs in self.stages)
 
 
-def race(history: np.ndarray, failed_epoch: np.ndarray, epochs: list[int], keep: float) -> Race:
-    """Drop all but the share `keep` of the students after each of some `epochs`.
+def race(history: np.ndarray, failed_epoch: np.ndarray, stages: list[tuple[int, float]]) -> Race:
+    """Drop all but a share of the students after some epochs: `stages`, (epoch, share) each.
 
     history: validation cross-entropy after each epoch, (G, epochs), NaN once a student has stopped;
     failed_epoch (G,): when it diverged, 0 never. Those with the lowest so far go on, rounded up and
@@ -166,16 +156,16 @@ def race(history: np.ndarray, failed_epoch: np.ndarray, epochs: list[int], keep:
     """
     alive = np.ones(len(history), bool)
     best = np.minimum.accumulate(np.where(np.isfinite(history), history, np.inf), axis=1)
-    stages, start = [], 0
-    for epoch in epochs:
-        stages.append((int(alive.sum()), epoch - start))
+    trained, start = [], 0
+    for epoch, keep in stages:
+        trained.append((int(alive.sum()), epoch - start))
         diverged = (failed_epoch > 0) & (failed_epoch <= epoch)
         so_far = np.where(alive & ~diverged, best[:, epoch - 1], np.inf)
         order = np.lexsort((so_far, ~alive))
         count = math.ceil(round(keep * alive.sum(), 9))
         alive = np.isin(np.arange(len(history)), order[:count])
         start = epoch
-    return Race(alive, [*stages, (int(alive.sum()), history.shape[1] - start)])
+    return Race(alive, [*trained, (int(alive.sum()), history.shape[1] - start)])
 
 
 # ---- what it loses
@@ -235,7 +225,7 @@ def outcome(grids: dict[str, Grid], races: dict[str, Race]) -> dict[str, float]:
         for how, row in (("", RAW), ("joint ", SCALED)):
             of_row = lost_by(grids[m], row, races[m].survivors)
             lost |= {f"{m} {how}{of}": value for of, value in of_row.items()}
-    whole = {m: race(*grid[:2], [], 1) for m, grid in grids.items()}
+    whole = {m: race(*grid[:2], []) for m, grid in grids.items()}
     for raced, of_all in (("ranks", races), ("ranks of ILS", whole | {"ils": races["ils"]})):
         for reading in READINGS:
             changed = ranks(grids, reading, whole) != ranks(grids, reading, of_all)
@@ -298,8 +288,8 @@ def measured(plan: Plan, folder: Path) -> dict[Cell, Steps]:
 def mean(values) -> str:
     """Mean ± standard error over cells, in 10^-4 nats."""
     values = 1e4 * np.asarray(values, float)
-    error = f" ± {values.std(ddof=1) / math.sqrt(len(values)):.1f}" if len(values) > 1 else ""
-    return f"{values.mean():.1f}{error}"
+    error = f" ± {values.std(ddof=1) / math.sqrt(len(values)):.0f}" if len(values) > 1 else ""
+    return f"{values.mean():.0f}{error}"
 
 
 def rows_of(plan: Plan, folder: Path) -> tuple[pd.DataFrame, list[dict[str, Grid]]]:
@@ -312,25 +302,24 @@ def rows_of(plan: Plan, folder: Path) -> tuple[pd.DataFrame, list[dict[str, Grid
         grids, recipe = grids_of(path, cell), plan.recipe(cell)
         known.append(grids)
         whole = steps[cell].of([(len(grids["ils"].history), recipe.epochs)])
-        for name, (when, keep) in SCHEDULES.items():
-            races = {m: race(*g[:2], when(recipe), keep) for m, g in grids.items()}
+        for name in SCHEDULES:
+            races = {m: race(*g[:2], stages_of(name, recipe)) for m, g in grids.items()}
             times = {"seconds": steps[cell].of(races["ils"].stages), "whole": whole}
             rows.append({"schedule": name, **outcome(grids, races), **times})
     return pd.DataFrame(rows), known
 
 
 COLUMNS = (
-    "share that goes on",
-    "epochs, seconds left",
-    "same student: raw, joint",
-    "validation: mean, largest",
+    "goes on",
+    "epochs, seconds",
+    "same: raw, joint",
+    "validation, largest",
     "drawn",
-    "test: mean, largest",
-    "joint: validation, test",
-    "LS, same student: raw, joint",
-    "LS, joint: validation, test",
-    "ranks changed: raw, +TempS",
-    "ILS alone raced",
+    "test, largest",
+    "joint",
+    "LS joint, test",
+    "ranks: raw, +TempS",
+    "ILS alone",
 )
 
 
@@ -343,13 +332,17 @@ def line(schedule: str, of: pd.DataFrame) -> str:
         f"{mean(of['ils validation'])}, {1e4 * of['ils validation'].max():.0f}",
         mean(of["drawn"]),
         f"{mean(of['ils test'])}, {1e4 * of['ils test'].max():.0f}",
-        f"{mean(of['ils joint validation'])}, {mean(of['ils joint test'])}",
-        f"{of['ls same'].mean():.0%}, {of['ls joint same'].mean():.0%}",
+        mean(of["ils joint validation"]),
         f"{mean(of['ls joint validation'])}, {mean(of['ls joint test'])}",
         f"{of['ranks'].sum()}, {of['ranks+TempS'].sum()}",
         f"{of['ranks of ILS'].sum()}, {of['ranks of ILS+TempS'].sum()}",
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def selected_late(grid: Grid, recipe: Recipe) -> bool:
+    """Whether the selected student's best epoch is after the first milestone."""
+    return np.nanargmin(grid.history[grid.best(RAW)]) >= recipe.milestones[0]
 
 
 def report(name: str, folder: Path) -> None:
@@ -367,6 +360,8 @@ def report(name: str, folder: Path) -> None:
         spreads = pd.DataFrame([spread(grids["ils"], row) for grids in known])
         of = ", ".join(f"{mean(values)} on {on} data" for on, values in spreads.items())
         print(f"the ILS grid's median less its selected student, {how}: {of}")
+    late = sum(selected_late(grids["ils"], plan.recipe(plan.compared[0])) for grids in known)
+    print(f"the selected student is best after M, the first milestone, in {late} of them")
     print(f"\n| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|")
     for schedule, of in rows.groupby("schedule", sort=False):
         print(line(schedule, of))

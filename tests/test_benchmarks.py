@@ -87,14 +87,14 @@ FAILED = np.array([0, 0, 0, 2, 0, 0])
 
 
 def test_a_race_is_won_by_the_lowest_cross_entropies_so_far():
-    survivors, stages = raced = halving.race(HISTORY, FAILED, [2, 3], 0.5)
+    survivors, stages = raced = halving.race(HISTORY, FAILED, [(2, 0.5), (3, 0.5)])
     assert np.flatnonzero(survivors).tolist() == [0, 4]  # of 0, 1 and 4, and these of six
     assert stages == [(6, 2), (3, 1), (2, 1)] and raced.epochs == 17
-    first = halving.race(HISTORY, FAILED, [2], 0.01)
+    first = halving.race(HISTORY, FAILED, [(2, 0.01)])
     assert np.flatnonzero(first.survivors).tolist() == [0] and first.stages == [(6, 2), (1, 2)]
-    late = halving.race(HISTORY, FAILED, [2, 3], 5 / 6)  # rounded up
+    late = halving.race(HISTORY, FAILED, [(2, 5 / 6), (3, 5 / 6)])  # rounded up
     assert np.flatnonzero(late.survivors).tolist() == [0, 1, 2, 4, 5]
-    assert halving.race(HISTORY[3:4], FAILED[3:4], [2, 3], 0.2).survivors.all()
+    assert halving.race(HISTORY[3:4], FAILED[3:4], [(2, 0.2), (3, 0.2)]).survivors.all()
 
 
 def test_what_a_race_loses_is_of_the_student_that_it_selects():
@@ -106,7 +106,7 @@ def test_what_a_race_loses_is_of_the_student_that_it_selects():
         for ce in (0.32, 0.60)
     )
     grids = {"no_ls": no_ls, "ls": ls, "ils": ils}
-    races = {m: halving.race(*grid[:2], [2, 3], 0.5) for m, grid in grids.items()}
+    races = {m: halving.race(*grid[:2], [(2, 0.5), (3, 0.5)]) for m, grid in grids.items()}
     lost = halving.outcome(grids, races)
     assert not lost["ils same"] and lost["ils joint same"] and lost["ls same"]
     assert lost["ils validation"] == pytest.approx(0.20 - 0.01)
@@ -138,6 +138,6 @@ def test_all_schedules_race_in_all_parts(part):
     plan = Plan.checked(halving.study(halving.PARTS[part]))
     assert {job["students"] for job in plan.trainings("compared")} == {6, 125}  # No LS with LS, ILS
     for recipe in map(plan.recipe, plan.compared):
-        for when, _ in halving.SCHEDULES.values():
-            assert 0 < when(recipe)[0] <= when(recipe)[-1] < recipe.epochs
-            assert when(recipe) == sorted(set(when(recipe)))
+        for schedule in halving.SCHEDULES:
+            epochs = [epoch for epoch, _ in halving.stages_of(schedule, recipe)]
+            assert epochs == sorted(set(epochs)) and 0 < epochs[0] <= epochs[-1] < recipe.epochs
