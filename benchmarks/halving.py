@@ -319,7 +319,7 @@ COLUMNS = (
     "drawn",
     "test, largest",
     "joint",
-    "LS joint, test",
+    "LS joint: same, validation, test",
     "ranks: raw, +TempS",
     "ILS alone",
 )
@@ -335,6 +335,7 @@ def line(schedule: str, of: pd.DataFrame) -> str:
         mean(of["drawn"]),
         f"{mean(of['ils test'])}, {1e4 * of['ils test'].max():.0f}",
         mean(of["ils joint validation"]),
+        f"{of['ls joint same'].mean():.0%}, "
         f"{mean(of['ls joint validation'])}, {mean(of['ls joint test'])}",
         f"{of['ranks'].sum()}, {of['ranks+TempS'].sum()}",
         f"{of['ranks of ILS'].sum()}, {of['ranks of ILS+TempS'].sum()}",
