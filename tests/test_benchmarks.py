@@ -5,7 +5,9 @@ The plain networks are ours, and so are the plain targets.
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -15,10 +17,12 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 from torch.utils.flop_counter import FlopCounterMode
 
 import analysis
+import halving
 import images
 import plain
 from ils.networks.build import build
 from ils.plan.checks import check
+from ils.plan.plan import Plan
 from ils.targets.methods import ils
 from ils.training.costs import forward_flops
 
@@ -67,3 +71,73 @@ def test_the_plain_batches_are_crops_and_flips_of_normalised_images():
         windows = [padded[label, :, dy : dy + 8, dx : dx + 8] for dy in range(5) for dx in range(5)]
         views = [(view - mean) / std for window in windows for view in (window, window.flip(-1))]
         assert any(torch.allclose(image, view, atol=1e-4) for view in views)
+
+
+HISTORY = np.array(
+    [
+        [0.90, 0.50, 0.40, 0.45],
+        [0.80, 0.60, 0.60, 0.60],
+        [0.70, 0.70, 0.10, 0.10],
+        [0.30, np.nan, np.nan, np.nan],  # diverged in epoch 2
+        [0.50, 0.90, 0.90, 0.20],  # as good as the first by then
+        [0.95, 0.95, 0.05, 0.01],  # the best in the end
+    ]
+)
+FAILED = np.array([0, 0, 0, 2, 0, 0])
+
+
+def test_a_race_is_won_by_the_lowest_cross_entropies_so_far():
+    survivors, stages = raced = halving.race(HISTORY, FAILED, [(2, 0.5), (3, 0.5)])
+    assert np.flatnonzero(survivors).tolist() == [0, 4]  # of 0, 1 and 4, and these of six
+    assert stages == [(6, 2), (3, 1), (2, 1)] and raced.epochs == 17
+    first = halving.race(HISTORY, FAILED, [(2, 0.01)])
+    assert np.flatnonzero(first.survivors).tolist() == [0] and first.stages == [(6, 2), (1, 2)]
+    late = halving.race(HISTORY, FAILED, [(2, 5 / 6), (3, 5 / 6)])  # rounded up
+    assert np.flatnonzero(late.survivors).tolist() == [0, 1, 2, 4, 5]
+    assert halving.race(HISTORY[3:4], FAILED[3:4], [(2, 0.2), (3, 0.2)]).survivors.all()
+
+
+def test_what_a_race_loses_is_of_the_student_that_it_selects():
+    raw, joint = [0.40, 0.60, 0.10, np.nan, 0.20, 0.01], [0.02, 0.60, 0.10, np.nan, 0.20, 0.03]
+    test = np.array([[0.50, 0.70, 0.20, np.nan, 0.35, 0.30], [0.1, 0.7, 0.2, np.nan, 0.38, 0.4]])
+    ils = halving.Grid(HISTORY, FAILED, np.array([raw, joint]), test)
+    no_ls, ls = (
+        halving.Grid(np.full((1, 4), ce), np.zeros(1), *np.full((2, 2, 1), ce))
+        for ce in (0.32, 0.60)
+    )
+    grids = {"no_ls": no_ls, "ls": ls, "ils": ils}
+    races = {m: halving.race(*grid[:2], [(2, 0.5), (3, 0.5)]) for m, grid in grids.items()}
+    lost = halving.outcome(grids, races)
+    assert not lost["ils same"] and lost["ils joint same"] and lost["ls same"]
+    assert lost["ils validation"] == pytest.approx(0.20 - 0.01)
+    assert lost["ils test"] == pytest.approx(0.35 - 0.30)
+    assert lost["ils joint validation"] == lost["ils joint test"] == lost["ls test"] == 0
+    assert lost["epochs"] == 17 / 24
+    assert lost["ranks"]  # ILS was the best of three at 0.30, and is behind 0.32
+    assert not lost["ranks+TempS"]  # 0.40 and 0.38, both behind 0.32
+    # 17 epochs are 4 trainings. The best of 4 drawn of 6 is the first with probability 10/15,
+    # the second with 4/15, the third with 1/15.
+    draw = (10 * 0.01 + 4 * 0.10 + 1 * 0.20) / 15 - 0.01
+    assert lost["drawn"] == pytest.approx(draw)
+
+
+def test_stages_take_as_few_networks_as_their_students_fit_into():
+    """Four students are two networks of two, whose step lies between those measured."""
+    costs = SimpleNamespace(
+        sizes=SimpleNamespace(train=10, validation=6),
+        recipe=SimpleNamespace(batch_size=5),
+        steps=lambda samples: samples / 6,
+        at_once=3,
+    )
+    steps = halving.Steps({1: 1.0, 3: 2.0}, costs)
+    assert steps.of([(4, 10), (1, 5)]) == pytest.approx(10 * 3 * 2 * 1.5 + 5 * 3 * 1.0)
+
+
+@pytest.mark.parametrize("part", halving.PARTS)
+def test_all_schedules_race_in_all_parts(part):
+    plan = Plan.checked(halving.study(halving.PARTS[part]))
+    assert {job["students"] for job in plan.trainings("compared")} == {6, 125}  # No LS with LS, ILS
+    for recipe in map(plan.recipe, plan.compared):
+        for schedule in halving.SCHEDULES:
+            epochs = [epoch for epoch, _ in halving.stages_of(schedule, recipe)]
+            assert epochs == sorted(set(epochs)) and 0 < epochs[0] <= epochs[-1] < recipe.epochs
