@@ -31,6 +31,7 @@ def table():
         key = dict(zip(("dataset", "network", "seed"), cell)) | {"method": method}
         grid = {name: rng.normal(size=(2, size)) for name in ("validation_ce", *NAMES)}
         grid |= {"temperature": rng.uniform(1, 2, (2, size)), "best_epoch": np.arange(size)}
+        grid["dropped_epoch"] = np.zeros(size, int)
         points = [{"restart": n % 2, "p": n // 2} for n in range(size)]
         rows += rows_of(grid, points, SCALINGS, key)
     return pd.DataFrame(rows)
@@ -45,7 +46,7 @@ def of_cell(metrics, cell, method, scaling, name):
 def test_a_student_has_two_rows_with_all_that_is_known_of_it():
     values = np.array([[0.1, np.nan], [0.3, np.nan]])
     grid = {"validation_ce": values, "accuracy": values + 1, "best_epoch": np.array([4, 5])}
-    grid["temperature"] = np.array([[1, np.nan], [1.5, np.nan]])
+    grid |= {"temperature": np.array([[1, np.nan], [1.5, np.nan]]), "dropped_epoch": [0, 3]}
     points = [{"restart": 1, "epsilon": 0.1}, {"epsilon": 0.2}]
     rows = list(rows_of(grid, points, SCALINGS, {"seed": 3}))
     first = {"seed": 3, "point": json.dumps({"epsilon": 0.1}), "restart": 1, "best_epoch": 4}
@@ -56,7 +57,9 @@ def test_a_student_has_two_rows_with_all_that_is_known_of_it():
         "validation_ce": 0.3,
         "accuracy": 1.3,
     }
-    assert rows[:2] == [raw | {"failed": False}, own | {"failed": False}]
+    kept = {"failed": False, "dropped": False}
+    assert rows[:2] == [raw | kept, own | kept]
+    assert [row["dropped"] for row in rows[2:]] == [True, True]
     assert [row["failed"] for row in rows[2:]] == [True, True] and rows[2]["restart"] == 0
     assert np.isnan([row["temperature"] for row in rows[2:]]).all()
 
