@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -112,6 +113,34 @@ def test_two_columns_spend_equally_many_trainings():
         one, two = reached(metrics, ILS, metric, [1])[1], reached(metrics, LS, metric, [2])[2]
         np.testing.assert_allclose(gains["gain"], sign * (one - two))
         assert gains["dataset"].tolist() == ["iris", "wine"] and set(gains["worse"]) == {"LS"}
+
+
+def test_of_a_halved_search_only_the_whole_is_known_at_what_it_costs():
+    metrics, halved = table(), replace(SELECTED, halved=2.5)
+    own = (metrics["method"] == "ILS") & (metrics["scaling"] == "none")
+    best = metrics[own].groupby(["dataset", "network", "seed"])["validation_ce"].idxmin()
+    points = metrics.loc[best, ["dataset", "network", "seed", "point", "restart"]]
+    keys = [*points]
+    lost = metrics.merge(points.assign(dropped_best=True), how="left", on=keys)["dropped_best"]
+    metrics["dropped"] = lost.fillna(False).to_numpy(bool) & (metrics["method"] == "ILS")
+    found = budgets(metrics, METRICS, [NO_LS, halved], NO_LS)
+    rows = found[(found["metric"] == "ece") & (found["column"] == "ILS+TempS")]
+    assert rows["trainings"].tolist() == [3.5]
+    reach = []  # the second best by validation, as the best was dropped
+    for cell in CELLS:
+        ce = of_cell(metrics, cell, "ILS", "none", "validation_ce")
+        reach.append(of_cell(metrics, cell, "ILS", "temperature", "ece")[ce.argsort()[1]])
+    iris, wine = ((reach[0] + reach[1]) / 2 + reach[2]) / 2, reach[3]
+    base = reached(metrics, NO_LS, "ece", [1])[1]
+    difference = ((iris - base["iris"]) + (wine - base["wine"])) / 2
+    assert rows["difference"].item() == pytest.approx(difference)
+
+
+def test_a_halved_search_is_matched_at_its_own_cost_alone():
+    halved = replace(ILS, halved=2.0)
+    assert [halved.cost(4), halved.trainings, ILS.trainings] == [3, 3, 5]
+    assert [ILS.drawn(n) for n in (1, 2, 4.5, 5, 6)] == [None, 1, None, 4, None]
+    assert [halved.drawn(n) for n in (2, 3, 4)] == [None, 4, None]
 
 
 def test_students_that_are_missing_or_diverged_are_one_error():
