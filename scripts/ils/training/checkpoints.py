@@ -15,6 +15,7 @@ import os
 import shutil
 import signal
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -224,10 +225,11 @@ class State:
         Each is (`arrays` of its training's state, its row in them).
         """
         common, _ = students[0]
-        taken = {key: array for key, array in common.items() if key.startswith("generator/")}
-        for key in common:
-            if key.startswith(("tensor/", "record/")):
-                taken[key] = joined([own_part(of[key], row) for of, row in students])
+        taken = {key: common[key] for key in common if key.startswith("generator/")}
+        for key in (key for key in common if key.startswith(("tensor/", "record/"))):
+            read = {id(of): of for of, _ in students}  # the arrays of a training once
+            read = {number: of[key] for number, of in read.items()}
+            taken[key] = joined([own_part(read[id(of)], row) for of, row in students])
         start = 0
         for group, learners in self.learners.items():
             end = start + learners.students
@@ -236,6 +238,24 @@ class State:
                 taken[key.replace("/", f"/{group}/", 1)] = joined([of[key] for of in own])
             start = end
         self.restore(taken)
+
+
+class Kept(Mapping):
+    """The state of trained students, each array read from their file when it is asked for: those of
+    all students of a job need not fit into memory."""
+
+    def __init__(self, path, names):
+        self.path, self.names = path, list(names)
+
+    def __getitem__(self, name):
+        arrays, _ = load_arrays(self.path, [f"state/{name}"])
+        return arrays[f"state/{name}"]
+
+    def __iter__(self):
+        return iter(self.names)
+
+    def __len__(self):
+        return len(self.names)
 
 
 def own_part(array, row):
@@ -254,10 +274,11 @@ def remembered(arrays, row, method):
     numbers = arrays["group/number"]
     group, place = f"{numbers[row]} {method}", row - np.argmax(numbers == numbers[row])
     students, own = np.sum(numbers == numbers[row]), {}
-    for key, array in arrays.items():
+    for key in arrays:
         kind, of, *names = key.split("/")
         if kind not in ("memory", "network") or of != group:
             continue
+        array = arrays[key]
         if array.ndim and len(array) != students:
             raise UserError(
                 f"{method}: what it keeps in its memory as {names[0]!r} has shape {array.shape}; "

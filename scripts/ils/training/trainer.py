@@ -22,7 +22,7 @@ from ils.networks.layers import Network
 from ils.plan.grids import race_of
 from ils.plan.records import Recipe
 from ils.training.cell import CellData, predict
-from ils.training.checkpoints import Checkpoint, Checkpoints, State
+from ils.training.checkpoints import Checkpoint, Checkpoints, Kept, State
 from ils.training.optimizers import make_optimizer
 from ils.training.race import survivors
 from ils.training.step import Graphed, Group, Step, cross_entropy
@@ -250,7 +250,8 @@ class Chunks:
             size = math.ceil(run / math.ceil(run / self.at_once))
             name = f"{self.title}{stage} {start + 1}-{start + size}/{total}"
             checkpoint = self.checkpoints.chunk(start, size, after)
-            if (kept := checkpoint.finished()) is not None:
+            kept = checkpoint.finished()
+            if saved := kept is not None:
                 log.info("%s: finished before", name)
                 trained = Students.of(kept)
             else:
@@ -267,7 +268,9 @@ class Chunks:
                     self.halve(size, name)
                     continue
                 if self.checkpoints.all_chunks or until or start + size < total:
-                    checkpoint.save(trained.arrays(), finished=True)
+                    saved = checkpoint.save(trained.arrays(), finished=True)
+            if saved:
+                trained = trained._replace(state=Kept(checkpoint.path, trained.state))
             results.append(trained)
             start += size
         return results
