@@ -8,12 +8,13 @@ import pytest
 import torch
 
 from conftest import RECIPE, group
+from ils.errors import UserError
 from ils.evaluation.calibrators import temperature
 from ils.files import save_arrays
 from ils.networks.build import build
 from ils.plan.grids import kept
 from ils.plan.records import Cell, Column
-from ils.training.checkpoints import Checkpoints
+from ils.training.checkpoints import Checkpoints, remembered
 from ils.training.predictions import choose
 from ils.training.race import survivors
 from ils.training.students import Grid, best_student, raw_cross_entropy, shard_arrays
@@ -134,6 +135,17 @@ def test_who_goes_on_has_the_bytes_of_a_training_without_races(optimizer, make_c
     if optimizer == "sgd":  # in other networks
         other, _ = grow(optimizer, make_cell, tmp_path, RACES, 4, **own)
         assert all(np.array_equal(other[name], halved[name], equal_nan=True) for name in halved)
+
+
+def test_what_targets_remember_has_the_students_first():
+    arrays = {"group/number": np.array([0, 1, 1]), "memory/1 own/epoch": np.array(3)}
+    arrays |= {"memory/0 own/sums": np.zeros((1, 2)), "memory/1 own/sums": np.eye(2)}
+    found = remembered(arrays, 2, "own")
+    assert found["memory/epoch"] == 3 and found["memory/sums"].tolist() == [[0, 1]]
+    arrays["memory/1 own/wrong"] = np.zeros(5)
+    message = r"own: .* memory as 'wrong' has shape \(5,\); .* first, here 2, or be a number"
+    with pytest.raises(UserError, match=message):
+        remembered(arrays, 1, "own")
 
 
 def test_a_dropped_student_is_never_selected_however_good_it_was(tmp_path):
