@@ -44,7 +44,7 @@ def write_forecast(config, data, output):
     table["device"] = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
     write_csv(output, table)
     lines = table.drop(columns="device").to_string(
-        index=False, na_rep="", float_format=short, formatters={"trainings": short}
+        index=False, na_rep="", float_format=short, formatters={"trainings": short, "epochs": short}
     )
     where = "CPU core" if device.type == "cpu" else table["device"][0]
     text = f"Measured on one {where}:\n{lines}\n{advice(table, config['hours_per_job'])}"

@@ -10,7 +10,7 @@ from ils.files import load_arrays, write_csv
 from ils.job import run
 from ils.plan.grids import RESTART
 
-VALIDATED = "best_epoch", "temperature", "validation_ce"
+VALIDATED = "best_epoch", "dropped_epoch", "temperature", "validation_ce"
 
 
 def rows_of(grid, points, scalings, key):
@@ -34,6 +34,7 @@ def rows_of(grid, points, scalings, key):
                     "validation_ce": grid["validation_ce"][row, index],
                     "best_epoch": grid["best_epoch"][index],
                     "failed": failed,
+                    "dropped": bool(grid["dropped_epoch"][index]),
                     **{name: grid[name][row, index] for name in metrics},
                 }
             )

@@ -50,6 +50,27 @@ def test_committed_configs_are_valid(path):
         (["sedes"], [0], "config: sedes: 'sedes' is none of .*did you mean 'seeds'"),
         (["recipes", 0, "lr"], 0.1, r"config: recipes\[0\].lr: 'lr' is none of .*learning_rate"),
         (["seeds"], KeyError, "config: .*'seeds' is a required property"),
+        (
+            ["recipes", 0, "halving"],
+            {"epochs": [2, 2], "keep": [0.5, 0.5]},
+            r"config: recipes\[0\].halving.epochs: \[2, 2\] must ascend and end before .* last",
+        ),
+        (
+            ["recipes", 0, "halving"],
+            {"epochs": [DEFAULT["recipes"][0]["epochs"]], "keep": [0.5]},
+            r"config: recipes\[0\].halving.epochs: .* must ascend and end before .* last epoch, \d",
+        ),
+        (
+            ["recipes", 0, "halving"],
+            {"epochs": [2], "keep": [0.5, 0.2]},
+            r"config: recipes\[0\].halving.keep: has 2 shares for 1 epochs; give one for each",
+        ),
+        (
+            ["recipes", 0, "halving"],
+            {"epochs": [2], "keep": [1]},
+            r"config: recipes\[0\].halving.keep\[0\]: 1 is greater than or equal to",
+        ),
+        (["recipes", 0, "halving"], {"epochs": [2]}, "halving.*'keep' is a required property"),
         (["seeds"], "0", "config: seeds: '0' is not of type 'array'"),
         (["seeds"], [0, 0], "config: seeds: .*non-unique"),
         (["device"], "gpu", r"config: device: 'gpu' is not one of \['auto', 'cpu', 'cuda'\]"),

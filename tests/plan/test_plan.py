@@ -695,6 +695,47 @@ def test_a_search_costs_what_its_method_needs_first_too():
     assert Plan(unscaled).reference.column == "No LS"
 
 
+def test_a_halved_search_costs_the_epochs_that_its_students_train():
+    """10 of 40 epochs for all, 10 for half of them, 20 for a tenth; in shards of 5 and 3 or so."""
+
+    def halve(config):
+        for recipe in config["recipes"]:
+            recipe |= {"epochs": 40, "halving": {"epochs": [10, 20], "keep": [0.5, 0.2]}}
+
+    plan = Plan(edited(NINE, halve) | {"trained_together": "method"})
+    found = {c.column: c for c in plan.searched}
+    of_four, of_eight = (4 * 10 + 2 * 10 + 1 * 20) / 40, (8 * 10 + 4 * 10 + 1 * 20) / 40
+    assert (found["LS"].points, found["LS"].halved, found["LS"].trainings) == (4, of_four, of_four)
+    assert found["ILS"].halved == of_eight and found["ILS"].trainings == 1 + of_eight
+    assert found["Beta"].first == of_four and found["Beta"].halved is None
+    assert found["No LS"].halved is None and found["No LS"].trainings == 1
+    pairs = {(p.better.column, p.worse.column): p.trainings for p in plan.matched}
+    assert pairs["ILS2", "ILS1"] == 1 + of_four and ("ILS", "LS") not in pairs
+
+    def split(config):
+        halve(config)
+        for entry in config["experiments"]:
+            entry["hours"] = 1
+
+    plan = Plan(edited(NINE, split) | {"trained_together": "method", "hours_per_job": 5})
+    ils = next(c for c in plan.searched if c.column == "ILS")
+    assert ils.halved == (4 * 10 + 2 * 10 + 1 * 20) / 40 * 2  # in two shards of four
+    jobs = [job for job in plan.trainings("compared") if job["round"] == "ils"]
+    assert {job["racing"] for job in jobs} == {(4,)}
+    recipe = plan.recipe(plan.compared[0])
+    assert recipe.stages([4, 1, 11]) == [(10, 16), (10, 2 + 1 + 6), (20, 1 + 1 + 2)]
+
+
+def test_the_halved_paper_is_the_paper_but_for_its_races():
+    halved = yaml.safe_load((ROOT / "config/paper_halving.yaml").read_text())
+    paper = yaml.safe_load((ROOT / "config/paper.yaml").read_text())
+    assert set(halved) == {"recipes"} and Plan.checked(paper | halved).compared
+    for recipe in halved["recipes"]:
+        epochs = [recipe["epochs"] // 5, 2 * recipe["epochs"] // 5]
+        assert recipe.pop("halving") == {"epochs": epochs, "keep": [0.4, 0.4]}
+    assert halved["recipes"] == paper["recipes"]
+
+
 def test_columns_are_matched_at_what_both_can_spend():
     plan = Plan(edited(NINE, add_control))
     pairs = {(p.better.column, p.worse.column): p.trainings for p in plan.matched}

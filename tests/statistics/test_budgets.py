@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -31,6 +32,7 @@ def table():
         key = dict(zip(("dataset", "network", "seed"), cell)) | {"method": method}
         grid = {name: rng.normal(size=(2, size)) for name in ("validation_ce", *NAMES)}
         grid |= {"temperature": rng.uniform(1, 2, (2, size)), "best_epoch": np.arange(size)}
+        grid["dropped_epoch"] = np.zeros(size, int)
         points = [{"restart": n % 2, "p": n // 2} for n in range(size)]
         rows += rows_of(grid, points, SCALINGS, key)
     return pd.DataFrame(rows)
@@ -45,7 +47,7 @@ def of_cell(metrics, cell, method, scaling, name):
 def test_a_student_has_two_rows_with_all_that_is_known_of_it():
     values = np.array([[0.1, np.nan], [0.3, np.nan]])
     grid = {"validation_ce": values, "accuracy": values + 1, "best_epoch": np.array([4, 5])}
-    grid["temperature"] = np.array([[1, np.nan], [1.5, np.nan]])
+    grid |= {"temperature": np.array([[1, np.nan], [1.5, np.nan]]), "dropped_epoch": [0, 3]}
     points = [{"restart": 1, "epsilon": 0.1}, {"epsilon": 0.2}]
     rows = list(rows_of(grid, points, SCALINGS, {"seed": 3}))
     first = {"seed": 3, "point": json.dumps({"epsilon": 0.1}), "restart": 1, "best_epoch": 4}
@@ -56,7 +58,9 @@ def test_a_student_has_two_rows_with_all_that_is_known_of_it():
         "validation_ce": 0.3,
         "accuracy": 1.3,
     }
-    assert rows[:2] == [raw | {"failed": False}, own | {"failed": False}]
+    kept = {"failed": False, "dropped": False}
+    assert rows[:2] == [raw | kept, own | kept]
+    assert [row["dropped"] for row in rows[2:]] == [True, True]
     assert [row["failed"] for row in rows[2:]] == [True, True] and rows[2]["restart"] == 0
     assert np.isnan([row["temperature"] for row in rows[2:]]).all()
 
@@ -109,6 +113,34 @@ def test_two_columns_spend_equally_many_trainings():
         one, two = reached(metrics, ILS, metric, [1])[1], reached(metrics, LS, metric, [2])[2]
         np.testing.assert_allclose(gains["gain"], sign * (one - two))
         assert gains["dataset"].tolist() == ["iris", "wine"] and set(gains["worse"]) == {"LS"}
+
+
+def test_of_a_halved_search_only_the_whole_is_known_at_what_it_costs():
+    metrics, halved = table(), replace(SELECTED, halved=2.5)
+    own = (metrics["method"] == "ILS") & (metrics["scaling"] == "none")
+    best = metrics[own].groupby(["dataset", "network", "seed"])["validation_ce"].idxmin()
+    points = metrics.loc[best, ["dataset", "network", "seed", "point", "restart"]]
+    keys = [*points]
+    lost = metrics.merge(points.assign(dropped_best=True), how="left", on=keys)["dropped_best"]
+    metrics["dropped"] = lost.fillna(False).to_numpy(bool) & (metrics["method"] == "ILS")
+    found = budgets(metrics, METRICS, [NO_LS, halved], NO_LS)
+    rows = found[(found["metric"] == "ece") & (found["column"] == "ILS+TempS")]
+    assert rows["trainings"].tolist() == [3.5]
+    reach = []  # the second best by validation, as the best was dropped
+    for cell in CELLS:
+        ce = of_cell(metrics, cell, "ILS", "none", "validation_ce")
+        reach.append(of_cell(metrics, cell, "ILS", "temperature", "ece")[ce.argsort()[1]])
+    iris, wine = ((reach[0] + reach[1]) / 2 + reach[2]) / 2, reach[3]
+    base = reached(metrics, NO_LS, "ece", [1])[1]
+    difference = ((iris - base["iris"]) + (wine - base["wine"])) / 2
+    assert rows["difference"].item() == pytest.approx(difference)
+
+
+def test_a_halved_search_is_matched_at_its_own_cost_alone():
+    halved = replace(ILS, halved=2.0)
+    assert [halved.cost(4), halved.trainings, ILS.trainings] == [3, 3, 5]
+    assert [ILS.drawn(n) for n in (1, 2, 4.5, 5, 6)] == [None, 1, None, 4, None]
+    assert [halved.drawn(n) for n in (2, 3, 4)] == [None, 4, None]
 
 
 def test_students_that_are_missing_or_diverged_are_one_error():

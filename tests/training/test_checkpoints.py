@@ -124,7 +124,8 @@ def run(training, inputs=(INPUTS,), minutes=1e9):
     train_students(training, 0, made_up.at_once(training), list(inputs), outputs)
 
 
-JOB = "import test_checkpoints as job; job.run(job.training(), minutes=0)"
+HALVING = {"epochs": [20, 40], "keep": [0.6, 0.5]}  # of beta's two both go on, and then one
+JOB = "import test_checkpoints as job; job.run(job.training(halving=job.HALVING), minutes=0)"
 
 
 @pytest.fixture

@@ -405,11 +405,11 @@ def test_the_networks_of_a_job_are_of_about_the_same_size(students, at_once, siz
     ]
     told = []
 
-    def learn(network, groups, title, checkpoint):
+    def learn(network, groups, **_):
         told.append(groups)
         assert network == sum(len(each.points) for each in groups)
         one = np.zeros(network)
-        return Students(one, one, one, one, one, {})
+        return Students(*[one] * 6, {})
 
     checkpoints = Checkpoints(tmp_path / "shard", "digest", 1e9)
     train_chunks(groups, at_once, lambda count: count, learn, "toy", checkpoints)
@@ -426,9 +426,9 @@ def test_students_with_a_transform_train_in_networks_apart(tmp_path):
     groups += [Group("c", max, points[7:8], transform=max), Group("d", max, points[8:])]
     told = []
 
-    def learn(network, groups, title, checkpoint):
+    def learn(network, groups, **_):
         told.append([(each.method, len(each.points)) for each in groups])
-        return Students(*[np.zeros(network)] * 5, {})
+        return Students(*[np.zeros(network)] * 6, {})
 
     checkpoints = Checkpoints(tmp_path / "shard", "digest", 1e9)
     train_chunks(groups, 4, lambda count: count, learn, "toy", checkpoints)

@@ -216,11 +216,14 @@ def test_times_and_bytes_follow_from_the_measured_steps():
     assert pair.steps(300) == 1  # three batches forward are one step of training
     assert pair.epoch(4) == (10 + 1) * 2.5
     assert pair.steps(60) == 0.2  # the test predictions of each student
-    assert pair.network(4) == 10 * 27.5 + 0.2 * 2.5
-    assert pair.training(9) == 2 * pair.network(4) + pair.network(1)
-    assert pair.network(1) == 10 * 11 + 0.2
-    assert pair.training(4) == pair.network(4) and pair.training(2) == (110 + 0.2) * 1.5
-    assert pair.training_flops() == 10 * (3 * 950 + 300) * 10 + 60 * 10
+    assert pair.training(4) == 10 * 27.5 + 0.2 * 2.5
+    assert pair.training(9) == pytest.approx(2 * pair.training(4) + pair.training(1))
+    assert pair.training(1) == 10 * 11 + 0.2 and pair.training(2) == (110 + 0.2) * 1.5
+    assert pair.training(8, [(10, 8)]) == pair.training(8)
+    halved = 3 * 2 * 27.5 + 7 * 1.5 * 11  # 8 in two networks, and then 2 in one
+    assert pair.training(8, [(3, 8), (7, 2)]) == halved + 2 * 0.2 * 2.5  # all are tested
+    assert pair.training_flops(1, 10) == 10 * (3 * 950 + 300) * 10 + 60 * 10
+    assert pair.training_flops(8, 3 * 8 + 7 * 2) == 38 * (3 * 950 + 300) * 10 + 8 * 60 * 10
     assert pair.soft_targets_bytes() == 950 * (2 * 2 * 4 + 8)
     assert pair.predictions_bytes(6) == 60 * (6 * 2 * 4 + 16)
     labels = 300 * 8 + 60 * 16
@@ -315,6 +318,33 @@ def test_jobs_of_several_cells_count_for_each_pair_and_once_in_the_total():
     assert total["trainings"] == sum(row["trainings"] for row in rows) == students
     logits = students * (10 + 10) * 3 * 4 / 1e9
     assert total["logits_gb"] == pytest.approx(logits) and total["disk_gb"] > logits
+
+
+def test_of_grids_that_are_halved_the_hours_are_known_with_and_without():
+    """Of the 40 epochs of LeNet's students: 10 for all, 15 for half, 15 for one of each method."""
+    config = copy.deepcopy(NINE)
+    recipe = next(r for r in config["recipes"] if r["name"] == config["experiments"][0]["recipe"])
+    recipe |= {"epochs": 40, "milestones": [], "halving": {"epochs": [10, 25], "keep": [0.5, 0.1]}}
+    for entry in config["networks"]:
+        entry["students_at_once"] = {"cpu": 1, "cuda": 1}
+    plan = Plan(config | {"trained_together": "round", "distillation": None})
+    rows = forecast(plan, KNOWN, torch.device("cpu"), one_second)
+    for row, (cell, *others) in zip(rows, plan.cells_of_pairs, strict=False):
+        if plan.recipe(cell).halving is None:
+            assert row["epochs"] == row["trainings"] * plan.recipe(cell).epochs
+            assert row["device_hours"] == row["full_grid_hours"]
+            continue
+        sizes = [count_points(plan.grid(plan.batch_of(cell), name)) for name in plan.methods]
+        of_cell = sum(10 * n + 15 * (-(-n // 2)) + 15 for n in sizes)  # ceil(ceil(n / 2) / 10) is 1
+        assert max(sizes) <= 20 and row["epochs"] == (1 + len(others)) * of_cell
+        assert row["device_hours"] < row["full_grid_hours"]
+        plain = Plan(
+            plan.config
+            | {"recipes": [{k: r[k] for k in r if k != "halving"} for r in plan.config["recipes"]]}
+        )
+        full = forecast(plain, KNOWN, torch.device("cpu"), one_second)[rows.index(row)]
+        assert full["device_hours"] == full["full_grid_hours"] == row["full_grid_hours"]
+    assert rows[0]["epochs"] < rows[0]["trainings"] * 40
 
 
 def test_the_advice_compares_the_longest_job_with_the_limit():

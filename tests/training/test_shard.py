@@ -289,7 +289,7 @@ def test_all_students_are_tested_and_no_selection_reads_it(study):
     for cell in CELLS:
         labels = arrays[f"{cell.name}/labels"]
         assert np.array_equal(np.roll(labels, 1), others[f"{cell.name}/labels"])
-        known = ("temperature", "validation_ce", "best_epoch")
+        known = ("temperature", "validation_ce", "best_epoch", "dropped_epoch")
         for method in ROUND_OF:
             grid = f"{cell.name}/grid/{method}"
             assert all(np.array_equal(arrays[f"{grid}/{n}"], others[f"{grid}/{n}"]) for n in known)

@@ -71,7 +71,7 @@ def at_equal_budget(equal: pd.DataFrame, baseline: str) -> Iterator[str]:
     if by_ce.empty:
         return
     words = verdicts(by_ce)
-    counts = [f"{n:.0f}" for n in sorted({by_ce["trainings"].min(), by_ce["trainings"].max()})]
+    counts = [f"{n:g}" for n in sorted({by_ce["trainings"].min(), by_ce["trainings"].max()})]
     yield (
         f"Against {baseline}, with {' to '.join(counts)} trainings each, by cross-entropy "
         f"{grouped(words)} (by Holm over {len(words)})."

@@ -28,7 +28,8 @@ def select(
 ) -> Selected:
     """Choose among G students by validation cross-entropy, and calibrate.
 
-    logits (G, N, K); labels (N,); failed (G,) bool marks students that diverged. `reading`:
+    logits (G, N, K); labels (N,); failed (G,) bool marks students that are not to be selected, as
+    they diverged or a race dropped them. `reading`:
     "selected" calibrates the student that is the best without it; "joint" calibrates each, and
     picks the best of them then. Raises UserError when every student diverged.
     """

@@ -1,5 +1,6 @@
 """What a search reaches against what it costs, one line a column."""
 
+import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -68,7 +69,7 @@ def draw(table: pd.DataFrame, controls: Collection[str], reference: str) -> Figu
     y = sheet.legend(LEFT, ROW - top - rows * down, width - LEFT, entries)
     note = "dashed: controls; a bar: 95 % interval over datasets, where there are six or more"
     sheet.text(LEFT, y - ROW / 2, note, va="center_baseline", color=style.GREY)
-    height, most = ROW - y + MARGIN, int(table["trainings"].max())
+    height, most = ROW - y + MARGIN, math.ceil(table["trainings"].max())
     plot = (width - LEFT - 12) / ACROSS
     corners = {}
     for place, label in enumerate(labels):

@@ -54,7 +54,7 @@ def panels(
 
 def compared(row: Any) -> str:
     """What a row of the forest plot compares."""
-    budget = "" if np.isnan(row.trainings) else f", {row.trainings:.0f} trainings"
+    budget = "" if np.isnan(row.trainings) else f", {row.trainings:g} trainings"
     return f"{row.better} over {row.worse}{budget}"
 
 

@@ -40,7 +40,7 @@ SHAPES = "os^Dvp"  # as trained, with the first calibrator, the second, ...
 def lowest(curves: np.ndarray, failed: np.ndarray) -> np.ndarray:
     """Each student's best validation cross-entropy over the epochs, (G,); NaN where it diverged.
 
-    `curves` (..., G, epochs), NaN after an early stop; `failed` (..., G) bool.
+    `curves` (..., G, epochs), NaN after an early stop or a lost race; `failed` (..., G) bool.
     """
     return np.where(failed, np.nan, np.fmin.reduce(curves, axis=-1))
 

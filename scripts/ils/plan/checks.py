@@ -90,6 +90,23 @@ def check_methods(config):
         )
 
 
+def check_halving(config):
+    """Check after which epochs of a recipe students race, and that each race has its share."""
+    for i, recipe in enumerate(config["recipes"]):
+        if halving := recipe.get("halving"):
+            key, epochs = f"recipes[{i}].halving", halving["epochs"]
+            if len(epochs) != len(halving["keep"]):
+                raise UserError(
+                    f"config: {key}.keep: has {len(halving['keep'])} shares for {len(epochs)} "
+                    "epochs; give one for each"
+                )
+            if any(a >= b for a, b in zip(epochs, [*epochs[1:], recipe["epochs"]])):
+                raise UserError(
+                    f"config: {key}.epochs: {shown(epochs)} must ascend and end before the "
+                    f"recipe's last epoch, {recipe['epochs']}"
+                )
+
+
 def check_calibrators(config):
     """Check the calibrators, their options, and which of them the methods name."""
     plugin, names = plugins("calibrator"), by_name(config, "calibrators")
@@ -262,6 +279,7 @@ def check(config, schema):
                 known[entry[kind]],
                 f"{kind} {entry[kind]!r}",
             )
+    check_halving(config)
     check_pairs(config, config["experiments"], "experiments")
     check_calibrators(config)
     labels = [column["column"] for column in columns(config, controls=True)]

@@ -22,6 +22,17 @@ def count_points(grid):
     return math.prod(len(values) for values in grid.values())
 
 
+def race_of(method, point):
+    """What a student's race is called: its method, and of a distillation its teacher, whose best
+    student is wanted, too. Students of one race are compared with each other."""
+    return method, point.get("teacher")
+
+
+def kept(students, share):
+    """How many of so many students of a race go on: the share, rounded up."""
+    return math.ceil(share * students - 1e-9)  # 0.07 * 100 is above 7 by rounding alone
+
+
 def share_sizes(items, shares):
     """How many of so many items each share has; they differ by one at most, larger ones first."""
     size, larger = divmod(items, shares)

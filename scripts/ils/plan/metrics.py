@@ -17,6 +17,7 @@ LOOKS_AT = {"probabilities", "log_probabilities", "labels", "weights"}  # what a
 REQUIRED = ("accuracy", "cross_entropy", "ece", "cwece", "cwece_printed")
 RESERVED = {  # other columns of the tables that hold metrics
     *("dataset", "network", "student", "seed", "method", "point", "restart", "scaling", "failed"),
+    *("dropped", "dropped_epoch"),
     *("index", "temperature", "best_epoch", "validation_ce", "students", "diverged"),
     *("n_test", "classes"),
 }

@@ -14,7 +14,7 @@ from typing import Any
 from ils.plan import checks
 from ils.plan.entries import DISTILLED, Config, columns, needed_by, used_calibrators
 from ils.plan.fingerprints import fingerprint
-from ils.plan.grids import count_points, shares
+from ils.plan.grids import count_points
 from ils.plan.metrics import DERIVED, REQUIRED, Metric, chosen, metrics, shown
 from ils.plan.records import (
     UNCALIBRATED,
@@ -26,7 +26,6 @@ from ils.plan.records import (
     Evaluation,
     Matched,
     Method,
-    Recipe,
     Searched,
     Training,
 )
@@ -101,16 +100,6 @@ class Plan(Study):
     def cell_plans(self, batch: str) -> tuple[CellPlan, ...]:
         """The same of all cells of a batch."""
         return tuple(map(self.cell_plan, self.cells_of(batch)))
-
-    def recipe_name(self, cell: Cell) -> str:
-        """By which of the config's recipes a cell is trained."""
-        return self.entry(cell)["student_recipe" if cell.teacher else "recipe"]
-
-    @functools.cache
-    def recipe(self, cell: Cell) -> Recipe:
-        """How a cell's network is trained; renaming a recipe retrains nothing."""
-        entry = self.recipes[self.recipe_name(cell)]
-        return Recipe(**{key: value for key, value in entry.items() if key != "name"})
 
     @functools.cache
     def training(self, batch: str, round: str) -> Training:
@@ -202,6 +191,7 @@ class Plan(Study):
         beforehand."""
         batch = self.batch_of(self.compared[0])
         sizes = {name: count_points(self.grid(batch, name)) for name in self.methods}
+        spent = {name: self.spent(name) for name in self.methods}
         return tuple(
             Searched(
                 c["column"],
@@ -209,8 +199,9 @@ class Plan(Study):
                 c["calibrator"],
                 c["reading"],
                 sizes[c["method"]],
-                sum(sizes[name] for name in needed_by(self.config, [c["method"]])),
+                sum(spent[name] for name in needed_by(self.config, [c["method"]])),
                 self.methods[c["method"]].get("control", False),
+                spent[c["method"]] if spent[c["method"]] < sizes[c["method"]] else None,
             )
             for c in columns(self.config, controls=True)
             if c["calibrator"] in self.scalings
@@ -249,7 +240,7 @@ class Plan(Study):
             worse, better = sorted(pair, key=lambda c: not c.control)
             trainings = min(c.trainings for c in pair)
             alike = better.calibrator == worse.calibrator
-            if alike and not better.control and trainings > max(c.first for c in pair):
+            if alike and not better.control and all(c.drawn(trainings) for c in pair):
                 pairs.append(Matched(better, worse, trainings))
         return tuple(pairs)
 
@@ -343,15 +334,17 @@ class Plan(Study):
     # --------------------------------------------------------------------------------------
 
     def trainings(self, *kinds: str) -> list[dict[str, Any]]:
-        """List the jobs that train batches of some kinds: {batch, round, shard, students, methods},
-        so many students, of so many methods, in each cell."""
+        """List the jobs that train batches of some kinds: {batch, round, shard, students, methods,
+        racing}, so many students, of so many methods, in each cell, and how many in each race."""
         jobs = []
         for batch in (name for name, batch in self.batches.items() if batch.kind in kinds):
-            for round, methods in self.rounds(batch).items():
-                jobs_of = self.shards(batch, round)
-                of = [m for m in methods for _ in range(count_points(self.grid(batch, m)))]
-                for shard, share in zip(jobs_of, shares(of, len(jobs_of)), strict=True):
-                    jobs.append(shard | {"students": len(share), "methods": len(set(share))})
+            for round in self.rounds(batch):
+                of_shards = zip(self.shards(batch, round), self.races(batch, round), strict=True)
+                for shard, races in of_shards:
+                    students, racing = sum(races.values()), tuple(races.values())
+                    methods = len({method for method, _ in races})
+                    counts = {"students": students, "methods": methods, "racing": racing}
+                    jobs.append(shard | counts)
         return jobs
 
     def summary(self) -> str:

@@ -5,8 +5,11 @@ job. Snakemake compares tuples and lists by their text and leaves other objects 
 given is a tuple, and a dataclass lies in one.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+
+from ils.plan.grids import kept
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,8 @@ class Recipe:
 
     `learning_rate` is multiplied by `decay` after each epoch listed in `milestones`; a student
     whose validation cross-entropy has not improved for `patience` epochs stops (None: never).
+    halving: {epochs: [...], keep: [...]}, after which epochs the students of a race are compared
+    and what share of them goes on (None: all are trained to the end).
     """
 
     optimizer: str
@@ -62,6 +67,23 @@ class Recipe:
     batch_size: int
     epochs: int
     patience: int | None
+    halving: dict[str, list] | None = None
+
+    @property
+    def races(self) -> list[tuple[int, float]]:
+        """After which epochs students are compared, and the share that goes on then."""
+        return list(zip(self.halving["epochs"], self.halving["keep"])) if self.halving else []
+
+    def stages(self, racing: Sequence[int]) -> list[tuple[int, int]]:
+        """For how many epochs how many students train, one stage after the other.
+
+        racing: the number of students in each race of a shard, as its grids have them.
+        """
+        stages, begun, left = [], 0, list(racing)
+        for epoch, share in [*self.races, (self.epochs, 1)]:
+            stages.append((epoch - begun, sum(left)))
+            begun, left = epoch, [kept(students, share) for students in left]
+        return stages
 
     def rate(self, epoch: int) -> float:
         """The learning rate of the 0-based `epoch`."""
@@ -162,6 +184,8 @@ class Searched:
 
     points: how many students its grid has; first: how many others must be trained before, of its
     teacher and of methods that it inherits from; control: whether it is no column of Table III.
+    halved: where its students race, what they cost together, in trainings of all epochs; nothing is
+    known of a search of fewer then. None: each is trained to the end.
     """
 
     column: str
@@ -169,13 +193,24 @@ class Searched:
     calibrator: str
     reading: str
     points: int
-    first: int
+    first: float
     control: bool
+    halved: float | None = None
 
     @property
-    def trainings(self) -> int:
+    def trainings(self) -> float:
         """What the whole search costs."""
-        return self.first + self.points
+        return self.cost(self.points)
+
+    def cost(self, drawn: int) -> float:
+        """What a search of so many points costs; of a halved one of all of them."""
+        return self.first + (drawn if self.halved is None else self.halved)
+
+    def drawn(self, trainings: float) -> int | None:
+        """Of how many points a search costs precisely so many trainings; None if of no number."""
+        points = self.points if self.halved is not None else trainings - self.first
+        fits = 1 <= points <= self.points and self.cost(int(points)) == trainings
+        return int(points) if fits else None
 
 
 class Matched(NamedTuple):
@@ -183,7 +218,7 @@ class Matched(NamedTuple):
 
     better: Searched
     worse: Searched
-    trainings: int
+    trainings: float
 
 
 class Evaluation(NamedTuple):

@@ -6,8 +6,10 @@ these are wildcards: a rule puts each into the pattern of a path.
 
 import functools
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from typing import Any
 
 from ils.errors import UserError
@@ -24,9 +26,9 @@ from ils.plan.entries import (
     pairs_of,
     teaching_methods,
 )
-from ils.plan.grids import count_points, with_restarts
+from ils.plan.grids import count_points, grid_points, race_of, shares, with_restarts
 from ils.plan.plugins import plugins
-from ils.plan.records import Cell
+from ils.plan.records import Cell, Recipe
 
 Wildcards = dict[str, Any]
 
@@ -87,6 +89,16 @@ class Study:
     def entry(self, cell: Cell) -> dict[str, Any]:
         """The config's entry of a cell's pair; of a distilled one's teachers."""
         return self._entries[cell.dataset, cell.teacher or cell.network]
+
+    def recipe_name(self, cell: Cell) -> str:
+        """By which of the config's recipes a cell is trained."""
+        return self.entry(cell)["student_recipe" if cell.teacher else "recipe"]
+
+    @functools.cache
+    def recipe(self, cell: Cell) -> Recipe:
+        """How a cell's network is trained; renaming a recipe retrains nothing."""
+        entry = self.recipes[self.recipe_name(cell)]
+        return Recipe(**{key: value for key, value in entry.items() if key != "name"})
 
     def students_per_job(self, cell: Cell) -> float:
         """How many students one job trains: as many as fit into `hours_per_job`; without `hours` a
@@ -251,6 +263,25 @@ class Study:
         per_job = math.inf if round == DISTILLED else self.students_per_job(self.cells_of(batch)[0])
         count = max(1, math.ceil(self.students(batch, round) / per_job))
         return [{"batch": batch, "round": round, "shard": shard} for shard in range(count)]
+
+    def races(self, batch: str, round: str) -> list[Counter[Any]]:
+        """Of each shard of a round how many students each of its races has, see `grids.race_of`."""
+        grids = ((method, self.grid(batch, method)) for method in self.rounds(batch)[round])
+        students = [race_of(method, point) for method, grid in grids for point in grid_points(grid)]
+        return [Counter(share) for share in shares(students, len(self.shards(batch, round)))]
+
+    def spent(self, method: str) -> float:
+        """What a method's students cost in a compared cell, on average over these: in trainings of
+        all epochs, and so as many as there are where none is dropped."""
+        costs = []
+        for cell in self.compared:
+            batch, recipe = self.batch_of(cell), self.recipe(cell)
+            for races in self.races(batch, self.round_of(method)):
+                racing = [students for (name, _), students in races.items() if name == method]
+                epochs = sum(epochs * students for epochs, students in recipe.stages(racing))
+                costs.append(Fraction(epochs, recipe.epochs))
+        mean = sum(costs, Fraction()) / len(self.compared)
+        return int(mean) if mean.denominator == 1 else float(mean)
 
     def shards_of(self, batch: str, method: str) -> list[Wildcards]:
         """Those of the jobs that train a method, among others or by itself."""

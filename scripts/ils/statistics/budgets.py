@@ -1,7 +1,8 @@
 """Columns compared at equal budgets: what a search of so many trainings reaches on each dataset.
 
 A column is a `records.Searched`. A search costs the points that it draws and what its method must
-train first, its teacher for example.
+train first, its teacher for example. Where students race only the whole search is known: what those
+that were dropped would have come to is not.
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from ils.plan.records import UNCALIBRATED, Matched, Searched
 from ils.statistics.decision import compare
 
 BLOCK = ["dataset", "network"]
-KEY = [*BLOCK, "seed", "method", "scaling", "validation_ce"]
+KEY = [*BLOCK, "seed", "method", "scaling", "validation_ce", "dropped"]
 TABLE = ["metric", "column", "trainings", "difference", "estimate", "low", "high", "datasets"]
 MATCHED = ["better", "worse", "trainings", "metric", "dataset", "gain"]
 
@@ -27,8 +28,8 @@ def reached(
     """The expected metric, dataset x number of `drawn` points: seeds, then networks are averaged.
 
     table: results/grid_metrics.csv. A `joint` column judges students as calibrated, others as
-    trained; each tests them as calibrated. Raises UserError where the table lacks a student, or all
-    of a cell diverged.
+    trained; each tests them as calibrated. Who was dropped is never the best. Raises UserError
+    where the table lacks a student, or all of a cell diverged.
     """
     own = table[table["method"] == column.method]
     tested = own[own["scaling"] == column.calibrator]
@@ -40,7 +41,7 @@ def reached(
             "delete it and run again"
         )
     of_cells = (-1, column.points)
-    ce = judged["validation_ce"].to_numpy().reshape(of_cells)
+    ce = judged["validation_ce"].mask(judged["dropped"]).to_numpy().reshape(of_cells)
     values = expected(ce, tested[metric].to_numpy().reshape(of_cells), drawn)
     index = pd.MultiIndex.from_frame(judged[[*BLOCK, "seed"]].iloc[:: column.points])
     if (diverged := np.isnan(values).any(1)).any():
@@ -68,11 +69,12 @@ def budgets(
     for metric in (metric.name for metric in metrics):
         base = reached(table, reference, metric, [reference.points])[reference.points]
         for column in columns:
-            differences = reached(table, column, metric, steps(column.points)).sub(base, axis=0)
+            numbers = steps(column.points) if column.halved is None else [column.points]
+            differences = reached(table, column, metric, numbers).sub(base, axis=0)
             for drawn, own in differences.items():
                 found = compare(own.to_numpy())
                 interval = found.estimate, found.low, found.high, found.n
-                rows.append((metric, column.column, column.first + drawn, own.mean(), *interval))
+                rows.append((metric, column.column, column.cost(drawn), own.mean(), *interval))
     return pd.DataFrame(rows, columns=TABLE)
 
 
@@ -85,7 +87,8 @@ def equal_budgets(
         for better, worse, trainings in pairs:
             of_both = []
             for column in (better, worse):
-                drawn = trainings - column.first
+                drawn = column.drawn(trainings)
+                assert drawn, f"{column.column} cannot cost {trainings} trainings"
                 of_both.append(reached(table, column, metric.name, [drawn])[drawn])
             gains = metric.sign * (of_both[0] - of_both[1])
             names = better.column, worse.column, trainings, metric.name

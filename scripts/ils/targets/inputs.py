@@ -2,7 +2,8 @@
 
 An input is a function of what its parameters name: the `cell` (`ils.training.cell.CellData`), the
 `indices` and `views` of the samples, or the `network` in training, the `batch` and a `memory` that
-lasts as long as the training does. It sees the students of its own method only, G of them; B
+lasts as long as the training does: numbers, or tensors and copies of the network that have the
+students first, as some of them may leave. It sees the students of its own method only, G of them; B
 samples, K classes. Targets of nothing but samples are computed once and looked up. Only the inputs
 that a method asks for are computed. A transform comes before the network has seen the batch: it
 may look at inputs that name no `network`. Keyword-only parameters are options, which a method's
@@ -177,5 +178,6 @@ def draws(batch: Batch) -> Tensor | None:
 
 @target_input
 def memory(memory: dict) -> dict:
-    """What lasts as long as the training does, and is in its checkpoints: tensors or numbers."""
+    """What lasts as long as the training does, and is in its checkpoints: numbers, or tensors with
+    the students first."""
     return memory

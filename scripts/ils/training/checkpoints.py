@@ -1,7 +1,8 @@
 """Checkpoints of a training job: one that was killed goes on after the last epoch that it kept.
 
 It ends with the same bytes. Beside the shard that a job is to write lies `<shard>.partial/<cell>`
-with one file for each chunk of students: its results, or its state after some epoch. A file is
+with one file for each chunk of students: its results, or its state after some epoch. Where students
+race, those that go on train in chunks of their own, with files of their own. A file is
 trusted only if it is whole and the training is the same one: what it is told, the files that it
 reads and the code that it runs.
 """
@@ -14,8 +15,10 @@ import os
 import shutil
 import signal
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from ils.errors import UserError
@@ -61,9 +64,11 @@ class Checkpoints:
         that it is in."""
         signal.signal(signal.SIGTERM, lambda *_: setattr(self, "told_to_end", True))
 
-    def chunk(self, start, students):
-        """The `Checkpoint` of the students from `start` on in the job's grid points."""
-        return Checkpoint(self.folder / f"{start}-{start + students - 1}.safetensors", self)
+    def chunk(self, start, students, after=0):
+        """The `Checkpoint` of the students from `start` on in the job's grid points; those that go
+        on `after` an epoch's race are counted anew."""
+        stage = f"_after{after}" if after else ""
+        return Checkpoint(self.folder / f"{start}-{start + students - 1}{stage}.safetensors", self)
 
 
 class Checkpoint:
@@ -151,6 +156,8 @@ class State:
 
     tensors: {name: tensor}; arrays: {name: array}; generators: {name: torch generator}; learners:
     the `step.Learners` of each group, whose targets remember tensors or copies of their network.
+    Tensors and arrays have the students first, or are one number for all of them: so students can
+    leave a network, and those of several go on in one.
     """
 
     def __init__(self, title, tensors, arrays, generators, learners):
@@ -163,6 +170,8 @@ class State:
             f"tensor/{name}": tensor.detach().cpu().numpy() for name, tensor in self.tensors.items()
         }
         arrays |= {f"record/{name}": array for name, array in self.records.items()}
+        sizes = [learners.students for learners in self.learners.values()]
+        arrays["group/number"] = np.repeat(np.arange(len(sizes)), sizes)
         arrays |= {
             f"generator/{name}": generator.get_state().numpy()
             for name, generator in self.generators.items()
@@ -170,8 +179,8 @@ class State:
         for group, learners in self.learners.items():
             for name, value in learners.memory.items():
                 if isinstance(value, torch.nn.Module):
-                    arrays |= {
-                        f"network/{group}/{name}/{key}": tensor.cpu().numpy()
+                    arrays |= {  # without those that the CPU computes in vain
+                        f"network/{group}/{name}/{key}": tensor[: learners.students].cpu().numpy()
                         for key, tensor in value.state_dict().items()
                     }
                 else:
@@ -184,6 +193,8 @@ class State:
         networks: dict[tuple[str, str], dict] = {}
         for key, array in arrays.items():
             kind, name = key.split("/", 1)
+            if kind == "group":
+                continue
             if kind == "record":
                 self.records[name][...] = array
                 continue
@@ -202,6 +213,76 @@ class State:
             else:
                 networks.setdefault((group, name), {})["/".join(keys)] = tensor
         for (group, name), weights in networks.items():
-            copied = self.learners[group].network.copied()
-            copied.load_state_dict(weights)
-            self.learners[group].memory[name] = copied
+            learners = self.learners[group]
+            learners.memory[name] = copied = learners.network.copied()
+            for key, tensor in copied.state_dict().items():
+                tensor[: learners.students] = weights[key]
+
+    def take(self, students):
+        """Go on with students of other trainings that have come equally far, which their learners
+        here name in the same order.
+
+        Each is (`arrays` of its training's state, its row in them).
+        """
+        common, _ = students[0]
+        taken = {key: common[key] for key in common if key.startswith("generator/")}
+        for key in (key for key in common if key.startswith(("tensor/", "record/"))):
+            read = {id(of): of for of, _ in students}  # the arrays of a training once
+            read = {number: of[key] for number, of in read.items()}
+            taken[key] = joined([own_part(read[id(of)], row) for of, row in students])
+        start = 0
+        for group, learners in self.learners.items():
+            end = start + learners.students
+            own = [remembered(arrays, row, learners.method) for arrays, row in students[start:end]]
+            for key in own[0]:
+                taken[key.replace("/", f"/{group}/", 1)] = joined([of[key] for of in own])
+            start = end
+        self.restore(taken)
+
+
+class Kept(Mapping):
+    """The state of trained students, each array read from their file when it is asked for: those of
+    all students of a job need not fit into memory."""
+
+    def __init__(self, path, names):
+        self.path, self.names = path, list(names)
+
+    def __getitem__(self, name):
+        arrays, _ = load_arrays(self.path, [f"state/{name}"])
+        return arrays[f"state/{name}"]
+
+    def __iter__(self):
+        return iter(self.names)
+
+    def __len__(self):
+        return len(self.names)
+
+
+def own_part(array, row):
+    """The part (1, ...) of a student in an array that has students first, or the number of all."""
+    return array[row : row + 1] if array.ndim else array
+
+
+def joined(parts):
+    """The array of some students' own parts; a number is the same for all of them."""
+    return np.concatenate(parts) if parts[0].ndim else parts[0]
+
+
+def remembered(arrays, row, method):
+    """What the targets of one student remember, {"kind/name": its own part}, from the `arrays` of
+    its training's state, in which it has a `row`; UserError where it has no part of its own."""
+    numbers = arrays["group/number"]
+    group, place = f"{numbers[row]} {method}", row - np.argmax(numbers == numbers[row])
+    students, own = np.sum(numbers == numbers[row]), {}
+    for key in arrays:
+        kind, of, *names = key.split("/")
+        if kind not in ("memory", "network") or of != group:
+            continue
+        array = arrays[key]
+        if array.ndim and len(array) != students:
+            raise UserError(
+                f"{method}: what it keeps in its memory as {names[0]!r} has shape {array.shape}; "
+                f"where students race it must have them first, here {students}, or be a number"
+            )
+        own["/".join([kind, *names])] = own_part(array, place)
+    return own

@@ -196,21 +196,29 @@ class Costs(NamedTuple):
         batches = math.ceil(self.sizes.train / self.recipe.batch_size)
         return (batches + self.steps(self.sizes.validation)) * self.step(students)
 
-    def network(self, students: int) -> float:
-        """Seconds of training up to `at_once` students and of their test predictions."""
-        tested = self.steps(self.sizes.test) * self.step(students)
-        return self.recipe.epochs * self.epoch(students) + tested
+    def networks(self, students: int) -> list[int]:
+        """How many of so many students each network has, up to `at_once`."""
+        return share_sizes(students, math.ceil(students / self.at_once))
 
-    def training(self, students: int) -> float:
-        """Seconds of a job that trains so many students, up to `at_once` of them together."""
-        sizes = share_sizes(students, math.ceil(students / self.at_once))
-        return sum(map(self.network, sizes))
+    def training(self, students: int, stages: Sequence[tuple[int, int]] = ()) -> float:
+        """Seconds of a job that trains so many students and predicts the test data by them.
 
-    def training_flops(self) -> float:
-        """Floating-point operations of training one student and of its test predictions."""
+        stages: those of `Recipe.stages`; without them all students are trained to the end.
+        """
+        trained = (
+            epochs * self.epoch(size)
+            for epochs, left in stages or [(self.recipe.epochs, students)]
+            for size in self.networks(left)
+        )
+        tested = (self.steps(self.sizes.test) * self.step(n) for n in self.networks(students))
+        return sum(trained) + sum(tested)
+
+    def training_flops(self, students: int, epochs: int) -> float:
+        """Floating-point operations of training students for so many epochs, added up, and of their
+        test predictions."""
         (evaluation, training), s = self.flops, self.sizes
         per_epoch = 3 * training * s.train + evaluation * s.validation
-        return self.recipe.epochs * per_epoch + evaluation * s.test
+        return epochs * per_epoch + students * evaluation * s.test
 
     def soft_targets_bytes(self) -> int:
         """Bytes of a teacher's soft targets: its logits on every view, and the samples' ids."""

@@ -99,8 +99,10 @@ def forecast(
 ) -> list[dict[str, Any]]:
     """Forecast a study from the `Sizes` of each dataset; returns one mapping a pair, and a total.
 
-    dataset, network, recipe; trainings; jobs that train; device_hours; longest_job_hours; hours, of
-    one student among others, and seconds_per_student_epoch; eflop, 10^18 floating-point operations;
+    dataset, network, recipe; trainings; epochs of all students added up, and jobs that train;
+    device_hours, and full_grid_hours, what these would be if no race dropped a student;
+    longest_job_hours; hours, of one student among others that is trained to the end, and
+    seconds_per_student_epoch; eflop, 10^18 floating-point operations;
     disk_gb, in 10^9 bytes, to which the total adds the prepared data and its splits; logits_gb of
     these are the students' logits, the border between training and analysis. A job of several pairs
     counts for each of them, and once in the total.
@@ -117,13 +119,18 @@ def forecast(
 
     def seconds(job):
         cells = plan.batches[job["batch"]].cells
-        return sum(known[key_of(plan, cell)].training(job["students"]) for cell in cells)
+        return sum(of_cell(job, known[key_of(plan, cell)]) for cell in cells)
+
+    def of_cell(job, pair):
+        return pair.training(job["students"], pair.recipe.stages(job["racing"]))
 
     rows = []
     for key, pair in known.items():
         jobs, teachers, s = trained[key], taught.count(key), pair.sizes
         students, viewed = sum(j["students"] for j in jobs), teachers * s.train * pair.views
-        run = sum(pair.training(j["students"]) for j in jobs) + pair.steps(viewed) * pair.alone
+        stages = [stage for j in jobs for stage in pair.recipe.stages(j["racing"])]
+        epochs, views = sum(map(math.prod, stages)), pair.steps(viewed) * pair.alone
+        full = sum(pair.training(j["students"]) for j in jobs) + views
         per_epoch = pair.epoch(pair.at_once) / pair.at_once
         columns = [
             len(plan.evaluation(batch).columns)
@@ -137,12 +144,14 @@ def forecast(
             dict(zip(("dataset", "network", "recipe"), key, strict=True))
             | {
                 "trainings": students,
+                "epochs": epochs,
                 "jobs": len({(j["batch"], j["round"], j["shard"]) for j in jobs}),
-                "device_hours": run / 3600,
+                "device_hours": (sum(of_cell(j, pair) for j in jobs) + views) / 3600,
+                "full_grid_hours": full / 3600,
                 "longest_job_hours": max(map(seconds, jobs)) / 3600,
                 "hours": per_epoch * pair.recipe.epochs / 3600,
                 "seconds_per_student_epoch": per_epoch,
-                "eflop": (students * pair.training_flops() + viewed * pair.flops[0]) / 1e18,
+                "eflop": (pair.training_flops(students, epochs) + viewed * pair.flops[0]) / 1e18,
                 "disk_gb": stored / 1e9,
                 "logits_gb": students * (s.validation + s.test) * s.classes * 4 / 1e9,
             }
@@ -152,7 +161,15 @@ def forecast(
 
 def total_of(plan: Plan, rows: list[dict], sizes: Mapping[str, Sizes]) -> dict[str, Any]:
     """Return the last row of a forecast."""
-    added = ("trainings", "device_hours", "eflop", "disk_gb", "logits_gb")
+    added = (
+        "trainings",
+        "epochs",
+        "device_hours",
+        "full_grid_hours",
+        "eflop",
+        "disk_gb",
+        "logits_gb",
+    )
     total: dict[str, Any] = {key: sum(row[key] for row in rows) for key in added}
     seeds = len({cell.seed for batch in plan.batches.values() for cell in batch.cells})
     for dataset in {row["dataset"] for row in rows}:

@@ -46,6 +46,14 @@ class Flat:
             views.append(dense.permute([order.index(d) for d in range(p.dim())]))
         return views
 
+    def named(self, **blocks: Tensor) -> dict[str, Tensor]:
+        """The parts of some blocks, {"block/number of the parameter": view}."""
+        return {
+            f"{name}/{number}": view
+            for name, block in blocks.items()
+            for number, view in enumerate(self.views(block))
+        }
+
 
 class SGD:
     """torch.optim.SGD with momentum, optionally Nesterov's.
@@ -66,8 +74,8 @@ class SGD:
         self.velocity = [torch.zeros_like(self.flat.weights)] if momentum else []
 
     def tensors(self) -> dict[str, Tensor]:
-        """What is remembered between steps, {name: tensor}."""
-        return {f"velocity/{i}": tensor for i, tensor in enumerate(self.velocity)}
+        """What is remembered between steps, {name: tensor}, students first."""
+        return self.flat.named(velocity=self.velocity[0]) if self.velocity else {}
 
     @torch.no_grad()
     def step(self) -> None:
@@ -101,8 +109,8 @@ class Adam:
         self.steps = torch.zeros((), device=self.mean.device)
 
     def tensors(self) -> dict[str, Tensor]:
-        """What is remembered between steps, {name: tensor}."""
-        return {"mean": self.mean, "square": self.square, "steps": self.steps}
+        """What is remembered between steps, {name: tensor}: students first, or one for all."""
+        return self.flat.named(mean=self.mean, square=self.square) | {"steps": self.steps}
 
     @torch.no_grad()
     def step(self) -> None:

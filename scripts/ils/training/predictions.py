@@ -23,7 +23,7 @@ def choose(
 ) -> tuple[Selected, dict]:
     """Return the `Selected` student of a column's grid, calibrated by `fit`, and as metadata how
     it was selected."""
-    excluded = grid.failed | ~grid.matching(column.among or {})
+    excluded = grid.failed | grid.dropped | ~grid.matching(column.among or {})
     try:
         logits, labels = grid.validation_logits, grid.validation_labels
         chosen = select(logits, labels, excluded, fit, column.reading)
@@ -85,7 +85,7 @@ class Predictions:
         """Add what is known of a method's students without the test split."""
         labels, failed = grid.validation_labels, grid.failed
         fits, fitted = on_validation(grid.validation_logits, labels, failed, calibrators)
-        known = {"best_epoch": grid.best_epoch, **fitted}
+        known = {"best_epoch": grid.best_epoch, "dropped_epoch": grid.dropped_epoch, **fitted}
         self.arrays |= grid.curves(method)
         self.arrays |= {f"grid/{method}/{name}": array for name, array in known.items()}
         return fits

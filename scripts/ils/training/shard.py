@@ -157,7 +157,8 @@ def train_shard(
         graphs = bool(about["cuda_graphs"])
         return train(network, data, groups, recipe, cell.seed, cuda_graphs=graphs, **told)
 
-    results = train_chunks(groups, at_once[kind], make, train_group, cell.title, checkpoints)
+    together = at_once[kind], make, train_group, cell.title, checkpoints
+    results = train_chunks(groups, *together, races=recipe.races)
     named = [(group.method, point) for group in groups for point in group.points]
     epochs = [epoch for result in results for epoch in result.failed_epoch]
     for (method, point), epoch in zip(named, epochs, strict=True):

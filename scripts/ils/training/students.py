@@ -4,9 +4,10 @@ Logits are the border between training and analysis; to read these files needs n
 students/.../shard<n>.safetensors, under the name of each cell:
 
     validation_logits (G, N, K) float32 at each student's best epoch, validation_labels (N,)
-    best_epoch, failed_epoch (G,) int64; train_loss, validation_ce (G, epochs)
+    best_epoch, failed_epoch, dropped_epoch (G,) int64, epochs counting from 1, the latter two 0 for
+    never: the best so far of a student that a race dropped; train_loss, validation_ce (G, epochs)
     best (M,) int64: of each method the student of the lowest cross-entropy on the validation data,
-    unless all diverged; weights/<name> (M, ...): their weights
+    of those that were neither dropped nor diverged; weights/<name> (M, ...): their weights
     metadata "cells": by cell the G methods and grid points, and what decided the numbers' rounding
 
 In test_logits/.../shard<n>.safetensors likewise logits (G, N_test, K), labels and ids (N_test,),
@@ -26,7 +27,10 @@ from ils.job import log
 from ils.plan.records import Cell
 from ils.probabilities import cross_entropy
 
-PER_STUDENT = ("validation_logits", "best_epoch", "failed_epoch", "train_loss", "validation_ce")
+PER_STUDENT = (
+    *("validation_logits", "best_epoch", "failed_epoch", "dropped_epoch"),
+    *("train_loss", "validation_ce"),
+)
 TESTED = ("logits", "labels", "ids")
 Arrays = Mapping[str, np.ndarray]
 
@@ -54,10 +58,12 @@ def shard_arrays(results: Sequence[Any], methods: Sequence[str], labels: np.ndar
 
 
 def raw_cross_entropy(arrays: Arrays) -> np.ndarray:
-    """The cross-entropy (G,) of undivided logits on the validation data; infinite if diverged."""
+    """The cross-entropy (G,) of undivided logits on the validation data; infinite for students that
+    diverged or were dropped, which are not selected."""
     logits = np.nan_to_num(arrays["validation_logits"])
     ce = cross_entropy(logits, arrays["validation_labels"])
-    return np.where(arrays["failed_epoch"] > 0, np.inf, ce)
+    out = (arrays["failed_epoch"] > 0) | (arrays["dropped_epoch"] > 0)
+    return np.where(out, np.inf, ce)
 
 
 class Best(NamedTuple):
@@ -140,9 +146,9 @@ class Grid:
             for name in PER_STUDENT
         }
         self.validation_logits, self.best_epoch = of["validation_logits"], of["best_epoch"]
-        self.failed_epoch = of["failed_epoch"]
+        self.failed_epoch, self.dropped_epoch = of["failed_epoch"], of["dropped_epoch"]
         self.train_loss, self.validation_ce = of["train_loss"], of["validation_ce"]
-        self.failed = self.failed_epoch > 0
+        self.failed, self.dropped = self.failed_epoch > 0, self.dropped_epoch > 0
 
     def matching(self, among: Mapping[str, Any]) -> np.ndarray:
         """Which students (G,) have all the hyperparameters of `among`."""
