@@ -141,3 +141,31 @@ def test_what_waits_or_mixes_devices_is_noticed(monkeypatch):
             trained_on_the_gpu(monkeypatch, "mlp", [group(method)], RECIPE)
     with pytest.raises(AssertionError, match="_to_copy"):
         trained_on_the_gpu(monkeypatch, "mlp", [group(reads)], RECIPE)
+
+
+@pytest.mark.parametrize("network", ["mlp", "lenet"])
+@pytest.mark.parametrize("precision", ["tf32", "float32"])
+def test_tf32_is_for_the_products_of_a_network_alone(network, precision, monkeypatch):
+    seen = {}
+
+    def note(when):
+        seen[when] = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+
+    def targets(onehot, student_logits):
+        note("targets")
+        return onehot
+
+    built = build(*NETWORKS[network], (1, 8, 8), 3, 1, 7, precision)
+    built.register_forward_hook(lambda *_: note("forward"))
+    data = made_up_data((1, 8, 8))
+    with fake_gpu(monkeypatch):
+        place, name = (built, "_backward") if network == "mlp" else (torch.autograd, "backward")
+        monkeypatch.setattr(place, name, lambda *_, **__: note("backward"))
+        cell = CellData(data, made_up_split(data), {"pad": 0, "flip": False}, DEVICE)
+        train(built, cell, [group(targets)], STEP, seed=3, title="test")
+    rounded = precision == "tf32"
+    assert seen == {
+        "forward": (rounded, rounded),
+        "targets": (False, False),
+        "backward": (rounded, rounded),
+    }

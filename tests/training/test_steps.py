@@ -124,13 +124,12 @@ def recorded(monkeypatch):
     """CUDA's graphs and streams played on the CPU; returns the list of the graphs recorded."""
     graphs = []
 
-    def record(graph, pool, stream):
+    def record(graph, stream):
         graphs.append(graph)
         return graph
 
     for name, double in {"CUDAGraph": Recording, "graph": record, "Stream": Stream}.items():
         monkeypatch.setattr(torch.cuda, name, double)
-    monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: None)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: Stream())
     monkeypatch.setattr(torch.cuda, "stream", lambda stream: contextlib.nullcontext())
     return graphs
