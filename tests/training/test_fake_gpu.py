@@ -99,6 +99,7 @@ def trained_on_the_gpu(monkeypatch, network, groups, recipe):
     assert gpu.epochs == recipe.epochs and gpu.updates == steps * recipe.epochs
     assert gpu.copies == []
     assert result.validation_logits.shape == (students, 18, 3)
+    assert {tensor.device.type for tensor in result.weights.values()} == {"cpu"}
 
 
 RECIPE = dataclasses.replace(RECIPE, batch_size=32, epochs=2)

@@ -39,7 +39,7 @@ class Students(NamedTuple):
 
     validation_logits (G, N, K), best_epoch (G,), failed_epoch (G,), and per epoch, NaN once a
     student has stopped, train_loss and validation_ce (G, epochs); weights: state dict of (G, ...)
-    tensors at the best epoch.
+    tensors at the best epoch, on the CPU: chunks that are done leave the device's memory.
     """
 
     validation_logits: np.ndarray
@@ -160,7 +160,7 @@ def train(
         failed_epoch,
         history[0],
         history[1],
-        best,
+        {name: tensor.cpu() for name, tensor in best.items()},
     )
 
 
