@@ -86,9 +86,9 @@ def plain_way(data, parts, seed):
     return tested(teacher, "test"), tested(fit(soft), "test")
 
 
-def our_way(data, parts, seed, precision="float32"):
+def our_way(data, parts, seed, precision="float32", device="cpu"):
     """The same of ours."""
-    cell = CellData(data, parts, AUGMENTATION, torch.device("cpu"))
+    cell = CellData(data, parts, AUGMENTATION, torch.device(device))
     test, labels = cell.samples("test"), cell.labels("test")
 
     def fit(targets, point, students):
@@ -101,7 +101,8 @@ def our_way(data, parts, seed, precision="float32"):
         return scores(predict(network, test)[0], labels)
 
     teacher = fit(no_ls, {}, 1)
-    views = (torch.full((len(cell.train),), view) for view in range(cell.train.views))
+    n = len(cell.train)
+    views = (torch.full((n,), view, device=device) for view in range(cell.train.views))
     logits = [predict(teacher, cell.train, view)[0] for view in views]
     cell.teacher_logits, cell.teacher_temperature = [torch.stack(logits, 1)], TEMPERATURE
     return tested(teacher), tested(fit(ils, POINT, 5))

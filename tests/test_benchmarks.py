@@ -3,6 +3,7 @@
 The plain networks are ours, and so are the plain targets.
 """
 
+import json
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 from torch.utils.flop_counter import FlopCounterMode
 
 import analysis
+import gpu
 import halving
 import images
 import plain
@@ -24,6 +26,7 @@ from ils.networks.build import build
 from ils.plan.checks import check
 from ils.plan.plan import Plan
 from ils.targets.methods import ils
+from ils.training import costs
 from ils.training.costs import forward_flops
 
 
@@ -141,3 +144,42 @@ def test_all_schedules_race_in_all_parts(part):
         for schedule in halving.SCHEDULES:
             epochs = [epoch for epoch, _ in halving.stages_of(schedule, recipe)]
             assert epochs == sorted(set(epochs)) and 0 < epochs[0] <= epochs[-1] < recipe.epochs
+
+
+def test_what_a_gpu_has_to_tell_is_written_part_by_part(tmp_path, monkeypatch):
+    enough = costs.TimedCell.enough
+    monkeypatch.setattr(costs.TimedCell, "enough", enough)  # a dry run lowers it
+    listed = gpu.parts(dry=True)
+    wanted = ["device", "agreement", "forecast", "at once, LeNet"]
+    assert listed.keys() == {*wanted, "tests", "speed, float32"}
+    assert {part for part in gpu.parts(dry=False) if "at once" in part} > {"at once, AlexNet"}
+    monkeypatch.setattr(gpu, "parts", lambda dry: dict.fromkeys([*wanted, "tests"]))
+    ran = []
+
+    def apart(part, arguments, seconds):
+        ran.append(part)
+        if part == "tests":
+            raise ValueError("one test failed")
+        return json.loads(json.dumps(listed[part](arguments.dry, arguments.data)))
+
+    monkeypatch.setattr(gpu, "apart", apart)
+    arguments = gpu.arguments_of(["--dry"])
+    found, failed = gpu.run(arguments, tmp_path)
+    assert list(found) == wanted and failed == {"tests": "one test failed"}
+    text = gpu.page(found, failed)
+    assert "| CIFAR10 | LeNet | 378 |" in text and "- tests: one test failed" in text
+    assert "| No LS, accuracy |" in text and "device: CPU: a dry run" in text
+    assert [line.rpartition(": ")[0] for line in gpu.to_write(found)] == [
+        "networks, LeNet: students_at_once.cuda",
+        "experiments, CIFAR10 x LeNet: hours",
+    ]
+    gpu.run(arguments, tmp_path)
+    assert ran == [*wanted, "tests", "tests"]  # what is done is not done again
+    found, failed = gpu.run(gpu.arguments_of(["--dry", "--minutes", "-1"]), tmp_path)
+    assert list(found) == wanted and failed.keys() == {"tests"} and len(ran) == 6
+
+
+def test_the_committed_page_has_every_section():
+    committed = (gpu.HERE / "GPU.md").read_text()
+    for line in gpu.page({}, {}).splitlines():
+        assert line == gpu.OWED.strip() or line in committed

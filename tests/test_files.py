@@ -1,13 +1,17 @@
 """A file that exists is whole and the same bytes each time; a damaged one says so."""
 
 import os
+import tracemalloc
 
 import numpy as np
 import pandas as pd
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import save
 
 from ils.errors import UserError
 from ils.files import (
+    DTYPES,
     atomic,
     load_arrays,
     load_json,
@@ -44,6 +48,31 @@ def test_a_folder_that_cannot_be_made_is_the_users_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot write"):
         write_text(tmp_path / "file" / "table.csv", "text")
+
+
+def test_files_are_those_that_safetensors_would_write(tmp_path):
+    arrays = {
+        f"{name}/{dtype}": np.arange(size).reshape(1, -1).astype(dtype)
+        for name, size in (("b", 3), ('a/é"', 5), ("empty", 0))
+        for dtype in DTYPES
+    } | {"number": np.array(0.5)}
+    save_arrays(tmp_path / "ours", arrays, name='é "\n')
+    with safe_open(tmp_path / "ours", framework="numpy") as file:
+        text = file.metadata()["json"]
+    assert (tmp_path / "ours").read_bytes() == save(arrays, metadata={"json": text})
+
+
+def test_large_arrays_are_not_held_twice(tmp_path):
+    array, megabyte = np.ones((20, 2**17)), 2**20
+    tracemalloc.start()
+    save_arrays(tmp_path / "a", {"ones": array})
+    written = tracemalloc.get_traced_memory()[1]
+    tracemalloc.reset_peak()
+    loaded = load_arrays(tmp_path / "a")[0]["ones"]
+    read = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert written < megabyte and array.nbytes <= read < array.nbytes + megabyte
+    assert np.array_equal(loaded, array)
 
 
 def test_arrays_and_metadata_come_back_as_they_were(tmp_path):

@@ -17,6 +17,23 @@ import numpy as np
 
 from ils.errors import UserError
 
+# Names that safetensors gives dtypes, in the order in which it lays arrays down; those of one dtype
+# are sorted by name.
+DTYPES = {
+    "uint64": "U64",
+    "int64": "I64",
+    "float64": "F64",
+    "float32": "F32",
+    "uint32": "U32",
+    "int32": "I32",
+    "float16": "F16",
+    "uint16": "U16",
+    "int16": "I16",
+    "int8": "I8",
+    "uint8": "U8",
+    "bool": "BOOL",
+}
+
 
 @contextlib.contextmanager
 def writing(path):
@@ -51,18 +68,35 @@ def save_arrays(path, arrays, **metadata):
     """Write a mapping of name to numpy array, and JSON-serialisable metadata, as one safetensors
     file.
 
-    The same arrays and metadata give the same bytes: safetensors orders the arrays itself but not
-    its metadata, so all of it goes under one key as sorted JSON, with a checksum of each array.
+    The same arrays and metadata give the same bytes: arrays lie in the order in which safetensors
+    puts them, metadata are sorted JSON under one key, with a checksum of each array. safetensors
+    itself would hold a second and a third copy of all arrays, which may be gigabytes.
     """
-    from safetensors.numpy import save
-
     arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     content = {
         "metadata": metadata,
         "crc32": {name: crc32(array) for name, array in arrays.items()},
     }
-    with atomic(path) as temporary:
-        temporary.write_bytes(save(arrays, metadata={"json": json.dumps(content, sort_keys=True)}))
+    order = list(DTYPES)
+    ordered = sorted(arrays.items(), key=lambda pair: (order.index(pair[1].dtype.name), pair[0]))
+    head = header(dict(ordered), json.dumps(content, sort_keys=True))
+    with atomic(path) as temporary, open(temporary, "wb") as file:
+        file.write(head)
+        for _, array in ordered:
+            file.write(array.reshape(-1).view(np.uint8))
+
+
+def header(arrays, text):
+    """The bytes of a safetensors file before its arrays, in their order: their places as JSON, and
+    a text of metadata."""
+    places, end = {"__metadata__": {"json": text}}, 0
+    for name, array in arrays.items():
+        start, end = end, end + array.nbytes
+        dtype, shape = DTYPES[array.dtype.name], array.shape
+        places[name] = {"dtype": dtype, "shape": shape, "data_offsets": [start, end]}
+    written = json.dumps(places, separators=(",", ":"), ensure_ascii=False).encode()
+    written += b" " * (-len(written) % 8)
+    return len(written).to_bytes(8, "little") + written
 
 
 def crc32(array):

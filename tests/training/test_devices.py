@@ -91,12 +91,15 @@ def test_a_process_takes_one_gpu_for_all_its_cells(monkeypatch, caplog):
     for name, value in {"is_available": True, "device_count": 2}.items():
         monkeypatch.setattr(torch.cuda, name, lambda value=value: value)
     monkeypatch.setattr(torch.cuda, "get_device_name", "model of {}".format)
+    current = []
+    monkeypatch.setattr(torch.cuda, "set_device", current.append)
     monkeypatch.setattr(devices, "claim", lambda: next(slots))
     monkeypatch.setattr(devices, "gpu", functools.cache(devices.gpu.__wrapped__))
     with caplog.at_level("INFO"):
         chosen = [devices.choose_device(wanted) for wanted in ("cpu", "auto", "auto", "cuda")]
     assert [str(device) for device in chosen] == ["cpu", "cuda:1", "cuda:1", "cuda:1"]
     assert caplog.messages == ["device: cuda:1, model of cuda:1"]
+    assert current == [torch.device("cuda", 1)]
 
 
 @pytest.fixture(scope="module")

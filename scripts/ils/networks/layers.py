@@ -7,10 +7,11 @@ mix: the gradient of the summed loss is each one's own. On the CPU nor does a st
 depend on how many others there are, or on its place among them.
 """
 
+import contextlib
 import copy
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -20,6 +21,24 @@ from torch import Tensor, nn
 from ils.errors import UserError
 
 LANES = 8  # channels that the CPU's batch norm computes in one vector
+
+
+@contextlib.contextmanager
+def tf32(allowed: bool) -> Iterator[None]:
+    """Let a GPU round the factors of convolutions and products to 10 bits in here, or not.
+
+    PyTorch has one setting for the process: whatever is computed outside of a network is not
+    rounded so.
+    """
+    _set_tf32(allowed)
+    try:
+        yield
+    finally:
+        _set_tf32(False)
+
+
+def _set_tf32(allowed: bool) -> None:
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = allowed
 
 
 class Linear(nn.Module):
@@ -184,18 +203,19 @@ class Network(nn.Module):
         bfloat16: convolutions and products in it, batch norm's statistics, the weights and whatever
         comes after the logits as without it.
         """
-        if x.is_cuda:  # the backward pass reads them again
-            torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = (
-                self.precision == "tf32"
-            )
         missing = 0 if x.is_cuda or self.written_out else self._missing()
         if x.dim() in (3, 5):
             x = inputs_of_students(x, self.students + missing)
         forward = functools.partial(self._filled_up, missing) if missing else self
-        if self.precision != "bfloat16":
+        if self.precision == "bfloat16":
+            with torch.autocast(x.device.type, torch.bfloat16):
+                return forward(x).to(x.dtype)
+        with self.products(x):
             return forward(x)
-        with torch.autocast(x.device.type, torch.bfloat16):
-            return forward(x).to(x.dtype)
+
+    def products(self, x: Tensor) -> contextlib.AbstractContextManager:
+        """In it, products on the device of x are rounded as `precision` says."""
+        return tf32(self.precision == "tf32") if x.is_cuda else contextlib.nullcontext()
 
     @functools.cached_property
     def _multiple(self) -> int:
@@ -240,7 +260,8 @@ class Network(nn.Module):
 
         A network that has it `written_out` sets them.
         """
-        logits.backward(gradient)
+        with self.products(logits):
+            logits.backward(gradient)
 
     def part(self, rows: slice) -> "Network":
         """The students at `rows` as a network of their own, whose tensors are views of this one's:

@@ -53,6 +53,10 @@ class MLP(Network):
     def backward(self, logits: Tensor, gradient: Tensor) -> None:
         if not self.written_out:
             return super().backward(logits, gradient)
+        with self.products(logits):
+            return self._backward(gradient)
+
+    def _backward(self, gradient: Tensor) -> None:
         for layer, x in zip(reversed(self._linear), reversed(self.inputs)):
             weight, bias = layer.weight, layer.bias
             weight.grad = torch.bmm(x.mT, gradient, out=weight.grad)
@@ -60,4 +64,3 @@ class MLP(Network):
             if x is not self.inputs[0]:
                 gradient = torch.bmm(gradient, weight.detach().mT)
                 torch.ops.aten.threshold_backward.grad_input(gradient, x, 0, grad_input=gradient)
-        return None

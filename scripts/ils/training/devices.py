@@ -87,6 +87,7 @@ def gpu() -> "torch.device":
     import torch
 
     device = torch.device("cuda", claim() % torch.cuda.device_count())
+    torch.cuda.set_device(device)  # else libraries reach for the first one, too, and graphs fail
     name = torch.cuda.get_device_name(device)
     logging.getLogger("ils").info("device: %s, %s", device, name)
     return device

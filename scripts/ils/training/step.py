@@ -302,7 +302,7 @@ class Graphed:
         self.step, self.to_run = step, WARM_UP
         self.graph: torch.cuda.CUDAGraph | None = None
         self.recorded: list[Tensor] = []
-        self.stream, self.pool = torch.cuda.Stream(step.cell.device), torch.cuda.graph_pool_handle()
+        self.stream = torch.cuda.Stream(step.cell.device)
 
     def start(self, epoch: int, learning_rate: float) -> None:
         """Begin the 0-based `epoch`; its first step is not recorded.
@@ -329,8 +329,11 @@ class Graphed:
         current.wait_stream(self.stream)
 
     def record(self, tensors: tuple[Tensor, ...]) -> None:
-        """Record the step on copies of its tensors; nothing is learnt from them yet."""
+        """Record the step on copies of its tensors; nothing is learnt from them yet.
+
+        Each graph has memory of its own: a pool is shared only while a graph that uses it lives.
+        """
         self.recorded = [tensor.clone() for tensor in tensors]
         self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph, pool=self.pool, stream=self.stream):
+        with torch.cuda.graph(self.graph, stream=self.stream):
             self.step(*self.recorded)

@@ -43,8 +43,9 @@ class Students(NamedTuple):
 
     validation_logits (G, N, K), best_epoch (G,), failed_epoch (G,), and per epoch, NaN once a
     student has stopped, train_loss and validation_ce (G, epochs); weights: state dict of (G, ...)
-    tensors at the best epoch. dropped_epoch (G,): after which a race dropped it, else 0. state: of
-    students that may go on, what `State.take` goes on from.
+    tensors at the best epoch, on the CPU: chunks that are done leave the device's memory.
+    dropped_epoch (G,): after which a race dropped it, else 0. state: of students that may go on,
+    what `State.take` goes on from.
     """
 
     validation_logits: np.ndarray
@@ -184,7 +185,7 @@ class Training:
             np.zeros_like(self.failed_epoch),
             self.train_loss,
             self.validation_ce,
-            self.best,
+            {name: tensor.cpu() for name, tensor in self.best.items()},
             state,
         )
 
