@@ -245,7 +245,7 @@ def page(found, failed):
     tried = [row for p, r in found.items() if p.startswith("at once") for row in r["rows"]]
     speeds = [f"### {p[7:]}\n\n{r['table']}" for p, r in found.items() if p.startswith("speed")]
     columns = "network", "students", "samples_per_second", "configured", "suggested"
-    costs = "dataset", "network", "trainings", "jobs", "device_hours", "hours", "eflop", "disk_gb"
+    costs = "dataset", "network", "trainings", "jobs", "device_hours", "hours", "eflop", "device_gb"
     sections = {
         "The device": [f"- {name}: {value}\n" for name, value in found.get("device", {}).items()],
         "Tests on the device": [found["tests"]["said"] + "\n"] if "tests" in found else [],

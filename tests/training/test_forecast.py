@@ -28,12 +28,14 @@ from ils.training.costs import (
     Costs,
     Pair,
     Sizes,
+    costs,
     forward_flops,
+    kept_bytes,
     known_sizes,
     sizes,
     step_seconds,
 )
-from ils.training.forecast import ALL, forecast, speeds
+from ils.training.forecast import ALL, forecast, pairs_of, speeds
 from prepare_dataset import check_expected
 
 ROOT = Path(__file__).parents[2]
@@ -210,7 +212,7 @@ def test_sizes_are_those_of_the_splits(entry, official):
 
 def test_times_and_bytes_follow_from_the_measured_steps():
     sizes = Sizes(train=950, validation=300, test=60, shape=(4,), classes=2, itemsize=4)
-    measured = {"at_once": 4, "alone": 1.0, "together": 2.5}
+    measured = {"at_once": 4, "alone": 1.0, "together": 2.5, "activations": 0, "inputs": 0}
     pair = Costs(sizes, RECIPE, views=2, flops=(10, 10), weights=400, **measured)
     assert [pair.step(students) for students in (1, 3, 4)] == [1, 2, 2.5]
     assert pair.steps(300) == 1  # three batches forward are one step of training
@@ -345,6 +347,41 @@ def test_of_grids_that_are_halved_the_hours_are_known_with_and_without():
         full = forecast(plain, KNOWN, torch.device("cpu"), one_second)[rows.index(row)]
         assert full["device_hours"] == full["full_grid_hours"] == row["full_grid_hours"]
     assert rows[0]["epochs"] < rows[0]["trainings"] * 40
+
+
+def test_memory_on_the_device_is_what_its_parts_take():
+    with torch.device("meta"):
+        network = build("mlp", {"hidden": [7]}, (5,), 3, 1, 0)
+    kept = 4 * (5 + 7)  # the inputs of both layers
+    weights = 4 * (6 * 7 + 8 * 3)
+    assert kept_bytes(network, (5,)) == kept
+    plan = Plan(NINE)
+    pairs, _ = pairs_of(plan, KNOWN, torch.device("cpu"))
+    pair = next(pair for pair in pairs.values() if pair.network == "MLP")
+    pair = pair._replace(
+        sizes=Sizes(100, 20, 10, (5,), 3, 4),
+        architecture=replace(pair.architecture, family="mlp", options={"hidden": [7]}),
+        augmentation={"pad": 0, "flip": False},
+        recipe=replace(pair.recipe, optimizer="sgd", momentum=0.9, batch_size=32),
+    )
+    data, labels = 120 * 5 * 4, 100 * 3 * 4
+    students = 8 * (4 * weights + 32 * kept)
+    assert costs(pair, 1.0, 1.0, 8).device_bytes(2) == data + 3 * labels + students
+    image = pair._replace(
+        sizes=Sizes(100, 20, 10, (1, 8, 8), 3, 1), augmentation={"pad": 1, "flip": True}
+    )
+    assert costs(image, 1.0, 1.0, 8).inputs == 120 * (64 + 100)  # as they are, and padded
+    assert costs(image, 1.0, 1.0, 8).device_bytes(1) - costs(image, 1.0, 1.0, 8).device_bytes(
+        0
+    ) == (18 * labels)
+
+
+def test_activations_of_the_papers_networks_are_those_that_its_config_tells():
+    for network, gigabytes in (("ResNet110", 1.1), ("ResNet152SD", 1.5), ("ResNet32W", 3.0)):
+        entry = Plan(PAPER).networks[network]
+        with torch.device("meta"):
+            built = build(entry["family"], entry["options"], (3, 32, 32), 10, 1, 0)
+        assert round(128 * kept_bytes(built, (3, 32, 32)) / 1e9, 1) == gigabytes
 
 
 def test_the_advice_compares_the_longest_job_with_the_limit():

@@ -107,6 +107,22 @@ def forward_flops(network, shape) -> tuple[float, float]:
     return evaluation, skipped + (evaluation - skipped) * share
 
 
+def kept_bytes(network, shape) -> int:
+    """Bytes of activations that the backward pass of an image needs; on the meta device."""
+    own = {tensor.untyped_storage()._cdata for tensor in network.state_dict().values()}
+    kept = {}
+
+    def note(tensor):
+        storage = tensor.untyped_storage()
+        kept[storage._cdata] = 0 if storage._cdata in own else storage.nbytes()
+        return tensor
+
+    network.eval()  # batch norm keeps as much, and no coins are drawn
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        network(torch.empty(1, *shape, device="meta"))
+    return sum(kept.values())
+
+
 class EnoughError(Exception):
     """Ends a training that has been timed for long enough."""
 
@@ -171,7 +187,8 @@ def step_seconds(pair: Pair, students: int) -> float:
 
 class Costs(NamedTuple):
     """What one pair costs: measured seconds of a training step of one student `alone` and of
-    `at_once` of them `together`, and what follows from the sizes of its dataset and network."""
+    `at_once` of them `together`, and what follows from the sizes of its dataset and network, in
+    bytes: a student's `weights`, the `activations` that it keeps of a sample, the `inputs`."""
 
     sizes: Sizes
     recipe: Recipe
@@ -181,6 +198,8 @@ class Costs(NamedTuple):
     together: float
     flops: tuple[float, float]
     weights: int
+    activations: int
+    inputs: int
 
     def step(self, students: int) -> float:
         """Seconds of a training step of up to `at_once` students, between the measured ones."""
@@ -224,6 +243,18 @@ class Costs(NamedTuple):
         """Bytes of a teacher's soft targets: its logits on every view, and the samples' ids."""
         return self.sizes.train * (self.views * self.sizes.classes * 4 + 8)
 
+    def device_bytes(self, teachers: int) -> int:
+        """Bytes that training `at_once` students needs on the device: modelled, not measured.
+
+        Counted are inputs, labels and what so many teachers said, and of each student the weights,
+        their best, gradients, the optimizer's memory, and a mini-batch's activations in float32.
+        """
+        s, r = self.sizes, self.recipe
+        data = self.inputs + s.train * s.classes * 4 * (1 + teachers * self.views)
+        copies = 5 if r.optimizer == "adam" else 3 + bool(r.momentum)
+        batch = min(r.batch_size, s.train)
+        return data + self.at_once * (copies * self.weights + batch * self.activations)
+
     def shard_bytes(self, students: int, methods: int) -> int:
         """Bytes of what so many students leave: logits, labels, history, the weights of each
         method's best one."""
@@ -246,4 +277,9 @@ def costs(pair: Pair, alone: float, together: float, at_once: int) -> Costs:
         network = build(*entry, sizes.shape, sizes.classes, 1, 0)
     weights = sum(tensor.numel() * tensor.itemsize for tensor in network.state_dict().values())
     flops, views = forward_flops(network, sizes.shape), view_count(pair.augmentation)
-    return Costs(sizes, pair.recipe, views, at_once, alone, together, flops, weights)
+    inputs, pad = math.prod(sizes.shape) * sizes.itemsize, pair.augmentation["pad"]
+    padded = math.prod(n + 2 * pad for n in sizes.shape[1:]) * sizes.shape[0] * sizes.itemsize
+    stored = (sizes.train + sizes.validation) * (inputs + (padded if pad else 0))
+    kept = kept_bytes(network, sizes.shape)
+    measured = at_once, alone, together
+    return Costs(sizes, pair.recipe, views, *measured, flops, weights, kept, stored)

@@ -104,7 +104,8 @@ def forecast(
     longest_job_hours; hours, of one student among others that is trained to the end, and
     seconds_per_student_epoch; eflop, 10^18 floating-point operations;
     disk_gb, in 10^9 bytes, to which the total adds the prepared data and its splits; logits_gb of
-    these are the students' logits, the border between training and analysis. A job of several pairs
+    these are the students' logits, the border between training and analysis; device_gb, of the
+    largest job in training, modelled; host_gb, what it asks a cluster for. A job of several pairs
     counts for each of them, and once in the total.
     """
     pairs, trained = pairs_of(plan, sizes, device)
@@ -154,9 +155,16 @@ def forecast(
                 "eflop": (pair.training_flops(students, epochs) + viewed * pair.flops[0]) / 1e18,
                 "disk_gb": stored / 1e9,
                 "logits_gb": students * (s.validation + s.test) * s.classes * 4 / 1e9,
+                "device_gb": pair.device_bytes(most_teachers(plan, jobs)) / 1e9,
+                "host_gb": max(plan.needs(j["batch"], j["round"])["mem_mb"] for j in jobs) / 1e3,
             }
         )
     return [*rows, total_of(plan, rows, sizes)]
+
+
+def most_teachers(plan: Plan, jobs: list[dict]) -> int:
+    """How many teachers' soft targets one of the jobs holds for a cell, at most."""
+    return max(len(plan.teachers(job["batch"], job["round"])) for job in jobs)
 
 
 def total_of(plan: Plan, rows: list[dict], sizes: Mapping[str, Sizes]) -> dict[str, Any]:
@@ -178,9 +186,9 @@ def total_of(plan: Plan, rows: list[dict], sizes: Mapping[str, Sizes]) -> dict[s
             math.prod(s.shape) * s.itemsize + 17 + 8 * seeds
         )  # input, label, id, mark; splits
         total["disk_gb"] += (s.train + s.validation + s.test) * of_sample / 1e9
-    longest = max(row["longest_job_hours"] for row in rows)
-    jobs = len(plan.trainings(*ALL))
-    return total | {"dataset": "all", "jobs": jobs, "longest_job_hours": longest}
+    for key in ("longest_job_hours", "device_gb", "host_gb"):
+        total[key] = max(row[key] for row in rows)
+    return total | {"dataset": "all", "jobs": len(plan.trainings(*ALL))}
 
 
 def speeds(
