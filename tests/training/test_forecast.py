@@ -229,7 +229,7 @@ def test_times_and_bytes_follow_from_the_measured_steps():
     assert pair.soft_targets_bytes() == 950 * (2 * 2 * 4 + 8)
     assert pair.predictions_bytes(6) == 60 * (6 * 2 * 4 + 16)
     labels = 300 * 8 + 60 * 16
-    student = (300 + 60) * 2 * 4 + 10 * 16 + 16
+    student = (300 + 60) * 2 * 4 + 10 * 16 + 24
     assert pair.shard_bytes(5, 2) == 5 * student + labels + 2 * 400
     assert pair.shard_bytes(1, 1) == student + labels + 400
 

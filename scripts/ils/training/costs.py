@@ -260,7 +260,7 @@ class Costs(NamedTuple):
         method's best one."""
         s = self.sizes
         logits = (s.validation + s.test) * s.classes * 4
-        history = self.recipe.epochs * 16 + 16
+        history = self.recipe.epochs * 16 + 24
         return (
             students * (logits + history) + s.validation * 8 + s.test * 16 + methods * self.weights
         )
