@@ -36,6 +36,7 @@ from ils.plan.plan import Plan
 from ils.plan.records import Cell, Recipe
 from ils.training.costs import Costs, costs, known_sizes, step_seconds
 from ils.training.forecast import key_of, pairs_of
+from ils.training.race import survivors
 
 ROOT = Path(__file__).parent.parent
 METHODS = "no_ls", "ls", "ils"
@@ -155,18 +156,17 @@ def race(history: np.ndarray, failed_epoch: np.ndarray, stages: list[tuple[int, 
     failed_epoch (G,): when it diverged, 0 never. Those with the lowest so far go on, rounded up and
     one at least, of equal ones the first in the grid; one that diverged only where no others are.
     """
-    alive = np.ones(len(history), bool)
+    alive = np.arange(len(history))
     best = np.minimum.accumulate(np.where(np.isfinite(history), history, np.inf), axis=1)
     trained, start = [], 0
     for epoch, keep in stages:
-        trained.append((int(alive.sum()), epoch - start))
+        trained.append((len(alive), epoch - start))
         diverged = (failed_epoch > 0) & (failed_epoch <= epoch)
-        so_far = np.where(alive & ~diverged, best[:, epoch - 1], np.inf)
-        order = np.lexsort((so_far, ~alive))
-        count = math.ceil(round(keep * alive.sum(), 9))
-        alive = np.isin(np.arange(len(history)), order[:count])
+        so_far = np.where(diverged, np.inf, best[:, epoch - 1])[alive]
+        alive = alive[survivors([None] * len(alive), so_far, keep)]
         start = epoch
-    return Race(alive, [*trained, (int(alive.sum()), history.shape[1] - start)])
+    left = np.isin(np.arange(len(history)), alive)
+    return Race(left, [*trained, (len(alive), history.shape[1] - start)])
 
 
 # ---- what it loses

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import pandas as pd
 
 from ils.columns import joined, parts
-from ils.document.words import listed
+from ils.document.words import difference, listed
 from ils.plan.metrics import metrics
 from ils.statistics.decision import Comparison, sort_out
 
@@ -83,7 +83,7 @@ def at_equal_budget(equal: pd.DataFrame, baseline: str) -> Iterator[str]:
         yield "None is clearly better and by neither accuracy nor ECE worse: nothing replaces it."
         return
     gains = [
-        f"{row.better} ({-row.estimate:+.4f} nats [{-row.high:+.4f}, {-row.low:+.4f}])"
+        f"{row.better} ({difference(row._asdict(), metrics()[CE])})"
         for row in by_ce.itertuples()
         if row.better in kept
     ]

@@ -11,10 +11,9 @@ import pandas as pd
 
 from ils.document.advice import advice
 from ils.document.pages import VERDICTS
-from ils.document.words import listed
+from ils.document.words import difference, listed
 from ils.plan.metrics import Metric, metrics
 from ils.statistics.claims import CLAIMS, DISTILLATION, RANKS, REPLICATES
-from ils.statistics.decision import as_difference
 from ils.statistics.ledger import of_run
 
 CE = "cross_entropy"
@@ -96,7 +95,7 @@ def headline(
     first = tuple(pairs.iloc[0][["better", "worse"]])
     ours = pairs.set_index(["better", "worse", "metric"]).sort_index()
     texts = [
-        f"{metric.title} {difference(ours.loc[(*first, metric.name)], metric)}"
+        f"{metric.title} {judged(ours.loc[(*first, metric.name)], metric)}"
         for metric in shown
         if (*first, metric.name) in ours.index
     ]
@@ -127,7 +126,7 @@ def others(pairs: pd.DataFrame) -> str:
     decided = pairs["verdict"].isin(["better", "worse"])
     differ, same = pairs[decided], pairs.loc[~decided, "verdict"].value_counts()
     texts = [
-        f"{row.better} less {row.worse} {difference(row._asdict(), metrics()[CE])}"
+        f"{row.better} less {row.worse} {judged(row._asdict(), metrics()[CE])}"
         for row in differ.itertuples()
     ]
     if len(same):
@@ -140,7 +139,7 @@ def at_equal_budgets(headlines: pd.DataFrame, better: str) -> str:
     """How a column differs from others that may train as often, by cross-entropy; "" for none."""
     shown = headlines["trainings"].notna() & (headlines["metric"] == CE)
     equal = [
-        f"{row.worse} {difference(row._asdict(), metrics()[CE])} with {row.trainings:g} "
+        f"{row.worse} {judged(row._asdict(), metrics()[CE])} with {row.trainings:g} "
         "trainings each"
         for row in headlines[shown & (headlines["better"] == better)].itertuples()
     ]
@@ -149,13 +148,9 @@ def at_equal_budgets(headlines: pd.DataFrame, better: str) -> str:
     return f"At equal budgets, its teacher's training counted, {better} less {listed(equal)}."
 
 
-def difference(row: Mapping[str, Any], metric: Metric) -> str:
-    """The difference of two columns with its 95 % interval and verdict, in the metric's unit."""
-    gains = (metric.factor * row[name] for name in ("estimate", "low", "high"))
-    ends = as_difference(*gains, higher_is_better=metric.higher_is_better)
-    value, low, high = (f"{end:+.{metric.digits}f}" for end in ends)
-    unit = f" {metric.unit}" * bool(metric.unit)
-    return f"{value}{unit} [{low}, {high}] ({row['verdict']})"
+def judged(row: Mapping[str, Any], metric: Metric) -> str:
+    """The difference of two columns with its 95 % interval and verdict."""
+    return f"{difference(row, metric)} ({row['verdict']})"
 
 
 def calibrated(table: pd.DataFrame) -> str:

@@ -147,23 +147,12 @@ def judge(comparisons: Sequence[Comparison], considerable: bool = False) -> Verd
     intersection-union test); that any one does, for fails or equivalent, does.
     """
     better = [c.p_considerable if considerable else c.p_better for c in comparisons]
-    worse = holm([c.p_worse for c in comparisons])
-    equal = holm([c.p_equivalent for c in comparisons])
-    kinds = [
-        "as claimed"
-        if p_better <= ONE_SIDED and c.estimate >= c.rope
-        else "opposite"
-        if p_worse <= ONE_SIDED and c.estimate <= -c.rope
-        else "equivalent"
-        if p_equal <= EQUIVALENCE
-        else "undecided"
-        for c, p_better, p_worse, p_equal in zip(comparisons, better, worse, equal)
-    ]
+    words = directions(comparisons, better)
     claimed, equivalent, undecided, opposite = map(
-        kinds.count, ("as claimed", "equivalent", "undecided", "opposite")
+        words.count, ("better", "practically equivalent", "undecided", "worse")
     )
     word = "undecided"
-    if claimed == len(kinds):
+    if claimed == len(words):
         word = "holds"
     elif opposite:
         word = "fails"
@@ -172,27 +161,31 @@ def judge(comparisons: Sequence[Comparison], considerable: bool = False) -> Verd
     return Verdict(word, claimed, equivalent, undecided, opposite)
 
 
-def sort_out(comparisons: Sequence[Comparison]) -> list[str]:
-    """The verdict on each of a family of comparisons: better, worse, practically equivalent,
-    undecided.
+def directions(
+    comparisons: Sequence[Comparison], p_better: Sequence[float] | np.ndarray
+) -> list[str]:
+    """Which way each of several comparisons goes: better, worse, practically equivalent, undecided.
 
-    As `judge` reads one, but whoever picks from several takes the best of several chances: all
-    three tests are corrected by Holm within the family.
+    p_better: of the tests that each is better; the others are corrected by Holm.
     """
-    better, worse, equal = (
-        holm([getattr(c, name) for c in comparisons])
-        for name in ("p_better", "p_worse", "p_equivalent")
-    )
+    worse = holm([c.p_worse for c in comparisons])
+    equal = holm([c.p_equivalent for c in comparisons])
     return [
         "better"
-        if p_better <= ONE_SIDED and c.estimate >= c.rope
+        if p <= ONE_SIDED and c.estimate >= c.rope
         else "worse"
         if p_worse <= ONE_SIDED and c.estimate <= -c.rope
         else "practically equivalent"
         if p_equal <= EQUIVALENCE
         else "undecided"
-        for c, p_better, p_worse, p_equal in zip(comparisons, better, worse, equal)
+        for c, p, p_worse, p_equal in zip(comparisons, p_better, worse, equal)
     ]
+
+
+def sort_out(comparisons: Sequence[Comparison]) -> list[str]:
+    """The verdict on each of a family of comparisons: as `judge` reads one, but whoever picks from
+    several takes the best of several chances, so that of being better is corrected, too."""
+    return directions(comparisons, holm([c.p_better for c in comparisons]))
 
 
 def direction(comparison: Comparison) -> str:
