@@ -9,17 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from ils.document import findings
-from ils.document.document import document, drawings
+from ils.document.document import document, drawings, sides
 from ils.document.found import decision_sentences
 from ils.document.summary import appendix, summary
 from ils.files import read_csv, write_text
 from ils.job import run
-from ils.paper import DIAGRAMS
 from ils.plan.metrics import Metric
 
 HEADING = "Instance-based label smoothing: what this run reproduces"
-SIDES = " Left: this run; right: the printed values; below: without the calibrated columns."
-OWN_SIDES = " Right: without the calibrated columns."
 
 
 def reproduction(
@@ -54,9 +51,7 @@ def reproduction(
     bodies = {name: rf"\artefact{{{name}}}" for name in sentences}
     for name, files in figures.items():
         caption = Path(captions[name]).read_text(encoding="utf-8").strip()
-        bodies[name] = drawings(
-            files, caption + SIDES * (name in DIAGRAMS) + OWN_SIDES * (name in own)
-        )
+        bodies[name] = drawings(files, caption + sides(name, own))
     artefacts = {name: (sentence, bodies[name]) for name, sentence in sentences.items()}
     paragraph, record = (Path(path).read_text(encoding="utf-8") for path in (found, provenance))
     first = summary(paragraph.strip(), ledger, json.loads(record))

@@ -4,11 +4,12 @@ Each is a block of a title, a sentence and what it shows. Tables are \input as t
 themselves; here they do not float, and shrink where they are taller than a page.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import pandas as pd
 
 from ils.document.latex import escape, row
+from ils.paper import DIAGRAMS
 
 PREAMBLE = r"""% Compile with pdflatex in this folder.
 \documentclass[a4paper,10pt]{article}
@@ -94,6 +95,15 @@ def prose(text: object) -> str:
 def title(name: str) -> str:
     """Return what an artefact is called: "Table I", "Figure 2"."""
     return TITLES.get(name) or f"Figure {int(name.removeprefix('fig'))}"
+
+
+def sides(name: str, own: Collection[str]) -> str:
+    """What stands behind the caption of a critical-difference diagram, the paper's or one of a
+    study's `own`: which of its files is where; "" for other figures."""
+    without = "without the calibrated columns."
+    if name in DIAGRAMS:
+        return f" Left: this run; right: the printed values; below: {without}"
+    return f" Right: {without}" if name in own else ""
 
 
 def drawings(files: Sequence[str], caption: str) -> str:

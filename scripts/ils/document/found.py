@@ -139,8 +139,7 @@ def at_equal_budgets(headlines: pd.DataFrame, better: str) -> str:
     """How a column differs from others that may train as often, by cross-entropy; "" for none."""
     shown = headlines["trainings"].notna() & (headlines["metric"] == CE)
     equal = [
-        f"{row.worse} {judged(row._asdict(), metrics()[CE])} with {row.trainings:g} "
-        "trainings each"
+        f"{row.worse} {judged(row._asdict(), metrics()[CE])} with {row.trainings:g} trainings each"
         for row in headlines[shown & (headlines["better"] == better)].itertuples()
     ]
     if not equal:

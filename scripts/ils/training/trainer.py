@@ -314,12 +314,17 @@ def train_chunks(
         return first
     rows, dropped = rows_of(first), np.zeros(len(everyone), np.int64)
     of_race = [race_of(group.method, point) for group, point in everyone]
-    racing = list(range(len(everyone)))
+    ce, active = np.full(len(everyone), np.inf), np.zeros(len(everyone), bool)
+    racing = going = list(range(len(everyone)))
+    trained = first
     for (epoch, share), until in zip(races, ends[1:]):
-        ce = [rows[i][0].lowest_ce[rows[i][1]] for i in racing]
-        kept = [racing[n] for n in survivors([of_race[i] for i in racing], ce, share)]
+        ce[going] = [lowest for chunk in trained for lowest in chunk.lowest_ce]
+        active[going] = [own for chunk in trained for own in chunk.state["record/active"]]
+        kept = [
+            racing[n] for n in survivors([of_race[i] for i in racing], ce[racing].tolist(), share)
+        ]
         dropped[[i for i in racing if i not in kept]] = epoch
-        going = [i for i in kept if is_active(*rows[i])]
+        going = [i for i in kept if active[i]]
         log.info("%s: after epoch %d %d of %d go on", title, epoch, len(kept), len(racing))
         before = [(rows[i][0].state, rows[i][1]) for i in going]
         trained = chunks.train([everyone[i] for i in going], before, epoch, until)
@@ -336,8 +341,3 @@ def train_chunks(
 def rows_of(chunks: Sequence[Students]) -> list[Row]:
     """All students of some chunks, each with its place."""
     return [(chunk, row) for chunk in chunks for row in range(len(chunk.best_epoch))]
-
-
-def is_active(students: Students, row: int) -> bool:
-    """Whether a student of a stage that is over has neither diverged nor stopped."""
-    return bool(students.state["record/active"][row])
