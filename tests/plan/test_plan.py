@@ -721,9 +721,22 @@ def test_a_halved_search_costs_the_epochs_that_its_students_train():
     ils = next(c for c in plan.searched if c.column == "ILS")
     assert ils.halved == (4 * 10 + 2 * 10 + 1 * 20) / 40 * 2  # in two shards of four
     jobs = [job for job in plan.trainings("compared") if job["round"] == "ils"]
-    assert {job["racing"] for job in jobs} == {(4,)}
+    assert {job["racing"] for job in jobs} == {((4, 8),)}  # of eight in both shards
     recipe = plan.recipe(plan.compared[0])
-    assert recipe.stages([4, 1, 11]) == [(10, 16), (10, 2 + 1 + 6), (20, 1 + 1 + 2)]
+    racing = [(4, 8), (1, 5), (11, 11)]
+    assert recipe.stages(racing) == [(10, 16), (10, 2 + 1 + 6), (20, 1 + 1 + 2)]
+
+    def spare(config):
+        split(config)
+        for entry in config["recipes"]:
+            entry["halving"]["above"] = 4
+
+    plan = Plan(edited(NINE, spare) | {"trained_together": "method", "hours_per_job": 5})
+    found = {c.column: c for c in plan.searched}
+    assert found["LS"].halved is None and found["LS"].points == found["LS"].trainings == 4
+    assert found["ILS"].halved == ils.halved  # its grid counts, not what a shard has of it
+    recipe = plan.recipe(plan.compared[0])
+    assert recipe.stages([(4, 8), (4, 4)]) == [(10, 8), (10, 2 + 4), (20, 1 + 4)]
 
 
 def test_the_halved_paper_is_the_paper_but_for_its_races():
@@ -733,7 +746,7 @@ def test_the_halved_paper_is_the_paper_but_for_its_races():
     for recipe in halved["recipes"]:
         if recipe["milestones"]:
             epoch = recipe["milestones"][0] + recipe["epochs"] // 20
-            assert recipe.pop("halving") == {"epochs": [epoch], "keep": [0.2]}
+            assert recipe.pop("halving") == {"epochs": [epoch], "keep": [0.2], "above": 5}
     assert halved["recipes"] == paper["recipes"]
 
 

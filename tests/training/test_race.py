@@ -80,7 +80,7 @@ NETWORKS = {
 }
 
 
-def grow(optimizer, make_cell, tmp_path, races, at_once, groups=GROUPS, **recipe):
+def grow(optimizer, make_cell, tmp_path, races, at_once, groups=GROUPS, spared=(), **recipe):
     """Train the students, and return their arrays, joined."""
     family, options, shape = NETWORKS[optimizer]
     recipe = replace(RECIPE, optimizer=optimizer, epochs=6, **recipe)
@@ -91,8 +91,8 @@ def grow(optimizer, make_cell, tmp_path, races, at_once, groups=GROUPS, **recipe
         return train(network, make_cell(shape, teacher=True), recipe=recipe, seed=0, **told)
 
     make = functools.partial(build, family, options, shape, 3, seed=0)
-    checkpoints = Checkpoints(tmp_path / f"{races} {at_once}", "digest", 1e9)
-    results = train_chunks(groups, at_once, make, learn, "toy", checkpoints, races)
+    checkpoints = Checkpoints(tmp_path / f"{races} {at_once} {spared}", "digest", 1e9)
+    results = train_chunks(groups, at_once, make, learn, "toy", checkpoints, races, spared)
     arrays = [chunk.arrays() for chunk in results]
     return {name: np.concatenate([of[name] for of in arrays]) for name in arrays[0]}, sizes
 
@@ -135,6 +135,14 @@ def test_who_goes_on_has_the_bytes_of_a_training_without_races(optimizer, make_c
     if optimizer == "sgd":  # in other networks
         other, _ = grow(optimizer, make_cell, tmp_path, RACES, 4, **own)
         assert all(np.array_equal(other[name], halved[name], equal_nan=True) for name in halved)
+    else:  # no one of a spared race is dropped, the others as before
+        spared, _ = grow(optimizer, make_cell, tmp_path, RACES, 6, spared=[("ls", None)], **own)
+        free = np.array(methods) == "ls"
+        assert not spared["dropped_epoch"][free].any()
+        for name in halved:
+            np.testing.assert_array_equal(spared[name][~free], halved[name][~free], name)
+            if name != "dropped_epoch":
+                np.testing.assert_array_equal(spared[name][free], full[name][free], name)
 
 
 def test_what_targets_remember_has_the_students_first():

@@ -127,6 +127,19 @@ def study(tmp_path_factory):
     return Study(tmp_path_factory.mktemp("study") / "files", data, made_up_split(data)).run()
 
 
+def test_a_grid_that_is_spared_in_all_shards_does_not_race(tmp_path):
+    data = made_up_data((5,))
+    study = Study(tmp_path / "files", data, made_up_split(data))
+    halving = {"epochs": [1], "keep": [0.4], "above": 2}
+    methods = {"ls": {"epsilon": [0.05, 0.2]}, "cls": {"epsilon": [0.1, 0.2], "beta": [0.1, 1]}}
+    training = made_up.training(methods, replace(RECIPE, halving=halving), cells=CELLS)
+    study.train("raced", training)
+    arrays, metadata = load_arrays(study.path("raced"))
+    dropped = arrays[f"{CELLS[0].name}/dropped_epoch"]
+    assert metadata["cells"][CELLS[0].name]["methods"] == ["ls"] * 2 + ["cls"] * 4
+    assert dropped[:2].tolist() == [0, 0] and sorted(dropped[2:].tolist()) == [0, 0, 1, 1]
+
+
 def test_a_file_holds_each_cell_under_its_name(study):
     students, metadata = load_arrays(study.path("second"))
     tests = load_arrays(study.path("tests_second"))[0]

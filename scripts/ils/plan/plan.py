@@ -335,13 +335,14 @@ class Plan(Study):
 
     def trainings(self, *kinds: str) -> list[dict[str, Any]]:
         """List the jobs that train batches of some kinds: {batch, round, shard, students, methods,
-        racing}, so many students, of so many methods, in each cell, and how many in each race."""
+        racing}, so many students, of so many methods, in each cell, and `races` of them."""
         jobs = []
         for batch in (name for name, batch in self.batches.items() if batch.kind in kinds):
             for round in self.rounds(batch):
                 of_shards = zip(self.shards(batch, round), self.races(batch, round), strict=True)
                 for shard, races in of_shards:
-                    students, racing = sum(races.values()), tuple(races.values())
+                    racing = tuple(races.values())
+                    students = sum(own for own, _ in racing)
                     methods = len({method for method, _ in races})
                     counts = {"students": students, "methods": methods, "racing": racing}
                     jobs.append(shard | counts)

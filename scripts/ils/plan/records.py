@@ -5,7 +5,7 @@ job. Snakemake compares tuples and lists by their text and leaves other objects 
 given is a tuple, and a dataclass lies in one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -53,8 +53,8 @@ class Recipe:
 
     `learning_rate` is multiplied by `decay` after each epoch listed in `milestones`; a student
     whose validation cross-entropy has not improved for `patience` epochs stops (None: never).
-    halving: {epochs: [...], keep: [...]}, after which epochs the students of a race are compared
-    and what share of them goes on (None: all are trained to the end).
+    halving: {epochs: [...], keep: [...], above: n}, after which epochs the students of a race are
+    compared and what share of them goes on; up to n all go on (None: all are trained to the end).
     """
 
     optimizer: str
@@ -67,21 +67,27 @@ class Recipe:
     batch_size: int
     epochs: int
     patience: int | None
-    halving: dict[str, list] | None = None
+    halving: dict[str, Any] | None = None
 
     @property
     def races(self) -> list[tuple[int, float]]:
         """After which epochs students are compared, and the share that goes on then."""
         return list(zip(self.halving["epochs"], self.halving["keep"])) if self.halving else []
 
-    def stages(self, racing: Sequence[int]) -> list[tuple[int, int]]:
+    def spares(self, entrants: int) -> bool:
+        """Whether a race of so many students, in all shards, is too small to drop any."""
+        return entrants <= (self.halving or {}).get("above", 0)
+
+    def stages(self, racing: Collection[tuple[int, int]]) -> list[tuple[int, int]]:
         """For how many epochs how many students train, one stage after the other.
 
-        racing: the number of students in each race of a shard, as its grids have them.
+        racing: of each race in a shard its students there, and those in all shards.
         """
-        stages, begun, left = [], 0, list(racing)
+        spared = sum(students for students, entrants in racing if self.spares(entrants))
+        left = [students for students, entrants in racing if not self.spares(entrants)]
+        stages, begun = [], 0
         for epoch, share in [*self.races, (self.epochs, 1)]:
-            stages.append((epoch - begun, sum(left)))
+            stages.append((epoch - begun, spared + sum(left)))
             begun, left = epoch, [kept(students, share) for students in left]
         return stages
 

@@ -264,11 +264,14 @@ class Study:
         count = max(1, math.ceil(self.students(batch, round) / per_job))
         return [{"batch": batch, "round": round, "shard": shard} for shard in range(count)]
 
-    def races(self, batch: str, round: str) -> list[Counter[Any]]:
-        """Of each shard of a round how many students each of its races has, see `grids.race_of`."""
+    def races(self, batch: str, round: str) -> list[dict[Any, tuple[int, int]]]:
+        """Of each shard of a round the races, see `grids.race_of`: how many students of each it
+        has, and how many all shards have."""
         grids = ((method, self.grid(batch, method)) for method in self.rounds(batch)[round])
         students = [race_of(method, point) for method, grid in grids for point in grid_points(grid)]
-        return [Counter(share) for share in shares(students, len(self.shards(batch, round)))]
+        entrants = Counter(students)
+        of_shards = [Counter(share) for share in shares(students, len(self.shards(batch, round)))]
+        return [{race: (n, entrants[race]) for race, n in of.items()} for of in of_shards]
 
     def spent(self, method: str) -> float:
         """What a method's students cost in a compared cell, on average over these: in trainings of
@@ -277,7 +280,7 @@ class Study:
         for cell in self.compared:
             batch, recipe = self.batch_of(cell), self.recipe(cell)
             for races in self.races(batch, self.round_of(method)):
-                racing = [students for (name, _), students in races.items() if name == method]
+                racing = [counts for (name, _), counts in races.items() if name == method]
                 epochs = sum(epochs * students for epochs, students in recipe.stages(racing))
                 costs.append(Fraction(epochs, recipe.epochs))
         mean = sum(costs, Fraction()) / len(self.compared)

@@ -2,6 +2,7 @@
 that they leave."""
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -12,7 +13,7 @@ from ils.files import crc32, load_arrays, load_json
 from ils.job import tell
 from ils.networks.build import build
 from ils.networks.layers import Network
-from ils.plan.grids import RESTART, grid_points, shares
+from ils.plan.grids import RESTART, grid_points, race_of, shares
 from ils.plan.plugins import load
 from ils.plan.records import Cell, CellPlan, Method, Recipe, Training
 from ils.targets.inputs import inputs_of
@@ -135,10 +136,12 @@ def train_shard(
     data, read = inputs.load(plan, training)
     students = [(m.name, point) for m in training.methods for point in grid_points(m.grid)]
     groups = inputs.groups(cell, training.methods, shares(students, training.shards)[shard])
+    entrants = Counter(race_of(*student) for student in students)
+    spared = sorted(race for race, count in entrants.items() if recipe.spares(count))
     told = asdict(replace(plan, device=data.device.type))  # `auto` is what it comes to
     methods = {m.name: [m.name, m.targets, m.inputs, m.code] for m in training.methods}
     learnt = [[*methods[group.method], list(group.points)] for group in groups]
-    checkpoints = outputs.checkpoints([told, asdict(recipe), learnt, read], cell)
+    checkpoints = outputs.checkpoints([told, asdict(recipe), learnt, spared, read], cell)
     key = checkpoints.digest
     if before := left_before(outputs.students, outputs.test_logits, cell.name, key):
         return *before, key
@@ -158,7 +161,7 @@ def train_shard(
         return train(network, data, groups, recipe, cell.seed, cuda_graphs=graphs, **told)
 
     together = at_once[kind], make, train_group, cell.title, checkpoints
-    results = train_chunks(groups, *together, races=recipe.races)
+    results = train_chunks(groups, *together, races=recipe.races, spared=spared)
     named = [(group.method, point) for group in groups for point in group.points]
     epochs = [epoch for result in results for epoch in result.failed_epoch]
     for (method, point), epoch in zip(named, epochs, strict=True):

@@ -9,7 +9,7 @@ those that are dropped do, and the others go on in fewer networks.
 
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -296,6 +296,7 @@ def train_chunks(
     title: str,
     checkpoints: Checkpoints,
     races: Sequence[tuple[int, float]] = (),
+    spared: Collection[Hashable] = (),
 ) -> list[Students]:
     """Train the students of all groups, up to `at_once` in one network; returns them by chunk.
 
@@ -304,7 +305,7 @@ def train_chunks(
     transform see inputs of their own and have networks apart from the others. Where the device's
     memory does not suffice for one, half of it goes on, which is slower. races: after which epochs
     the students of each race are compared, and the share that goes on, those of all chunks put
-    together into new ones.
+    together into new ones; of races that are `spared` all go on.
     """
     chunks = Chunks(at_once, build, learn, title, checkpoints)
     everyone = [(group, point) for group in students for point in group.points]
@@ -313,7 +314,9 @@ def train_chunks(
     if not races:
         return first
     rows, dropped = rows_of(first), np.zeros(len(everyone), np.int64)
-    of_race = [race_of(group.method, point) for group, point in everyone]
+    of_race: list[Hashable] = [race_of(group.method, point) for group, point in everyone]
+    # One that is spared races against nobody.
+    of_race = [i if race in spared else race for i, race in enumerate(of_race)]
     ce, active = np.full(len(everyone), np.inf), np.zeros(len(everyone), bool)
     racing = going = list(range(len(everyone)))
     trained = first
