@@ -1,7 +1,10 @@
 """A file that exists is whole and the same bytes each time; a damaged one says so."""
 
 import os
+import subprocess
+import sys
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -22,6 +25,7 @@ from ils.files import (
     write_text,
 )
 
+ROOT = Path(__file__).parent.parent
 ARRAYS = {
     "logits": np.arange(6.0).reshape(2, 3).T,  # not contiguous
     "labels": np.array([1, 0, 2]),
@@ -73,6 +77,12 @@ def test_large_arrays_are_not_held_twice(tmp_path):
     tracemalloc.stop()
     assert written < megabyte and array.nbytes <= read < array.nbytes + megabyte
     assert np.array_equal(loaded, array)
+    peak = "int(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])"  # KiB, maps count
+    lines = "from ils.files import load_arrays; import safetensors.numpy"
+    command = [sys.executable, "-c", f"{lines}; p = {peak}; load_arrays('a'); print({peak} - p)"]
+    run = {"cwd": tmp_path, "env": os.environ | {"PYTHONPATH": str(ROOT / "scripts")}}
+    grown = subprocess.run(command, **run, check=True, capture_output=True, text=True).stdout
+    assert array.nbytes <= 1024 * int(grown) < 1.5 * array.nbytes
 
 
 def test_arrays_and_metadata_come_back_as_they_were(tmp_path):

@@ -226,7 +226,7 @@ def test_times_and_bytes_follow_from_the_measured_steps():
     assert pair.training(8, [(3, 8), (7, 2)]) == halved + 2 * 0.2 * 2.5  # all are tested
     assert pair.training_flops(1, 10) == 10 * (3 * 950 + 300) * 10 + 60 * 10
     assert pair.training_flops(8, 3 * 8 + 7 * 2) == 38 * (3 * 950 + 300) * 10 + 8 * 60 * 10
-    assert pair.soft_targets_bytes() == 950 * (2 * 2 * 4 + 8)
+    assert pair.soft_targets_bytes(2) == 950 * (2 * 2 * 2 + 8)
     assert pair.predictions_bytes(6) == 60 * (6 * 2 * 4 + 16)
     labels = 300 * 8 + 60 * 16
     student = (300 + 60) * 2 * 4 + 10 * 16 + 24
@@ -366,14 +366,14 @@ def test_memory_on_the_device_is_what_its_parts_take():
     )
     data, labels = 120 * 5 * 4, 100 * 3 * 4
     students = 8 * (4 * weights + 32 * kept)
-    assert costs(pair, 1.0, 1.0, 8).device_bytes(2) == data + 3 * labels + students
+    assert costs(pair, 1.0, 1.0, 8).device_bytes(2, 4) == data + 3 * labels + students
+    assert costs(pair, 1.0, 1.0, 8).device_bytes(2, 2) == data + 2 * labels + students
     image = pair._replace(
         sizes=Sizes(100, 20, 10, (1, 8, 8), 3, 1), augmentation={"pad": 1, "flip": True}
     )
     assert costs(image, 1.0, 1.0, 8).inputs == 120 * (64 + 100)  # as they are, and padded
-    assert costs(image, 1.0, 1.0, 8).device_bytes(1) - costs(image, 1.0, 1.0, 8).device_bytes(
-        0
-    ) == (18 * labels)
+    by_teachers = [costs(image, 1.0, 1.0, 8).device_bytes(teachers, 4) for teachers in (0, 1)]
+    assert by_teachers[1] - by_teachers[0] == 18 * labels
 
 
 def test_activations_of_the_papers_networks_are_those_that_its_config_tells():

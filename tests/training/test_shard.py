@@ -140,6 +140,30 @@ def test_a_grid_that_is_spared_in_all_shards_does_not_race(tmp_path):
     assert dropped[:2].tolist() == [0, 0] and sorted(dropped[2:].tolist()) == [0, 0, 1, 1]
 
 
+def test_soft_targets_in_half_precision_are_those_rounded(study, tmp_path):
+    read = [study.path("data")] * 2, study.path("splits"), [study.path("first")]
+    soft_targets(SECOND.cells, "no_ls", *read, study.path("half"), "float16")
+    full, half = (load_arrays(study.path(name))[0] for name in ("soft", "half"))
+    rounded = {name: full[name].astype(half[name].dtype) for name in full}
+    for name in full:
+        assert half[name].dtype == (np.float16 if name.endswith("logits") else full[name].dtype)
+        assert np.array_equal(half[name], rounded[name])
+    save_arrays(study.path("rounded"), {n: a.astype(full[n].dtype) for n, a in rounded.items()})
+    for name in ("half", "rounded"):  # students compute in float32
+        study.train(f"by_{name}", SECOND, [study.path(name)], [study.path("first.json")])
+    by_half, by_rounded, second = (
+        load_arrays(study.path(name))[0] for name in ("by_half", "by_rounded", "second")
+    )
+    assert all(np.array_equal(by_half[n], by_rounded[n], equal_nan=True) for n in by_half)
+    assert any(not np.array_equal(by_half[n], second[n], equal_nan=True) for n in second)
+    arrays, metadata = load_arrays(study.path("first"))
+    large = {n: 1e5 * a if "/weights/" in n else a for n, a in arrays.items()}
+    save_arrays(study.path("large"), large, **metadata)
+    message = r"a logit of the no_ls teacher is .*, too large for float16; set soft_targets_prec"
+    with pytest.raises(UserError, match=message):
+        soft_targets(SECOND.cells, "no_ls", *read[:2], [study.path("large")], "none", "float16")
+
+
 def test_a_file_holds_each_cell_under_its_name(study):
     students, metadata = load_arrays(study.path("second"))
     tests = load_arrays(study.path("tests_second"))[0]

@@ -80,6 +80,7 @@ rule soft_targets:
         **resources_of(lambda w: plan.needs(w.batch)),
     params:
         cells=lambda w: plan.cell_plans(w.batch),
+        precision=config["soft_targets_precision"],
     message:
         "Making soft targets of {wildcards.method} teachers: {wildcards.batch}"
     script:

@@ -256,6 +256,11 @@ class Plan(Study):
         """How many GPUs a job on these networks asks for: one if any of them may run there."""
         return int(any(self.device_of(network) != "cpu" for network in networks))
 
+    @property
+    def bytes_of_logit(self) -> int:
+        """Of one number of the soft targets."""
+        return {"float32": 4, "float16": 2}[self.config["soft_targets_precision"]]
+
     @functools.cache
     def needs(self, batch: str, round: str | None = None) -> dict[str, int]:
         """What a job on a batch asks a cluster for: {gpu, mem_mb, runtime in minutes}; with a
@@ -280,9 +285,8 @@ class Plan(Study):
             if expected := entry.get("expect"):
                 augmentation = entry["augmentation"]
                 views = (2 * augmentation["pad"] + 1) ** 2 * (1 + augmentation["flip"])
-                of_sample = (
-                    math.prod(expected["shape"]) + 4 * teachers * views * expected["classes"]
-                )
+                said = self.bytes_of_logit * teachers * views * expected["classes"]
+                of_sample = math.prod(expected["shape"]) + said
                 megabytes = max(megabytes, 2 * expected["samples"] * of_sample / 1e6)
         process = 8000 if gpu else 6000  # four students of a small DenseNet keep 3,600
         runtime = math.ceil(10 + 1.5 * 60 * hours)

@@ -73,7 +73,7 @@ def onehot(cell, indices: Tensor, views: Tensor) -> Tensor:
 @target_input
 def teacher_logits(cell, indices: Tensor, views: Tensor) -> Tensor:
     """The teacher's logits on the same views of the samples, (B, K)."""
-    return cell.teacher_logits[0][indices, views]
+    return cell.teacher_logits[0][indices, views].to(cell.dtype)
 
 
 @target_input
@@ -82,7 +82,7 @@ def teachers_logits(cell, indices: Tensor, views: Tensor) -> Tensor:
 
     They are in the order that the soft targets were given in.
     """
-    return torch.stack([logits[indices, views] for logits in cell.teacher_logits])
+    return torch.stack([logits[indices, views].to(cell.dtype) for logits in cell.teacher_logits])
 
 
 @target_input

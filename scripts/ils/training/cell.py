@@ -21,7 +21,8 @@ class CellData:
 
     data: arrays of the prepared dataset; split: its index arrays and normalisation. soft_targets:
     arrays `logits` (N_train, views, K) and `ids` (N_train,) of each teacher, in the order of
-    split["train"]; teacher_temperature: T* fitted to the first.
+    split["train"], which stay in the precision that they have; teacher_temperature: T* fitted to
+    the first.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class CellData:
                 f"{origin(arrays, 'soft targets')}: the soft targets are of other {wrong} than "
                 "the split's; delete them and run again"
             )
-        return torch.as_tensor(arrays["logits"], dtype=self.dtype, device=self.device)
+        return torch.as_tensor(arrays["logits"], device=self.device)
 
     @functools.cache
     def class_distances(self, samples: int) -> torch.Tensor:

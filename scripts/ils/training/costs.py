@@ -239,18 +239,20 @@ class Costs(NamedTuple):
         per_epoch = 3 * training * s.train + evaluation * s.validation
         return epochs * per_epoch + students * evaluation * s.test
 
-    def soft_targets_bytes(self) -> int:
-        """Bytes of a teacher's soft targets: its logits on every view, and the samples' ids."""
-        return self.sizes.train * (self.views * self.sizes.classes * 4 + 8)
+    def soft_targets_bytes(self, of_logit: int) -> int:
+        """Bytes of a teacher's soft targets: its logits on every view, of so many each, and the
+        samples' ids."""
+        return self.sizes.train * (self.views * self.sizes.classes * of_logit + 8)
 
-    def device_bytes(self, teachers: int) -> int:
+    def device_bytes(self, teachers: int, of_logit: int) -> int:
         """Bytes that training `at_once` students needs on the device: modelled, not measured.
 
-        Counted are inputs, labels and what so many teachers said, and of each student the weights,
-        their best, gradients, the optimizer's memory, and a mini-batch's activations in float32.
+        Counted are inputs, labels and what so many teachers said, in so many bytes a logit, and of
+        each student the weights, their best, gradients, the optimizer's memory, and a mini-batch's
+        activations in float32.
         """
         s, r = self.sizes, self.recipe
-        data = self.inputs + s.train * s.classes * 4 * (1 + teachers * self.views)
+        data = self.inputs + s.train * s.classes * (4 + teachers * self.views * of_logit)
         copies = 5 if r.optimizer == "adam" else 3 + bool(r.momentum)
         batch = min(r.batch_size, s.train)
         return data + self.at_once * (copies * self.weights + batch * self.activations)

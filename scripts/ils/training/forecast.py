@@ -125,7 +125,7 @@ def forecast(
     def of_cell(job, pair):
         return pair.training(job["students"], pair.recipe.stages(job["racing"]))
 
-    rows = []
+    rows, of_logit = [], plan.bytes_of_logit
     for key, pair in known.items():
         jobs, teachers, s = trained[key], taught.count(key), pair.sizes
         students, viewed = sum(j["students"] for j in jobs), teachers * s.train * pair.views
@@ -139,7 +139,9 @@ def forecast(
             for cell in plan.batches[batch].cells
             if key_of(plan, cell) == key
         ]
-        stored = teachers * pair.soft_targets_bytes() + sum(map(pair.predictions_bytes, columns))
+        stored = teachers * pair.soft_targets_bytes(of_logit) + sum(
+            map(pair.predictions_bytes, columns)
+        )
         stored += sum(pair.shard_bytes(j["students"], j["methods"]) for j in jobs)
         rows.append(
             dict(zip(("dataset", "network", "recipe"), key, strict=True))
@@ -155,7 +157,7 @@ def forecast(
                 "eflop": (pair.training_flops(students, epochs) + viewed * pair.flops[0]) / 1e18,
                 "disk_gb": stored / 1e9,
                 "logits_gb": students * (s.validation + s.test) * s.classes * 4 / 1e9,
-                "device_gb": pair.device_bytes(most_teachers(plan, jobs)) / 1e9,
+                "device_gb": pair.device_bytes(most_teachers(plan, jobs), of_logit) / 1e9,
                 "host_gb": max(plan.needs(j["batch"], j["round"])["mem_mb"] for j in jobs) / 1e3,
             }
         )
