@@ -356,9 +356,14 @@ class Plan(Study):
         """The size of the study in one line."""
 
         def size(kind):
-            jobs = self.trainings(kind)
-            count = sum(len(self.batches[job["batch"]].cells) * job["students"] for job in jobs)
-            return f"{count:,} trainings in {len(jobs):,} jobs"
+            jobs, epochs, whole, count = self.trainings(kind), 0, 0, 0
+            for job in jobs:
+                for recipe in map(self.recipe, self.batches[job["batch"]].cells):
+                    epochs += sum(map(math.prod, recipe.stages(job["racing"])))
+                    whole += job["students"] * recipe.epochs
+                    count += job["students"]
+            raced = f" ({epochs / whole:.0%} of their epochs by halving)" if epochs < whole else ""
+            return f"{count:,} trainings in {len(jobs):,} jobs{raced}"
 
         pairs = f"{len(self.pairs)} pair" + "s" * (len(self.pairs) > 1)
         text = f"{pairs} x {self.seeds_in_words}, {len(self.columns)} columns: "
