@@ -737,6 +737,11 @@ def test_a_halved_search_costs_the_epochs_that_its_students_train():
     assert found["ILS"].halved == ils.halved  # its grid counts, not what a shard has of it
     recipe = plan.recipe(plan.compared[0])
     assert recipe.stages([(4, 8), (4, 4)]) == [(10, 8), (10, 2 + 4), (20, 1 + 4)]
+    counts = Counter(size for job in plan.trainings("compared") for size in job["racing"])
+    epochs = {(n, of): n * 40 if of <= 4 else {4: 80, 2: 50, 1: 40}[n] for n, of in counts}
+    share = sum(epochs[s] * n for s, n in counts.items())
+    share /= sum(40 * s[0] * n for s, n in counts.items())
+    assert f" jobs, halved to {share:.0%} of their epochs; distillation: " in plan.summary()
 
 
 def test_the_halved_paper_is_the_paper_but_for_its_races():

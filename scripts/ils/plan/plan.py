@@ -355,22 +355,22 @@ class Plan(Study):
     def summary(self) -> str:
         """The size of the study in one line."""
 
-        def size(kind):
+        def size(kind, of=""):
             jobs, epochs, whole, count = self.trainings(kind), 0, 0, 0
             for job in jobs:
                 for recipe in map(self.recipe, self.batches[job["batch"]].cells):
                     epochs += sum(map(math.prod, recipe.stages(job["racing"])))
                     whole += job["students"] * recipe.epochs
                     count += job["students"]
-            raced = f" ({epochs / whole:.0%} of their epochs by halving)" if epochs < whole else ""
-            return f"{count:,} trainings in {len(jobs):,} jobs{raced}"
+            raced = f", halved to {epochs / whole:.0%} of their epochs" if epochs < whole else ""
+            return f"{count:,} trainings in {len(jobs):,} jobs{of}{raced}"
 
         pairs = f"{len(self.pairs)} pair" + "s" * (len(self.pairs) > 1)
         text = f"{pairs} x {self.seeds_in_words}, {len(self.columns)} columns: "
         text += size("compared")
         if self.distillation:
-            text += f"; distillation: {size('teaching')} of further teachers, "
-            text += f"{size(DISTILLED)} of students"
+            text += f"; distillation: {size('teaching', ' of further teachers')}, "
+            text += size(DISTILLED, " of students")
         return text
 
     @functools.cached_property
