@@ -28,6 +28,7 @@ from ils.training.costs import (
     Costs,
     Pair,
     Sizes,
+    activations,
     costs,
     forward_flops,
     kept_bytes,
@@ -249,8 +250,12 @@ def test_a_step_is_timed_in_training_itself_and_not_for_long(
     augmentation = {"pad": 2 * (len(shape) == 3), "flip": len(shape) == 3}
     recipe, about = replace(RECIPE, batch_size=16), ("data", "N", "recipe")
     told = Sizes(40, 10, 10, shape, 3, 1), augmentation, architecture, recipe, torch.device("cpu")
-    seconds = step_seconds(Pair(*about, *told, students_at_once=2), 2)
+    pair = Pair(*about, *told, students_at_once=2)
+    seconds = step_seconds(pair, 2)
     assert seconds == pytest.approx(tick) and next(clock) == pytest.approx(tick * calls)
+    small = 2 * 2 * activations(pair) * 4  # half of it has room for four of 16 samples
+    monkeypatch.setattr("ils.training.costs.memory", lambda: small)
+    assert step_seconds(pair, 2) == pytest.approx(4 * tick)
 
 
 NAMES = "digits", "wine", "iris", "breast_cancer"

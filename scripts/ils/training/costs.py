@@ -2,8 +2,10 @@
 
 import contextlib
 import math
+import os
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -179,10 +181,30 @@ def time_steps(cell, architecture: Architecture, groups: Sequence[Group], recipe
 
 
 def step_seconds(pair: Pair, students: int) -> float:
-    """Measure one training step of so many students on made-up data and hard labels, in seconds."""
-    cell = made_up_cell(pair.sizes, pair.augmentation, pair.batch * STEPS, pair.device)
+    """Measure one training step of so many students on made-up data and hard labels, in seconds.
+
+    Of a mini-batch whose activations would take more than half of the machine's memory a part is
+    measured, on the CPU, as if time went by its samples: the system kills who takes too much.
+    """
+    batch = pair.batch
+    if pair.device.type == "cpu":
+        batch = min(batch, max(2, memory() // (2 * students * activations(pair))))
+    cell = made_up_cell(pair.sizes, pair.augmentation, batch * STEPS, pair.device)
     group = Group("no_ls", load("method", "no_ls"), [{}] * students)
-    return time_steps(cell, pair.architecture, [group], pair.recipe)
+    recipe = replace(pair.recipe, batch_size=batch)
+    return pair.batch / batch * time_steps(cell, pair.architecture, [group], recipe)
+
+
+def memory() -> int:
+    """Bytes of memory that this machine has."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def activations(pair: Pair) -> int:
+    """Bytes that a student of a pair keeps of a sample for the backward pass."""
+    with torch.device("meta"):
+        entry, s = (pair.architecture.family, pair.architecture.options), pair.sizes
+        return kept_bytes(build(*entry, s.shape, s.classes, 1, 0), s.shape)
 
 
 class Costs(NamedTuple):
