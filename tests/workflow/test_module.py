@@ -40,9 +40,9 @@ def module(name="ils", config="config", prefix=""):
     return MODULE.format(name=name, config=config, prefix=prefix)
 
 
-def snakemake(folder, *arguments, check=True, **variables):
+def snakemake(folder, *arguments, check=True, python=sys.executable, **variables):
     """Run Snakemake in a folder; returns what it says."""
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
+    command = [python, "-m", "snakemake", "--cores", "2", *arguments]
     variables = os.environ | {"OMP_NUM_THREADS": "1"} | variables
     done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True)
     output = done.stdout + done.stderr
@@ -98,26 +98,30 @@ def publish(folder):
 
 
 def test_a_deployed_copy_has_the_defaults_for_what_its_config_leaves_out(tmp_path):
-    cache, settings = tmp_path / "cache", tmp_path / "settings/snakemake"
-    there = cache / "snakemake/snakemake/source-cache/snakemake-git-cache/github.com/them/ils"
-    for folder in (there, settings, tmp_path / "workflow", tmp_path / "config"):
-        folder.mkdir(parents=True)
-    publish(there)  # where Snakemake puts what it has cloned
-    shutil.copytree(ROOT / "workflow/profiles/slurm", settings / "slurm")
-    (tmp_path / "workflow/Snakefile").write_text(DEPLOYED)
+    """In a folder that has a space in its path, and so the virtual environment's."""
+    folder, home = tmp_path / "our study", tmp_path / "our home"
+    cache = home / "cache/snakemake/snakemake/source-cache/snakemake-git-cache/github.com"
+    for made in (cache / "them/ils", home / "config/snakemake", folder / "config"):
+        made.mkdir(parents=True)
+    publish(cache / "them/ils")  # where Snakemake puts what it has cloned
+    shutil.copytree(ROOT / "workflow/profiles/slurm", home / "config/snakemake/slurm")
+    (folder / "workflow").mkdir()
+    (folder / "workflow/Snakefile").write_text(DEPLOYED)
     config = {"seeds": [5], "distillation": {"seeds": [5, 6]}}
-    (tmp_path / "config/config.yaml").write_text(yaml.safe_dump(config))
-    variables = {"XDG_CACHE_HOME": str(cache), "XDG_CONFIG_HOME": str(settings.parent)}
+    (folder / "config/config.yaml").write_text(yaml.safe_dump(config))
+    (folder / ".venv").symlink_to(sys.prefix)
+    variables = {f"XDG_{name.upper()}_HOME": str(home / name) for name in ("cache", "config")}
+    variables["python"] = folder / ".venv/bin/python"
 
-    output = snakemake(tmp_path, "--dry-run", "--profile", "slurm", **variables)
+    output = snakemake(folder, "--dry-run", "--profile", "slurm", **variables)
     assert "Using profile slurm" in output
     assert "41 pairs x 1 seed, 12 columns" in output
     assert "Training the teachers, round1, shard 0: digits_LeNet_and_17_more_seed5" in output
     assert counts(output)["distil"] == 2
-    assert "results/table3.tex" in output and not (tmp_path / "results").exists()
+    assert "results/table3.tex" in output and not (folder / "results").exists()
 
-    snakemake(tmp_path, "results/published/metrics.csv", **variables)
-    assert (tmp_path / "results/published/metrics.csv").stat().st_size > 1000
+    snakemake(folder, "results/published/metrics.csv", **variables)
+    assert (folder / "results/published/metrics.csv").stat().st_size > 1000
 
 
 def test_a_modules_wrong_config_is_one_line(tmp_path):
