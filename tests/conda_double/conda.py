@@ -2,8 +2,8 @@
 9.27.1 calls, no more.
 
 It builds each environment with uv from the packages that the YAML file lists, taken from PyPI, and
-nothing else: no package of the launcher or of the tests can be imported there. What real conda
-would solve and install is another matter.
+nothing else: no package of the launcher or of the tests can be imported there. Of a lower bound it
+takes the bound. What real conda would solve and install is another matter.
 """
 
 import json
@@ -17,6 +17,7 @@ import yaml
 BASE = Path(__file__).resolve().parent
 REQUIREMENTS = BASE.parent.parent / "requirements.txt"
 PYPI = {"pytorch": "torch"}  # where PyPI's name is another
+REQUIREMENT = r"([\w.-]+)(?:\[\w+\])?(?:(?:==?|>=)([\w.]+))?"  # as in envs/; else an error
 # Which scripts ran on the environment's own Python, for the test: {prefix}.ran lists them.
 SITECUSTOMIZE = """
 import sys
@@ -36,13 +37,13 @@ def locked():
 
 
 def packages(environment):
-    """What an environment file lists, pip's section included: {conda's or PyPI's name: version}, ""
-    where it is open."""
+    """What an environment file lists, pip's section included: {conda's or PyPI's name: version or
+    lower bound}, "" where it is open."""
     versions = {}
     for entry in environment["dependencies"]:
         for requirement in entry["pip"] if isinstance(entry, dict) else [entry]:
-            name, _, version = requirement.replace("==", "=").partition("=")
-            versions[name] = version
+            name, version = re.fullmatch(REQUIREMENT, requirement).groups()
+            versions[name] = version or ""
     return versions
 
 

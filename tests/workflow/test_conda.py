@@ -2,6 +2,7 @@
 see conda_double/."""
 
 import ast
+import csv
 import json
 import os
 import re
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from packaging.specifiers import SpecifierSet
 
 from conda_double.conda import PYPI, locked, packages
 from conftest import ROOT, Clone
@@ -21,6 +23,7 @@ from ils.plan.fingerprints import imports
 DOUBLE = ROOT / "tests/conda_double/bin"
 MEASURED = "forecast", "students_at_once"  # by name only, and another time every time
 ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
+LAUNCHER = ROOT / "environment.yaml"
 # Packages that an import comes with, where they have other names.
 PROVIDERS = {
     "PIL": {"matplotlib", "torchvision"},
@@ -39,17 +42,25 @@ def scripts_of(environment):
     return {script for name, script in pairs if name == environment}
 
 
+def install(folder, requirements):
+    """Install a pip section's packages into an environment, others as requirements.txt has them."""
+    uv = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", folder]
+    subprocess.run([*uv, "--constraint", ROOT / "requirements.txt", *requirements], check=True)
+
+
+def needs(environment):
+    """The pip section of an environment file: Snakemake, then its executor."""
+    return yaml.safe_load(environment.read_text())["dependencies"][-1]["pip"]
+
+
 @pytest.fixture(scope="module")
 def launcher(tmp_path_factory):
-    """The Python of an environment with Snakemake. It must lack the rest: Snakemake lends jobs its
-    own packages."""
+    """The Python of environment.yaml's Snakemake alone. It must lack the rest, which the Slurm
+    executor brings some of: Snakemake lends jobs its own packages."""
     folder = tmp_path_factory.mktemp("launcher")
-    uv = [sys.executable, "-m", "uv"]
-    subprocess.run([*uv, "venv", "--quiet", "--python", sys.executable, folder], check=True)
-    constraint = ["--constraint", ROOT / "requirements.txt"]
-    subprocess.run(
-        [*uv, "pip", "install", "--quiet", "--python", folder, *constraint, "snakemake"], check=True
-    )
+    uv = [sys.executable, "-m", "uv", "venv", "--quiet", "--python", sys.executable]
+    subprocess.run([*uv, folder], check=True)
+    install(folder, needs(LAUNCHER)[:1])
     return folder / "bin/python"
 
 
@@ -114,7 +125,16 @@ def test_a_study_in_environments_has_the_numbers_of_one_without(isolated, finish
     ]
     versions = json.loads((isolated.folder / "results/provenance.json").read_text())["packages"]
     assert versions["scikit-learn"] == "1.8.0" and versions["torch"] == "2.13.0"
+    assert versions["safetensors"] == "0.7.0"  # the bound; `finished` has requirements.txt's
     assert versions["matplotlib"] is None
+
+
+def test_environment_yaml_has_what_starting_takes(launcher, isolated):
+    """Slurm's executor, the lines of make and the report, by its packages alone."""
+    install(launcher.parents[1], needs(LAUNCHER))
+    isolated.variables |= {"PYTHONPATH": str(isolated.folder / "workflow/terminal")}
+    isolated.snakemake("--profile", "slurm", "--logger", "progress", "--report", "report.html")
+    assert (isolated.folder / "report.html").stat().st_size > 1e6
 
 
 def test_a_job_without_its_environment_stops():
@@ -135,7 +155,34 @@ def test_the_double_refuses_what_it_does_not_know():
     )
 
 
-@pytest.mark.parametrize("file", ENVIRONMENTS, ids=lambda file: file.stem)
+def unseen(dependencies):
+    """The conda packages of an environment whose pins envs/seen.csv has no version for."""
+    with open(ROOT / "envs/seen.csv") as table:
+        seen = [(row["package"], row["version"]) for row in csv.DictReader(table)]
+    for requirement in dependencies:
+        if not isinstance(requirement, str) or "=" not in requirement:
+            continue
+        name, relation, pinned = re.fullmatch(r"([\w-]+)(>?=)([\d.]+)", requirement).groups()
+        within = f">={pinned}" if relation == ">=" else f"=={pinned}.*"
+        versions = [version for package, version in seen if package == name]
+        if not any(version in SpecifierSet(within) for version in versions):
+            there = " and ".join(versions) or "not at all"
+            yield f"{requirement}: envs/seen.csv has it {there}. Pin that, or add what else you saw"
+
+
+@pytest.mark.parametrize("file", [*ENVIRONMENTS, LAUNCHER], ids=lambda file: file.stem)
+def test_an_environment_pins_what_conda_forge_was_seen_to_have(file):
+    """An exact pin of another stops --use-conda at its first step."""
+    assert not list(unseen(yaml.safe_load(file.read_text())["dependencies"]))
+
+
+def test_a_pin_that_was_not_seen_is_named():
+    (high, new) = unseen(["pip", "numpy=2.4", "numpy>=2", "safetensors=0.8", "new>=1", {"pip": []}])
+    assert high.startswith("safetensors=0.8: envs/seen.csv has it 0.7.0. Pin that, or add")
+    assert new.startswith("new>=1: envs/seen.csv has it not at all.")
+
+
+@pytest.mark.parametrize("file", [*ENVIRONMENTS, LAUNCHER], ids=lambda file: file.stem)
 def test_the_pins_of_an_environment_are_those_of_the_requirements_or_say_why_not(file):
     text = file.read_text()
     environment = yaml.safe_load(text)

@@ -1,14 +1,16 @@
-"""The workflow as a module of another one: six lines in an empty folder."""
+"""The workflow as a module of another one: six lines in an empty folder, or what
+`snakedeploy deploy-workflow` writes."""
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 
 import pytest
 import yaml
 
-from conftest import ROOT
+from conftest import ROOT, Clone
 
 MODULE = f"""
 module {{name}}:
@@ -19,6 +21,18 @@ module {{name}}:
 use rule * from {{name}} as {{name}}_*
 """
 
+DEPLOYED = """
+configfile: "config/config.yaml"
+
+module ils:
+    snakefile:
+        github("them/ils", path="workflow/Snakefile", tag="v1")
+    config:
+        config
+
+use rule * from ils
+"""
+
 
 def module(name="ils", config="config", prefix=""):
     """The lines that make a module of the workflow."""
@@ -26,10 +40,10 @@ def module(name="ils", config="config", prefix=""):
     return MODULE.format(name=name, config=config, prefix=prefix)
 
 
-def snakemake(folder, *arguments, check=True):
+def snakemake(folder, *arguments, check=True, python=sys.executable, **variables):
     """Run Snakemake in a folder; returns what it says."""
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
-    variables = os.environ | {"OMP_NUM_THREADS": "1"}
+    command = [python, "-m", "snakemake", "--cores", "2", *arguments]
+    variables = os.environ | {"OMP_NUM_THREADS": "1"} | variables
     done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True)
     output = done.stdout + done.stderr
     assert (done.returncode == 0) == check, output
@@ -75,13 +89,39 @@ def test_a_module_under_a_prefix_makes_the_whole_study_and_its_report(study, tmp
     assert "iris MLP, wine MLP" in report and "study.yaml" in report
 
 
-def test_what_a_modules_config_leaves_out_is_the_defaults(tmp_path):
-    write(tmp_path, {"seeds": [5], "distillation": {"seeds": [5, 6]}}, module())
-    output = snakemake(tmp_path, "--dry-run")
+def publish(folder):
+    """Tag v1 of a git repository with this one's files."""
+    Clone(folder, names=("workflow", "slurm", "scripts", "config", "envs"))
+    user = ["-c", "user.name=us", "-c", "user.email=us@example.org"]
+    for command in (["init"], ["add", "."], [*user, "commit", "--message", "all"], ["tag", "v1"]):
+        subprocess.run(["git", *command], cwd=folder, check=True, capture_output=True)
+
+
+def test_a_deployed_copy_has_the_defaults_for_what_its_config_leaves_out(tmp_path):
+    """In a folder that has a space in its path, and so the virtual environment's."""
+    folder, home = tmp_path / "our study", tmp_path / "our home"
+    cache = home / "cache/snakemake/snakemake/source-cache/snakemake-git-cache/github.com"
+    for made in (cache / "them/ils", home / "config/snakemake", folder / "config"):
+        made.mkdir(parents=True)
+    publish(cache / "them/ils")  # where Snakemake puts what it has cloned
+    shutil.copytree(ROOT / "workflow/profiles/slurm", home / "config/snakemake/slurm")
+    (folder / "workflow").mkdir()
+    (folder / "workflow/Snakefile").write_text(DEPLOYED)
+    config = {"seeds": [5], "distillation": {"seeds": [5, 6]}}
+    (folder / "config/config.yaml").write_text(yaml.safe_dump(config))
+    (folder / ".venv").symlink_to(sys.prefix)
+    variables = {f"XDG_{name.upper()}_HOME": str(home / name) for name in ("cache", "config")}
+    variables["python"] = folder / ".venv/bin/python"
+
+    output = snakemake(folder, "--dry-run", "--profile", "slurm", **variables)
+    assert "Using profile slurm" in output
     assert "41 pairs x 1 seed, 12 columns" in output
     assert "Training the teachers, round1, shard 0: digits_LeNet_and_17_more_seed5" in output
-    assert counts(output)["ils_distil"] == 2
-    assert "results/table3.tex" in output and not (tmp_path / "results").exists()
+    assert counts(output)["distil"] == 2
+    assert "results/table3.tex" in output and not (folder / "results").exists()
+
+    snakemake(folder, "results/published/metrics.csv", **variables)
+    assert (folder / "results/published/metrics.csv").stat().st_size > 1000
 
 
 def test_a_modules_wrong_config_is_one_line(tmp_path):

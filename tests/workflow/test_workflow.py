@@ -1,6 +1,7 @@
 """The workflow itself, on a copy of the repository: run twice, rerun after edits, made to fail."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -329,3 +330,17 @@ def test_make_writes_the_report_of_a_whole_study_after_it(arguments, reports):
     (line,) = [line.split() for line in output.splitlines() if "bin/snakemake" in line]
     assert line[1] == "all" and line[len(line) - len(arguments.split()) :] == arguments.split()
     assert ("--report" in line and "--report-after-run" in line) == ("--report" in line) == reports
+
+
+def test_ci_and_the_workflow_catalog_find_what_they_name():
+    (job,) = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())["jobs"].values()
+    commands = [step["run"] for step in job["steps"] if "run" in step]
+    assert commands == [".ci/run"] and os.access(ROOT / ".ci/run", os.X_OK)
+    targets = re.findall(r"^make (\w+)", (ROOT / ".ci/run").read_text(), re.M)
+    assert targets == ["lint", "test"]
+    phony = re.search(r"^\.PHONY:(.*)", (ROOT / "Makefile").read_text(), re.M)[1].split()
+    assert set(targets) <= set(phony)
+    usage = yaml.safe_load((ROOT / ".snakemake-workflow-catalog.yml").read_text())["usage"]
+    assert usage["software-stack-deployment"]["conda"]
+    needed = "workflow/Snakefile", "config/README.md", "config/config.yaml", "README.md", "LICENSE"
+    assert all((ROOT / name).is_file() for name in needed)

@@ -1,12 +1,9 @@
 # The plan that the config makes, and what rules share. All else is in scripts/ils/plan/.
 import os
-import sys
 
 from snakemake.common.configfile import load_configfile
 from snakemake.logging import logger
 from snakemake.utils import update_config
-
-sys.path.insert(0, str(ROOT / "scripts"))
 
 from ils import paper
 from ils.errors import UserError
