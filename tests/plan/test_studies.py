@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -65,14 +66,10 @@ def test_killed_in_the_middle_it_goes_on(results, monkeypatch):
             raise KeyboardInterrupt
         os.renames(moved.append(old) or old, new)
 
-    class Killed:
-        renames = staticmethod(renames)
-
-    monkeypatch.setattr(studies, "os", Killed)
+    monkeypatch.setattr(studies, "os", SimpleNamespace(renames=renames))
     with pytest.raises(KeyboardInterrupt):
         begin(THIS, set(), {"results/table3.tex"})
-    monkeypatch.undo()
-    os.chdir(results.absolute().parent)
+    monkeypatch.setattr(studies, "os", os)
     assert json.loads((results / "study.json").read_text()) == OTHER
     assert begin(THIS, set(), {"results/table3.tex"}).startswith("2 tables")
     assert files(results / "before/other-0123abcd") == set(TABLES)
