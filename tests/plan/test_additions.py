@@ -75,7 +75,7 @@ def test_what_a_study_leaves_out_it_is_told_at_once():
         Plan.checked(own)
     assert str(raised.value) == (
         "config: distillation.teachers: 'ls' is none of focal, no_ls; the same of "
-        "distillation.pairs[0].dataset, synthetic.tabular.datasets; correct this, or leave it out with "
-        "`distillation: null` and `synthetic: null`"
+        "distillation.pairs[0].dataset, synthetic.tabular.datasets; correct this, or leave it out "
+        "with `distillation: null` and `synthetic: null`"
     )
     assert len(Plan.checked(own | {"distillation": None, "synthetic": None}).compared) == 2
