@@ -1,10 +1,10 @@
-# make results   sets everything up and runs the default study;  make test   sets everything up and runs the tests.
-# CORES=8 and ARGS="--configfile config/other.yaml -n" reach Snakemake; TORCH=cpu takes the smaller CPU build of torch.
-CORES ?= $(shell getconf _NPROCESSORS_ONLN)
-PYTHON ?= python3
-TORCH ?= default
-ARGS ?=
-TESTS ?=
+# `make help` lists what stands behind two hashes.
+CORES ?= $(shell getconf _NPROCESSORS_ONLN)## how many cores jobs may use (all)
+DIR ?=## the folder in which a study has its results/ and report, DIR=studies/mine (this one)
+ARGS ?=## what else Snakemake is told, ARGS="--configfile config/mine.yaml -n"
+TESTS ?=## which tests, TESTS="tests/plan -k grid" (all)
+TORCH ?= default## TORCH=cpu takes the smaller CPU build of torch
+PYTHON ?= python3## what makes the virtual environment, Python 3.11 or newer (python3)
 VENV := .venv
 PYTHON_FILES := scripts tests benchmarks workflow
 STAMP := $(VENV)/installed-$(TORCH)
@@ -17,31 +17,35 @@ INSTALL_cpu = sed -e 's/ *\\$$//' -e '/--hash=/d' requirements.txt > $(VENV)/con
 
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: results test page format lint requirements
+.PHONY: results help test page format lint requirements
 
 # Only a whole study has a report: none of a dry run, of a part, or beside a target of one's own.
 PARTIAL := -n% -pn% --dry% -t --touch --unlock --until -U --omit-from -O --list% --summary --dag --rulegraph --delete-% --conda-create% results/%
 
 # One line a job, and the time left; a plain `snakemake` speaks for itself. --logger needs an option after it.
 results: export PYTHONPATH := $(CURDIR)/workflow/terminal$(if $(PYTHONPATH),:$(PYTHONPATH))
-results: $(STAMP)
-	$(VENV)/bin/snakemake all --logger progress --cores $(CORES) $(if $(filter $(PARTIAL),$(ARGS)),,--report results/report.html --report-after-run) $(ARGS)
+results: $(STAMP)## set everything up, run a study (the default) and write its report
+	$(VENV)/bin/snakemake all --logger progress --cores $(CORES) $(if $(DIR),--directory "$(DIR)") $(if $(filter $(PARTIAL),$(ARGS)),,--report results/report.html --report-after-run) $(ARGS)
 
-test: $(STAMP)
+help: ## this list
+	@echo 'make TARGET VARIABLE=value ...'
+	@sed -En 's/^([A-Za-z]+)[^#]*## ?(.*)/\1 \2/p' Makefile | awk '{name = $$1; $$1 = ""; printf "  %-14s%s\n", name, $$0}'
+
+test: $(STAMP)## run the tests
 	$(VENV)/bin/python -m pytest $(TESTS)
 
 # REPRODUCTION.md, of the finished run of config.yaml or beyond.yaml; ARGS="--other 'seeds 5 to 9' FILE" adds another's summary.
-page: $(STAMP)
+page: $(STAMP)## fill REPRODUCTION.md from finished runs
 	PYTHONPATH=scripts $(VENV)/bin/python -m ils.document.reproduction_page $(or $(ARGS),--run results/summary.json)
 
-lint: $(STAMP)
+lint: $(STAMP)## check style, types and rules
 	$(VENV)/bin/ruff check $(PYTHON_FILES)
 	$(VENV)/bin/ruff format --check $(PYTHON_FILES)
 	$(VENV)/bin/mypy
 	$(VENV)/bin/snakefmt --check workflow
 	$(VENV)/bin/snakemake --lint
 
-format: $(STAMP)
+format: $(STAMP)## format Python and rules
 	$(VENV)/bin/ruff check --fix $(PYTHON_FILES)
 	$(VENV)/bin/ruff format $(PYTHON_FILES)
 	$(VENV)/bin/snakefmt workflow
@@ -56,6 +60,6 @@ $(STAMP): requirements.txt pyproject.toml
 	$(INSTALL_$(TORCH))
 	touch $@
 
-requirements:
+requirements: ## pin the packages of pyproject.toml anew
 	uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11 \
 	  --group dev pyproject.toml --output-file requirements.txt

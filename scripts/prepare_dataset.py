@@ -10,6 +10,7 @@ from ils.data.sources import Raw, check
 from ils.errors import UserError
 from ils.files import save_arrays
 from ils.job import log, run
+from ils.plan.located import located
 from ils.plan.plugins import load
 
 
@@ -43,7 +44,7 @@ def prepare_dataset(
     That is inputs, labels, ids, the marks of the official test split and the names of the classes;
     and the notes of sources that make some, which are also logged.
     """
-    raw = load("source", source)(**options)
+    raw = load("source", source)(**located(options))
     check(raw, name)
     check_expected(raw, name, expect)
     arrays = {"inputs": raw.inputs, "labels": raw.labels, "official_test": raw.official_test}

@@ -92,10 +92,12 @@ class Clone:
             else:
                 shutil.copytree(source / name, folder / name, ignore=ignored)
         self.config = folder / "tests" / "small.yaml"
+        self.more_configs = []  # that are given after it
         self.python, self.variables = sys.executable, {"OMP_NUM_THREADS": "1"}
 
     def snakemake(self, *arguments, check=True):
-        command = [self.python, "-m", "snakemake", *arguments, "--configfile", str(self.config)]
+        configs = map(str, [self.config, *self.more_configs])
+        command = [self.python, "-m", "snakemake", *arguments, "--configfile", *configs]
         environment = os.environ | self.variables
         done = subprocess.run(
             command, cwd=self.folder, env=environment, capture_output=True, text=True

@@ -344,3 +344,20 @@ def test_ci_and_the_workflow_catalog_find_what_they_name():
     assert usage["software-stack-deployment"]["conda"]
     needed = "workflow/Snakefile", "config/README.md", "config/config.yaml", "README.md", "LICENSE"
     assert all((ROOT / name).is_file() for name in needed)
+
+
+def test_make_runs_a_study_in_a_folder_of_its_own():
+    command = ["make", "--dry-run", "results", "DIR=studies/mine"]
+    output = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "snakemake all --logger progress" in output
+    assert '--directory "studies/mine" --report results/report.html' in output
+
+
+def test_make_help_lists_every_target_and_what_each_variable_is_for():
+    output = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    listed = dict(line.split(maxsplit=1) for line in output.stdout.splitlines()[1:])
+    makefile = (ROOT / "Makefile").read_text()
+    targets = re.search(r"^\.PHONY: (.*)$", makefile, re.M)[1].split()
+    variables = re.findall(r"^([A-Z]+) \?=", makefile, re.M)
+    assert set(listed) == {*targets, *variables}
+    assert all(len(text) > 8 for text in listed.values())

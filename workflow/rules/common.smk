@@ -7,6 +7,8 @@ from snakemake.utils import update_config
 
 from ils import paper
 from ils.errors import UserError
+from ils.plan import studies
+from ils.plan.additions import adding
 from ils.plan.artefacts import RANKINGS, Artefacts
 from ils.plan.entries import DISTILLED
 from ils.plan.fingerprints import modules_of, uses
@@ -19,11 +21,15 @@ if workflow.modifier.skip_configfile:
     default = load_configfile(ROOT / "config/config.yaml")
     update_config(default, config)
     config = default
+else:  # the merge of several --configfile keeps the last one's `add`
+    given = [load_configfile(path) for path in workflow.overwrite_configfiles]
+    config = adding(config, [*given, workflow.config_settings.config])
 
 try:
     plan = Plan.checked(config)
 except UserError as error:
     raise WorkflowError(str(error))
+config = plan.config  # with what it adds
 
 # The user's config, before the one that the Snakefile names; a module may be given none.
 CONFIG_FILES = [*workflow.configfiles, *workflow.overwrite_configfiles]

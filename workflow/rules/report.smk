@@ -158,3 +158,17 @@ rule reproduction_pdf:
         "Compiling the document"
     script:
         "../../scripts/compile_document.py"
+
+
+# Before the first job of a run of one's own; none of a dry run, or of a module.
+onstart:
+    if not workflow.touch:
+        todo = studies.made_by(workflow.dag.needrun_jobs())
+        done = studies.made_by(workflow.dag.jobs) - todo
+        study = studies.identity(plan.config, CONFIG_FILE)
+        try:
+            moved = studies.begin(study, done, todo)
+        except OSError as error:
+            raise WorkflowError(f"results/: {error.strerror}; make it writable")
+        if moved:
+            logger.warning(moved)

@@ -9,7 +9,7 @@ from ils.plan.hyperparameters import check_grids, check_options, check_ranges
 from ils.plan.metrics import REQUIRED, metrics
 from ils.plan.plugins import plugins
 from ils.plan.records import UNCALIBRATED
-from ils.plan.schema import check_keys, check_schema, one_of, shown
+from ils.plan.schema import check_keys, check_schema, one_of, short, shown
 
 
 def listed(entries, section):
@@ -81,7 +81,6 @@ def check_methods(config):
         raise UserError(
             "config: methods: fewer than two are no controls; ranks need two methods or more"
         )
-    one_of("teacher", config["teacher"], set(methods))
     teacher = methods[config["teacher"]]
     if known[teacher["targets"]].needs_teacher or teacher.get("inherit"):
         raise UserError(
@@ -138,8 +137,6 @@ def check_distillation(config):
     """Check what the distillation's entries say of each other and of the rest of the config."""
     section = config["distillation"]
     known, methods = plugins("method"), by_name(config, "methods")
-    for name in section["teachers"]:
-        one_of("distillation.teachers", name, set(methods))
     check_grids({"distillation": section | {"inherit": {"teacher": None}}}, known)
     if "teacher" in section["grid"]:
         raise UserError(
@@ -158,12 +155,7 @@ def check_distillation(config):
         methods
         | {name: methods[name] | {"grid": grid} for name, grid in section.get("grids", {}).items()}
     )
-    check_pairs(
-        config,
-        section["pairs"],
-        "distillation.pairs",
-        {"student": "networks", "student_recipe": "recipes"},
-    )
+    check_pairs(config, section["pairs"], "distillation.pairs")
     recipes = {
         (e["dataset"], e["network"]): (e["recipe"], e.get("hours")) for e in config["experiments"]
     }
@@ -214,8 +206,6 @@ def check_synthetic(config):
             "config: synthetic.figures: "
             f"setup {shown['name']!r} needs method ils1 (Figure 4) and long_grid: true (Figure 11)"
         )
-    for name in section["tabular"]["datasets"]:
-        one_of("synthetic.tabular.datasets", name, {entry["name"] for entry in config["datasets"]})
     check_bounds(section["temperature_bounds"], "synthetic.temperature_bounds")
 
 
@@ -259,11 +249,59 @@ def check_bounds(bounds, key):
         )
 
 
+NAMED = {  # what entries that train a network name: in which section that is
+    **{"dataset": "datasets", "network": "networks", "recipe": "recipes"},
+    **{"student": "networks", "student_recipe": "recipes"},
+}
+
+
+def references(config):
+    """List all names by which a section means entries of another: (key, name, that section)."""
+    found = [("teacher", config["teacher"], "methods")]
+    distillation, synthetic = config["distillation"], config["synthetic"]
+    pairs = listed(config["experiments"], "experiments")
+    if distillation:
+        pairs |= listed(distillation["pairs"], "distillation.pairs")
+        found += [("distillation.teachers", name, "methods") for name in distillation["teachers"]]
+    for key, entry in pairs.items():
+        named = NAMED.keys() & entry
+        found += [(f"{key}.{name}", entry[name], NAMED[name]) for name in NAMED if name in named]
+    if synthetic:
+        datasets = synthetic["tabular"]["datasets"]
+        found += [("synthetic.tabular.datasets", name, "datasets") for name in datasets]
+    return found
+
+
+def check_references(config):
+    """Raise one UserError for all sections that name what others do not have."""
+    sections = {"methods", *NAMED.values()}
+    names = {section: {entry["name"] for entry in config[section]} for section in sections}
+    broken: dict[str, tuple] = {}
+    for reference in references(config):
+        key, name, section = reference
+        if name not in names[section]:
+            broken.setdefault(re.sub(r"\[\d+\]", "", key), reference)
+    if not broken:
+        return
+    for section in sorted(sections):  # an entry that has another's name is the nearer mistake
+        by_name(config, section)
+    (key, name, section), *others = broken.values()
+    try:
+        one_of(key, name, names[section])
+    except UserError as error:
+        optional = {place.split(".")[0] for place in broken} & {"distillation", "synthetic"}
+        nulls = " and ".join(f"`{place}: null`" for place in sorted(optional))
+        more = f"; the same of {short(', '.join(k for k, *_ in others), 180)}" if others else ""
+        remedy = f"; correct this, or leave it out with {nulls}" if nulls else ""
+        raise UserError(f"{short(str(error), 220)}{more}{remedy}") from None
+
+
 def check(config, schema):
     """Raise UserError unless `config` is one that the workflow can run from its first job to its
     last."""
     check_keys(config)
     check_schema(config, schema)
+    check_references(config)
     check_methods(config)
     check_metrics(config)
     for section, decorator, kind in (
@@ -295,16 +333,12 @@ def check(config, schema):
         check_synthetic(config)
 
 
-def check_pairs(config, entries, key, more=()):
-    """Check entries that train a network on a dataset: what they name, `more` keys included, and
-    their hours."""
-    named = {"dataset": "datasets", "network": "networks", "recipe": "recipes"} | dict(more)
-    names = {section: by_name(config, section) for section in named.values()}
+def check_pairs(config, entries, key):
+    """Check entries that train a network on a dataset: that none is there twice, and their
+    hours."""
     pairs: set[tuple[str, str]] = set()
     joined: dict[str, tuple[str, str]] = {}
     for i, entry in enumerate(entries):
-        for name, section in named.items():
-            one_of(f"{key}[{i}].{name}", entry[name], set(names[section]))
         pair = entry["dataset"], entry["network"]
         if pair in pairs:
             raise UserError(f"config: {key}[{i}]: {pair[0]} with {pair[1]} is listed twice")

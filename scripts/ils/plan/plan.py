@@ -11,10 +11,13 @@ import re
 from pathlib import Path
 from typing import Any
 
+from ils.errors import UserError
 from ils.plan import checks
+from ils.plan.additions import as_written, extended
 from ils.plan.entries import DISTILLED, Config, columns, needed_by, used_calibrators
 from ils.plan.fingerprints import fingerprint
 from ils.plan.grids import count_points
+from ils.plan.located import located
 from ils.plan.metrics import DERIVED, REQUIRED, Metric, chosen, metrics, shown
 from ils.plan.records import (
     UNCALIBRATED,
@@ -51,8 +54,13 @@ class Plan(Study):
         last job."""
         import yaml
 
-        checks.check(config, yaml.safe_load(SCHEMA.read_text(encoding="utf-8")))
-        return cls(config)
+        checks.check_keys(config)
+        whole = extended(config)
+        try:
+            checks.check(whole, yaml.safe_load(SCHEMA.read_text(encoding="utf-8")))
+        except UserError as error:
+            raise UserError(as_written(str(error), config)) from None
+        return cls(whole)
 
     # ---- what a job is told
     # -----------------------------------------------------------------------------------------
@@ -66,7 +74,8 @@ class Plan(Study):
 
     def local_files(self, name: str) -> list[str]:
         """Texts among a dataset's options, which may name files: a newer one is prepared again."""
-        return [v for v in self.datasets[name]["options"].values() if isinstance(v, str)]
+        options = located(self.datasets[name]["options"])
+        return [value for value in options.values() if isinstance(value, str)]
 
     def split(self, name: str) -> dict[str, Any]:
         """What decides a dataset's splits, beside the seed."""
