@@ -1,5 +1,6 @@
-"""What a run fills of README.md: the paragraph on what it found, and its picture, docs/forest.svg."""
+"""What a run fills of README.md: what it found in words, and its picture, docs/forest.svg."""
 
+import re
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -25,8 +26,10 @@ def fill(readme: str, page: Page) -> str:
             f"{README}: lacks the lines {START.strip()} and {END.strip()}, between which it says "
             "what the default run found; put them back"
         )
+    sentences = re.split(r"(?<=\.) (?=[A-Z0-9])", page.found)
     ran = f"`config/{page.ran['config_file']}`, run on {page.ran['date']} at commit {page.commit}"
-    return f"{before}{start}> {page.found}\n>\n> *{ran}*\n{end}{after}"
+    lines = (f"- {sentence}\n" for sentence in sentences)
+    return f"{before}{start}{ran}:\n\n{''.join(lines)}{end}{after}"
 
 
 def picture(folder: Path) -> Figure:

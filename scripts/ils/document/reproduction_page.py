@@ -5,8 +5,8 @@
 fills docs/reproduction.md.j2 with the summaries of runs of config/config.yaml and
 config/beyond.yaml, docs/default_run.json and docs/beyond_run.json, and with
 docs/other_runs.json, what else was run to compare. --run takes one of the first two from a finished
-run's results/summary.json, and of config/config.yaml it draws docs/forest.svg from the tables beside
-it; --other adds a run to the last, or replaces the one of that name.
+run's results/summary.json; of config/config.yaml it draws docs/forest.svg, too, from the tables
+beside it. --other adds a run to the last, or replaces the one of that name.
 """
 
 import argparse
