@@ -3,6 +3,7 @@
 import functools
 import inspect
 import re
+import tomllib
 from collections import Counter
 
 import pytest
@@ -85,6 +86,14 @@ def test_the_readme_is_short_and_its_pictures_are_small():
     pictures = [link for link in links(read("README.md")) if link.endswith((".svg", ".png"))]
     assert len(pictures) == 2
     assert all((ROOT / picture).stat().st_size < 100_000 for picture in pictures)
+
+
+def test_the_version_is_said_alike():
+    version = tomllib.loads(read("pyproject.toml"))["project"]["version"]
+    citation = yaml.safe_load(read("CITATION.cff"))
+    newest = re.search(r"^## (\S+) \((\S+)\)$", read("CHANGELOG.md"), re.M).groups()
+    assert newest == (version, str(citation["date-released"]))
+    assert citation["version"] == version
 
 
 def test_the_picture_of_the_rules_shows_rules():
