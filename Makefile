@@ -17,7 +17,7 @@ INSTALL_cpu = sed -e 's/ *\\$$//' -e '/--hash=/d' requirements.txt > $(VENV)/con
 
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: results help test page format lint requirements
+.PHONY: results help test page rulegraph format lint requirements
 
 # Only a whole study has a report: none of a dry run, of a part, or beside a target of one's own.
 PARTIAL := -n% -pn% --dry% -t --touch --unlock --until -U --omit-from -O --list% --summary --dag --rulegraph --delete-% --conda-create% results/%
@@ -34,9 +34,13 @@ help: ## this list
 test: $(STAMP)## run the tests
 	$(VENV)/bin/python -m pytest $(TESTS)
 
-# REPRODUCTION.md, of the finished run of config.yaml or beyond.yaml; ARGS="--other 'seeds 5 to 9' FILE" adds another's summary.
-page: $(STAMP)## fill REPRODUCTION.md from finished runs
+# Of the finished run of config.yaml or beyond.yaml; ARGS="--other 'seeds 5 to 9' FILE" adds another's summary.
+page: $(STAMP)## fill REPRODUCTION.md and README.md from a finished run
 	PYTHONPATH=scripts $(VENV)/bin/python -m ils.document.reproduction_page $(or $(ARGS),--run results/summary.json)
+
+rulegraph: $(STAMP)## draw the README's picture of the rules; needs Graphviz
+	$(VENV)/bin/snakemake results/table3.tex results/figures/fig13.pdf results/comparisons.csv --cores 1 --rulegraph | sed 's/fontname=sans/fontname="sans-serif"/' | \
+	  dot -Tsvg -Grankdir=LR -Granksep=0.2 -Gnodesep=0.2 -Nheight=0.3 -Nwidth=0.2 -o docs/rulegraph.svg
 
 lint: $(STAMP)## check style, types and rules
 	$(VENV)/bin/ruff check $(PYTHON_FILES)

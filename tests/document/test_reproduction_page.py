@@ -9,6 +9,7 @@ import pytest
 
 from conftest import ROOT
 from ils.document.page_numbers import Number, Other, Page, gain, paired, pm
+from ils.document.readme import END, PICTURE, README, START
 from ils.document.reproduction_page import OTHERS, PAGE, TEMPLATE, main, render
 from ils.document.run_summary import brief
 from ils.errors import UserError
@@ -49,7 +50,7 @@ def tables(folder):
     frames = {
         "claims": pd.DataFrame(claims, columns=["study", "claim", "verdict", "numbers", *counts]),
         "comparisons": pd.DataFrame(gains, columns=[*names, "verdict"]).assign(
-            new_low=-0.1, new_high=0.1
+            new_low=-0.1, new_high=0.1, low90=0.0, high90=0.02, rope=0.01
         ),
         "variance": pd.DataFrame({"metric": ["ece"], "source": ["seed"], "variance": [np.nan]}),
     }
@@ -86,11 +87,13 @@ def test_a_summary_keeps_what_the_page_says_in_six_digits(summary):
 
 def test_what_the_summary_lacks_is_one_clear_error(summary):
     template = (ROOT / TEMPLATE).read_text(encoding="utf-8")
+    run = load_json(summary)
+    run["ran"]["date"] = "2026-11-28"  # take_run adds it
     with pytest.raises(
         UserError,
         match=r"comparisons of the summary: 0 rows with better ILS, worse LS, metric accuracy",
     ):
-        render(template, load_json(summary), {})
+        render(template, run, {})
     page = Page(load_json(summary))
     with pytest.raises(UserError, match="claims of the summary: 0 rows with claim x, study y"):
         page.verdict("x", "y")
@@ -132,9 +135,14 @@ def test_another_run_is_compared_by_its_verdicts(summary):
     assert (metric, [row.verdict for row in pair]) == ("cross-entropy", ["undecided", "better"])
 
 
-def test_the_command_takes_runs_of_both_configs_and_adds_others(summary, tmp_path, capsys):
+def test_the_command_takes_runs_of_both_configs_and_adds_others(summary, tmp_path, monkeypatch):
     root = tmp_path / "clone"
     (root / "docs").mkdir(parents=True)
+    write_text(root / README, f"# Title\n{START}{END}")
+    monkeypatch.setattr("ils.document.readme.METRICS", ["cross_entropy"])
+    cells = [(f"d{n}", "MLP", 0, m, 2, n / 10) for n in range(9) for m in ("LS", "ILS")]
+    columns = ["dataset", "network", "seed", "method", "classes", "cross_entropy"]
+    write_csv(tmp_path / "metrics.csv", pd.DataFrame(cells, columns=columns))
     write_text(
         root / TEMPLATE,
         "{{ page.found }}{% for run in others %} {{ run.name }}{% endfor %}"
@@ -142,6 +150,10 @@ def test_the_command_takes_runs_of_both_configs_and_adds_others(summary, tmp_pat
     )
     main(["--run", str(summary)], root)
     assert (root / PAGE).read_text() == "Two columns were compared.\n"
+    assert (
+        "at commit 01234567:\n\n- Two columns were compared.\n<!--" in (root / README).read_text()
+    )
+    assert "ILS over LS</text>" in (root / PICTURE).read_text()
     main(["--other", "AVX2 kernels", str(summary)], root)
     main(["--other", "AVX2 kernels", str(summary)], root)
     assert (root / PAGE).read_text() == "Two columns were compared. AVX2 kernels\n"

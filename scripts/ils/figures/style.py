@@ -65,8 +65,13 @@ SPARE_MARKERS = "*", "p", "h", "d", "8", "H", (4, 1, 0)  # no multiple of the nu
 # else every PDF fills the log with the glyphs of its fonts
 logging.getLogger("fontTools").setLevel(logging.WARNING)
 
-# 42: text in the PDF stays text
-RC: Any = {"font.family": FONT, "font.size": SIZE, "pdf.fonttype": 42}
+RC: Any = {
+    "font.family": FONT,
+    "font.size": SIZE,
+    "pdf.fonttype": 42,  # text stays text
+    "svg.fonttype": "none",
+    "svg.hashsalt": "ils",  # the names inside are the same each time
+}
 
 
 def tint(shade: str, share: float) -> str:
@@ -118,14 +123,17 @@ def canvas(width: float, height: float) -> tuple[Figure, Axes]:
 
 
 def save(figure: Figure, path: str | Path, dpi: int = 300) -> None:
-    """Write a figure as its name's ending says, pdf or png.
+    """Write a figure as its name's ending says, pdf, png or svg.
 
     The same figure gives the same bytes, so no dates inside.
     """
     kind = str(path).rpartition(".")[2]
-    metadata = {"pdf": {"CreationDate": None}, "png": {"Software": None}}[kind]
+    dated = {"pdf": "CreationDate", "png": "Software", "svg": "Date"}
     with atomic(path) as temporary, mpl.rc_context(RC):
-        figure.savefig(temporary, format=kind, metadata=metadata, dpi=dpi)
+        figure.savefig(temporary, format=kind, metadata={dated[kind]: None}, dpi=dpi)
         if kind == "png":  # of 256 colours, a third of the size: the report holds all of them
             image = Image.open(temporary).convert("RGB").quantize(256, dither=Image.Dither.NONE)
             image.save(temporary, "PNG", dpi=(dpi, dpi))
+        if kind == "svg":  # read where there may be no such font
+            text = Path(temporary).read_text(encoding="utf-8")
+            Path(temporary).write_text(text.replace(f"'{FONT}'", f"'{FONT}', sans-serif"), "utf-8")

@@ -1,6 +1,6 @@
 """The paper's printed Table III as a metrics table, and what in it cannot be.
 
-The printed cwECE is not Eq. 2 (see the README's readings), so it goes by the name of what it is,
+The printed cwECE is not Eq. 2 (see docs/readings.md), so it goes by the name of what it is,
 `cwece_printed`.
 """
 
