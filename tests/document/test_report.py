@@ -3,6 +3,8 @@
 Sentences are computed from made-up numbers, LaTeX is compiled once.
 """
 
+import base64
+import gzip
 import json
 import re
 import shutil
@@ -20,7 +22,7 @@ from conftest import ROOT
 from ils.document import findings
 from ils.document.document import block, counts_table, document, drawings, prose
 from ils.document.latex import long_table, wide_table
-from ils.document.pages import browser, counts, table
+from ils.document.pages import browser, counts, number, table
 from ils.document.provenance import PACKAGES, commit, gpus, kernels, processor
 from ils.document.summary import what_ran
 from ils.errors import UserError
@@ -233,13 +235,28 @@ def test_tables_as_html():
     )
     text = table(frame)
     assert "A&lt;B" in text and "<th>LS</th><th>ILS</th>" in text
-    assert '<td class="number" data-value="0.123456"><b>0.1235</b><sub>1</sub></td>' in text
-    assert "1</td>" not in text
+    assert '<td class="number"><b>0.1235</b><sub>1</sub></td>' in text
+    assert text.count('<td class="number">1.0000<sub>2.5</sub>') == 1  # as many digits as above
     verdicts = {"verdict": ["holds", "undecided"], "differs": [True, False], "n": [3, None]}
     text = table(pd.DataFrame(verdicts))
     assert '<td class="holds">' in text and '<td class="open">' in text
     assert '<td class="true">True' in text and "<td></td>" in text
-    assert re.search(r'download="a.csv" href="data:text/csv;base64,\w+', browser(frame, "a"))
+    assert '<td class="number">3</td>' in text  # a whole column, one of whose numbers lacks
+    assert number(0.956) == "0.9560" and number(0.0) == "0.0000" and number(5) == "5"
+    assert number(-1.26e-7) == "-1.3e-07"
+
+
+def test_a_page_has_its_table_and_every_digit_of_it_packed():
+    frame = pd.DataFrame({"dataset": ["ä<b"], "ece": [0.123456789]})
+    page = browser(frame, "a")
+    csv, shown = (unpacked(page, name) for name in ("csv", "shown"))
+    assert csv == "dataset,ece\nä<b,0.123456789\n" and shown == table(frame)
+    assert 'download="a.csv"' in page and page == browser(frame, "a")
+
+
+def unpacked(page, name):
+    data = re.search(f'{name} = "([^"]*)"', page)[1]
+    return gzip.decompress(base64.b64decode(data)).decode()
 
 
 def test_pages_as_files(tmp_path):
@@ -249,7 +266,8 @@ def test_pages_as_files(tmp_path):
         [tmp_path / "claims.csv"], [tmp_path / "claims.rst"], ["Claims"], [tmp_path / "claims.html"]
     )
     text = (tmp_path / "claims.html").read_text()
-    assert "<h1>Claims</h1>\n<p>What it shows.</p>" in text and text.count("<table") == 2
+    assert "<h1>Claims</h1>\n<p>What it shows.</p>" in text and text.count("<table") == 1
+    assert "fails" in unpacked(text, "shown")
     assert not re.search(r"(src|href)=.?(http|//)", text)  # nothing from elsewhere
 
 
