@@ -43,7 +43,8 @@ def reproduction(
     the metric of a study's own that it ranks by}.
     """
     contradictions, ledger = read_csv(discrepancies), read_csv(claims)
-    sentences = decision_sentences(read_csv(comparisons), ledger, shown)
+    compared = read_csv(comparisons)
+    sentences = decision_sentences(compared, ledger, shown)
     sentences |= findings.real_sentences(ranked(ours), ranked(printed), contradictions, own)
     sentences |= findings.synthetic_sentences(**synthetic) if synthetic else {}
     for path in distillation:
@@ -54,7 +55,7 @@ def reproduction(
         bodies[name] = drawings(files, caption + sides(name, own))
     artefacts = {name: (sentence, bodies[name]) for name, sentence in sentences.items()}
     paragraph, record = (Path(path).read_text(encoding="utf-8") for path in (found, provenance))
-    first = summary(paragraph.strip(), ledger, json.loads(record))
+    first = summary(paragraph.strip(), ledger, compared, shown, json.loads(record))
     titles = {name: f"Average ranks by {metric.title}" for name, metric in own.items()}
     write_text(output, document(HEADING, first, artefacts, appendix(contradictions), titles))
 

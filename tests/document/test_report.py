@@ -15,19 +15,24 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from docutils.core import publish_parts
 from matplotlib.figure import Figure
 
 from compile_document import compile_document
 from conftest import ROOT
 from ils.document import findings
 from ils.document.document import block, counts_table, document, drawings, prose
+from ils.document.found import verdicts
 from ils.document.latex import long_table, wide_table
 from ils.document.pages import browser, counts, number, table
 from ils.document.provenance import PACKAGES, commit, gpus, kernels, processor
 from ils.document.summary import what_ran
+from ils.document.verdicts import first_page, left_out, measured
 from ils.errors import UserError
 from ils.figures.style import save
 from ils.files import write_csv
+from ils.plan.metrics import metrics
+from ils.statistics.claims import CLAIMS, RANKS
 from ils.synthetic.curves import HISTOGRAM_MODELS
 from pages import pages
 from provenance import provenance
@@ -68,6 +73,38 @@ def test_verdicts_are_counted_by_study():
         ["this run", 0, 0, 1],
         ["this run, Eq. 2", 1, 0, 0],
     ]
+
+
+def ledger_of(**verdicts):
+    """Rows of a ledger, {claim: its verdicts on the print and on this run}."""
+    rows = [
+        (claim, study, verdict)
+        for claim, words in verdicts.items()
+        for study, verdict in zip(["paper", "this run"], words)
+    ]
+    return pd.DataFrame(rows, columns=["claim", "study", "verdict"])
+
+
+def test_readers_meet_the_claims_that_the_run_measures_and_why_not_the_others():
+    first, second = [claim.name for claim in CLAIMS if claim.checked_on == RANKS][:2]
+    claims = ledger_of(**{first: ["holds", "fails"], second: ["fails", "not measured"]})
+    assert measured(claims)["claim"].tolist() == [first] * 2
+    assert left_out(claims) == (
+        "Left out are claims that this study does not measure, as it lacks what they compare: 16 "
+        "of 17 on real data, 16 of 16 on synthetic data and 4 of 4 on distillation."
+    )
+    assert list(verdicts(claims)) == [
+        "Of the paper's 2 claims on real data this study measures 1: 1 fails."
+    ]
+    assert list(verdicts(claims.query("claim == @second"))) == []
+    columns = ["metric", "trainings", "headline", "verdict"]
+    rows = [("ece", None, True, "better"), ("ece", None, True, "worse"), ("ece", 4, True, "worse")]
+    comparisons = pd.DataFrame([*rows, ("ece", None, False, "better")], columns=columns)
+    text = first_page(claims, comparisons, [metrics()["ece"]])
+    assert "study     holds  fails\n" in text and "paper     1      0\n" in text
+    assert "this run  0      1\n" in text and "ECE     1       1\n" in text
+    assert "=" not in first_page(claims[:0], comparisons[:0], [metrics()["ece"]])
+    assert publish_parts(text, writer="html")["body"].count("<table") == 2
 
 
 def ranks(values, cd=2.0, metric="ece"):
@@ -260,13 +297,18 @@ def unpacked(page, name):
 
 
 def test_pages_as_files(tmp_path):
-    write_csv(tmp_path / "claims.csv", pd.DataFrame({"study": ["paper"], "verdict": ["fails"]}))
+    claim = CLAIMS[0].name
+    rows = {"claim": claim, "study": ["paper", "this run"], "verdict": ["fails", "holds"]}
+    write_csv(tmp_path / "claims.csv", pd.DataFrame(rows))
     (tmp_path / "claims.rst").write_text("What it shows.\n")
     pages(
         [tmp_path / "claims.csv"], [tmp_path / "claims.rst"], ["Claims"], [tmp_path / "claims.html"]
     )
     text = (tmp_path / "claims.html").read_text()
-    assert "<h1>Claims</h1>\n<p>What it shows.</p>" in text and text.count("<table") == 1
+    assert (
+        "<h1>Claims</h1>\n<p>What it shows. Left out are claims that" in text
+        and text.count("<table") == 1
+    )
     assert "fails" in unpacked(text, "shown")
     assert not re.search(r"(src|href)=.?(http|//)", text)  # nothing from elsewhere
 

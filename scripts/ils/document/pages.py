@@ -28,8 +28,8 @@ td.true { background: #fef3c7; }
 input { font: inherit; padding: 4px 8px; margin: 0 0 10px; width: 30ch; } \
 pre { background: #f3f4f6; padding: 12px; }
 """
-# Rows that hold every word typed; a click on a head sorts by its column as it is shown, a second one
-# the other way round.
+# Rows that hold every word typed; a click on a head sorts by its column as it is shown, a second
+# one the other way round.
 SCRIPT = """
 const unpack = packed => new Response(new Blob([Uint8Array.from(atob(packed), \
 c => c.charCodeAt(0))]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
@@ -48,13 +48,13 @@ head.onclick = () => { sign = -sign;
   body.append(...[...body.rows].sort((a, b) => sign * compare(key(a), key(b)))); }; }); });
 """
 SMALLEST = 5e-5  # the smallest number of which four decimals show anything
-VERDICTS = ["holds", "fails", "practically equivalent", "undecided", "not significant"]
-VERDICTS += ["not measured"]
+VERDICTS = ["holds", "fails", "better", "worse", "practically equivalent", "undecided"]
+VERDICTS += ["not significant", "not measured"]
 
 
 def kind_of(text: str, true: bool) -> str:
     """The class of a cell of text, "" for none: a verdict, what is true, or a long text."""
-    if text in (*VERDICTS, "better", "worse"):
+    if text in VERDICTS:
         plain = text.removeprefix("practically ")
         return plain if plain in ("holds", "fails", "better", "worse", "equivalent") else "open"
     return "true" if true else "long" * (len(text) > 50)
@@ -84,9 +84,8 @@ def cell(value: Any, rank: float | None = None, best: bool = False, whole: bool 
         return (f'<td class="{kind}">' if kind else "<td>") + f"{escape(str(value))}</td>"
     text = number(value, whole)
     text = f"<b>{text}</b>" if best else text
-    return (
-        f'<td class="number">{text}' + ("" if pd.isna(rank) else f"<sub>{rank:g}</sub>") + "</td>"
-    )
+    below = "" if pd.isna(rank) else f"<sub>{rank:g}</sub>"
+    return f'<td class="number">{text}{below}</td>'
 
 
 def table(frame: pd.DataFrame, kind: str = "sorted") -> str:
@@ -134,8 +133,7 @@ def page(title: str, sentence: str, body: str) -> str:
 def browser(frame: pd.DataFrame, name: str, counted: tuple[str, str] | None = None) -> str:
     """Return the body of a page on a table: a link to save it as csv, a search box, the table.
 
-    Link and table are unpacked by the browser. `counted`: two columns whose values are counted above
-    them.
+    The browser unpacks file and table. `counted`: two columns whose values are counted above.
     """
     text = frame.to_csv(index=False, lineterminator="\n")
     link = f'<p><a download="{name}.csv" href="">Save as csv</a>, with every digit.</p>'
@@ -146,5 +144,5 @@ def browser(frame: pd.DataFrame, name: str, counted: tuple[str, str] | None = No
 
 
 def packed(text: str) -> str:
-    """Return a text compressed, as base64: a tenth of the bytes of a long table, the same each time."""
+    """Return a text compressed, as base64: of a long table a tenth of the bytes."""
     return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()

@@ -1,6 +1,6 @@
 """The document's first page, and its appendix."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -8,8 +8,9 @@ import pandas as pd
 from ils.document import findings
 from ils.document.document import counts_table, prose
 from ils.document.pages import counts
+from ils.document.verdicts import claim_counts, comparison_counts, left_out
 from ils.document.words import listed
-from ils.plan.metrics import metrics
+from ils.plan.metrics import Metric, metrics
 
 NOTE = (
     "Each table and figure stands under one sentence computed from this run's numbers. Verdicts: a "
@@ -22,12 +23,23 @@ NOTE = (
 )
 
 
-def summary(found: str, claims: pd.DataFrame, provenance: Mapping[str, Any]) -> str:
-    """The first page: what was found, what ran, how many claims hold, and the ledger."""
+def summary(
+    found: str,
+    claims: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    shown: Iterable[Metric],
+    provenance: Mapping[str, Any],
+) -> str:
+    """The first page: what was found, what ran, how many claims hold, and the ledger.
+
+    shown: the metrics by which headline comparisons are counted.
+    """
     ledger = r"\begin{block}{The ledger of claims}{}{}\artefact{claims}\end{block}"
-    centred = r"\begin{center}" + counts_table(counts(claims, "study", "verdict")) + r"\end{center}"
-    first = prose(what_ran(provenance))
-    parts = [rf"\textbf{{What was found.}} {prose(found)}", first, centred, prose(NOTE)]
+    counted = (claim_counts(claims), comparison_counts(comparisons, shown))
+    tables = [counts_table(counts) + r"\par\medskip" for counts in counted if len(counts)]
+    centred = "\n".join([r"\begin{center}", *tables, r"\end{center}"])
+    first, note = prose(what_ran(provenance)), prose(f"{NOTE} {left_out(claims)}".strip())
+    parts = [rf"\textbf{{What was found.}} {prose(found)}", first, centred, note]
     return "\n\n".join([*parts, r"\contents", ledger])
 
 
