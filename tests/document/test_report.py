@@ -21,9 +21,9 @@ from matplotlib.figure import Figure
 from compile_document import compile_document
 from conftest import ROOT
 from ils.document import findings
-from ils.document.document import block, counts_table, document, drawings, prose
+from ils.document.document import CONTRADICTIONS, block, counts_table, document, drawings, prose
 from ils.document.found import verdicts
-from ils.document.latex import long_table, wide_table
+from ils.document.latex import is_wide, long_table, wide_table
 from ils.document.pages import browser, counts, number, table
 from ils.document.provenance import PACKAGES, commit, gpus, kernels, processor
 from ils.document.summary import what_ran
@@ -200,8 +200,9 @@ def small_document():
         "fig12": ("Sentence 12.", drawings(["a", "a"], "A caption.")),
     }
     artefacts["fig01"] = "Sentence 1.", drawings(["a"], "The first.")
-    appendix = counts_table(pd.DataFrame({"kind": ["a_b"], "ece": [3]}))
-    return document("Heading", r"\contents", artefacts, appendix)
+    counts = counts_table(pd.DataFrame({"kind": ["a_b"], "ece": [3]}))
+    artefacts[CONTRADICTIONS] = "Their numbers.", counts
+    return document("Heading", r"\contents", artefacts, wide=["table3"])
 
 
 def test_the_document_has_what_there_is_in_the_papers_order():
@@ -211,14 +212,16 @@ def test_the_document_has_what_there_is_in_the_papers_order():
         "Sections III and IV",
         "{Table III, this run}",
         "Section VI",
+        r"a\_b & 3",
+        r"\input{table3_long}",
         "{Figure 12}",
         "Appendix C",
-        r"a\_b & 3",
     ]
     assert sorted(marks, key=text.index) == marks
     assert "Appendix A" not in text and "Table V" not in text  # no empty sections
-    assert block("table3", "", "").startswith(r"\begin{landscape}")
-    assert block("table3", "", "").endswith("\\end{landscape}\n\n\\input{table3_long}")
+    assert block("table3", "", "", wide=True).startswith(r"\begin{landscape}")
+    assert block("table3", "", "", wide=True).endswith(r"\end{landscape}")
+    assert text.count(r"\begin{landscape}") == 1
     assert block("table6", "", "").startswith(r"\begin{block}{Table VI}")
     assert text.count(r"\drawing[.49\linewidth]{a}") == 2 and r"\drawing[\linewidth]{a}" in text
 
@@ -383,6 +386,15 @@ def test_the_first_page_names_machine_and_kernels():
 
 
 def test_a_long_table_stands_after_its_title_and_may_take_two_pages():
-    text = block("table5", "Sentence.", r"\artefact{table5}")
+    text = block("table5", "Sentence.", r"\artefact{table5}", wide=True)
     marks = [r"\end{block}", r"\artefact{table5}", r"\end{landscape}"]
     assert sorted(marks, key=text.index) == marks
+
+
+@pytest.mark.parametrize(
+    ("columns", "lines", "wide"), [(8, 60, False), (20, 8, True), (14, 50, False), (8, 8, False)]
+)
+def test_a_table_is_turned_where_that_shows_it_much_larger(columns, lines, wide):
+    rows = [[r"\textbf{0.123}$_{12}$"] * columns] * lines
+    text = wide_table("A caption.", "tab:x", ["LS"] * columns, [("ECE", rows)])
+    assert is_wide(text) == wide

@@ -1,4 +1,4 @@
-"""The document's first page, and its appendix."""
+"""The document's first page, and the contradictions of the print."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -61,10 +61,8 @@ def what_ran(provenance: Mapping[str, Any]) -> str:
     )
 
 
-def appendix(contradictions: pd.DataFrame) -> str:
-    """The numbers of contradictions by kind and metric, in words."""
+def contradictions_table(contradictions: pd.DataFrame) -> str:
+    """The numbers of contradictions by kind and metric, as LaTeX."""
     kinds = contradictions.assign(kind=contradictions["kind"].map(findings.KINDS))
     words = {name: metric.title for name, metric in metrics().items()} | {"kind": ""}
-    table = counts_table(counts(kinds, "kind", "metric").rename(columns=words))
-    head = r"\begin{block}{Contradictions in the printed Table III}{Their numbers by metric.}{}"
-    return head + table + r"\end{block}"
+    return counts_table(counts(kinds, "kind", "metric").rename(columns=words))
