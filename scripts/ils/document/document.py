@@ -51,11 +51,12 @@ PREAMBLE = r"""% Compile with pdflatex in this folder.
 """
 
 CONTRADICTIONS = "contradictions"
-SECTIONS = [  # the decision, then the paper's, and what stands in each, in its order
+# The decision, then the paper's in its order, and what stands in each: what shares a page first.
+SECTIONS = [
     ("What this run decides", ["forest", "claim_bars", "budget"]),
     ("Sections III and IV: synthetic data", ["fig01", "table1", "fig02", "table2", "fig04"]),
     ("Section VI: real data", ["table3", "published/table3", CONTRADICTIONS, "table4"]),
-    ("Appendix A: synthetic data", ["table5", "synthetic_differences", "table6", "fig05"]),
+    ("Appendix A: synthetic data", ["table6", "fig05", "table5", "synthetic_differences"]),
     ("Appendix B: the smoothing factor", ["fig06", "fig07", "fig08", "fig09", "fig10", "fig11"]),
     ("Appendix C: critical-difference diagrams", ["fig12", "fig13", "fig14", "fig15"]),
 ]
@@ -74,8 +75,7 @@ TITLES = {
     "synthetic_differences": "To Table V: paired differences",
 }
 LONG = {"table5"}  # several tables, each of which may take a page
-# behind a section, what has landscape pages of its own, if any
-BEHIND = {"Section VI: real data": r"\input{table3_long}"}
+LAST = r"\input{table3_long}"  # on landscape pages of its own, if there is anything in it
 PROSE = {
     "±": r"$\pm$",
     "×": r"$\times$",
@@ -168,7 +168,7 @@ def document(
             block(name, *artefacts[name], place, wide=name in wide)
             for name, place in zip(present, above)
         ]
-        parts += [BEHIND[section]] if present and section in BEHIND else []
     titles = more or {}
     parts += [block(name, *artefacts[name], heading=title) for name, title in titles.items()]
+    parts += [LAST] if "table3" in artefacts else []
     return "\n\n".join([*parts, r"\end{document}"]) + "\n"

@@ -36,8 +36,8 @@ def summary(
     """
     ledger = r"\begin{block}{The ledger of claims}{}{}\artefact{claims}\end{block}"
     counted = (claim_counts(claims), comparison_counts(comparisons, shown))
-    tables = [counts_table(counts) + r"\par\medskip" for counts in counted if len(counts)]
-    centred = "\n".join([r"\begin{center}", *tables, r"\end{center}"])
+    tables = [counts_table(counts) for counts in counted if len(counts)]
+    centred = r"{\centering\footnotesize " + r"\quad ".join(tables) + r"\par}"
     first, note = prose(what_ran(provenance)), prose(f"{NOTE} {left_out(claims)}".strip())
     parts = [rf"\textbf{{What was found.}} {prose(found)}", first, centred, note]
     return "\n\n".join([*parts, r"\contents", ledger])
