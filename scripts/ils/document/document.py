@@ -53,7 +53,7 @@ PREAMBLE = r"""% Compile with pdflatex in this folder.
 CONTRADICTIONS = "contradictions"
 # The decision, then the paper's in its order, and what stands in each: what shares a page first.
 SECTIONS = [
-    ("What this run decides", ["forest", "claim_bars", "budget"]),
+    ("What this run decides", ["claim_bars", "forest", "budget"]),
     ("Sections III and IV: synthetic data", ["fig01", "table1", "fig02", "table2", "fig04"]),
     ("Section VI: real data", ["table3", "published/table3", CONTRADICTIONS, "table4"]),
     ("Appendix A: synthetic data", ["table6", "fig05", "table5", "synthetic_differences"]),
