@@ -1,9 +1,10 @@
-"""Write what the run found: one paragraph of plain text."""
+"""Write what the run found, one paragraph of plain text, and its verdicts counted."""
 
 import textwrap
 from collections.abc import Sequence
 
 from ils.document.found import found
+from ils.document.verdicts import first_page
 from ils.files import read_csv, write_text
 from ils.job import log, run
 from ils.plan.metrics import Metric
@@ -16,14 +17,18 @@ def write_found(
     claims: str,
     shown: Sequence[Metric],
     baseline: str | None,
-    output: str,
+    paragraph: str,
+    verdicts: str,
 ) -> None:
-    """Write the paragraph on the tables in these csv files; shown: the metrics of Table III;
-    baseline: that of `advice`."""
-    tables = map(read_csv, (metrics, comparisons, power, claims))
-    paragraph = found(*tables, shown, baseline)
-    log.info("%s", paragraph)
-    write_text(output, textwrap.fill(paragraph, 100, break_on_hyphens=False) + "\n")
+    """Write the `paragraph` on the tables in these csv files, and `verdicts`, reStructuredText.
+
+    shown: the metrics of Table III; baseline: that of `advice`.
+    """
+    compared, ledger = read_csv(comparisons), read_csv(claims)
+    text = found(read_csv(metrics), compared, read_csv(power), ledger, shown, baseline)
+    log.info("%s", text)
+    write_text(paragraph, textwrap.fill(text, 100, break_on_hyphens=False) + "\n")
+    write_text(verdicts, first_page(ledger, compared, shown))
 
 
 if __name__ == "__main__":
@@ -36,5 +41,6 @@ if __name__ == "__main__":
         claims=snakemake.input.claims,
         shown=snakemake.params.metrics,
         baseline=snakemake.params.baseline,
-        output=snakemake.output[0],
+        paragraph=snakemake.output.paragraph,
+        verdicts=snakemake.output.verdicts,
     )

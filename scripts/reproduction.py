@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from ils.document import findings
-from ils.document.document import document, drawings, sides
+from ils.document.document import CONTRADICTIONS, document, drawings, sides
 from ils.document.found import decision_sentences
-from ils.document.summary import appendix, summary
+from ils.document.latex import is_wide
+from ils.document.summary import contradictions_table, summary
 from ils.files import read_csv, write_text
 from ils.job import run
 from ils.plan.metrics import Metric
@@ -33,6 +34,7 @@ def reproduction(
     captions: Mapping[str, str],
     shown: Sequence[Metric],
     own: Mapping[str, Metric],
+    tables: Mapping[str, str],
     output: str,
 ) -> None:
     """Write the document.
@@ -40,23 +42,31 @@ def reproduction(
     ours, printed: the csv files of average ranks and Friedman tests; distillation: metrics of
     distilled students or []. synthetic: arguments of findings.synthetic_sentences or None; figures,
     captions: {artefact: its files, its caption's}; shown: the metrics of Table III, own: {diagram:
-    the metric of a study's own that it ranks by}.
+    the metric of a study's own that it ranks by}; tables: {artefact: its LaTeX file}.
     """
     contradictions, ledger = read_csv(discrepancies), read_csv(claims)
-    sentences = decision_sentences(read_csv(comparisons), ledger, shown)
+    compared = read_csv(comparisons)
+    sentences = decision_sentences(compared, ledger, shown)
     sentences |= findings.real_sentences(ranked(ours), ranked(printed), contradictions, own)
     sentences |= findings.synthetic_sentences(**synthetic) if synthetic else {}
     for path in distillation:
         sentences["table4"] = findings.distilled(read_csv(path))
     bodies = {name: rf"\artefact{{{name}}}" for name in sentences}
     for name, files in figures.items():
-        caption = Path(captions[name]).read_text(encoding="utf-8").strip()
+        caption = read(captions[name]).strip()
         bodies[name] = drawings(files, caption + sides(name, own))
     artefacts = {name: (sentence, bodies[name]) for name, sentence in sentences.items()}
-    paragraph, record = (Path(path).read_text(encoding="utf-8") for path in (found, provenance))
-    first = summary(paragraph.strip(), ledger, json.loads(record))
+    about = json.loads(read(provenance))
+    first = summary(read(found).strip(), ledger, compared, shown, about)
+    artefacts[CONTRADICTIONS] = "Their numbers by metric.", contradictions_table(contradictions)
+    wide = [name for name in artefacts if name in tables and is_wide(read(tables[name]))]
     titles = {name: f"Average ranks by {metric.title}" for name, metric in own.items()}
-    write_text(output, document(HEADING, first, artefacts, appendix(contradictions), titles))
+    write_text(output, document(HEADING, first, artefacts, titles, wide))
+
+
+def read(path: str) -> str:
+    """A file's text."""
+    return Path(path).read_text(encoding="utf-8")
 
 
 def ranked(paths: Sequence[str]) -> findings.Ranked:
@@ -97,5 +107,6 @@ if __name__ == "__main__":
         captions=dict(zip(snakemake.params.figures, snakemake.input.captions, strict=True)),
         shown=snakemake.params.metrics,
         own=snakemake.params.own,
+        tables=dict(zip(snakemake.params.tables, snakemake.input.typeset, strict=True)),
         output=snakemake.output[0],
     )

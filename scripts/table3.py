@@ -49,8 +49,7 @@ def table3(
     table, behind = typeset(parts, source)
     write_text(tex, table)
     write_text(long, behind)
-    rows = ranked[ranked["metric"].isin(names)]
-    write_csv(csv, as_columns(rows, rows["method"].unique()))
+    write_csv(csv, as_columns(parts))
 
 
 def read_all(path: str, columns: Sequence[str]) -> pd.DataFrame:

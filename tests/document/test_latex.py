@@ -160,8 +160,12 @@ def test_table3_as_csv_loses_no_digit(stage):
     row = table.loc["cross_entropy", "LeNet", "wine"]
     assert row[["No LS", "BS_Soft", "ILS+TempS"]].tolist() == pytest.approx([0.5, 0.4, 0.3004])
     assert row[["No LS rank", "BS_Soft rank", "ILS+TempS rank"]].tolist() == [3, 2, 1]
+    by_ce = table.loc["cross_entropy"]
+    assert by_ce.index.tolist()[:2] == [("LeNet", "wine"), ("MLP_2", "iris")]  # as configured
+    assert by_ce.index[-1][0] == "Average rank"
+    assert by_ce.iloc[-1][["No LS", "BS_Soft", "ILS+TempS"]].tolist() == [2, 2.25, 1.75]
     metrics = table.index.get_level_values("metric").unique().tolist()
-    assert metrics == ["accuracy", "cross_entropy", "cwece", "ece"]
+    assert metrics == [*TABLE_III]
 
 
 def test_digits_end_where_standard_errors_begin(stage):

@@ -3,6 +3,8 @@
 Sentences are computed from made-up numbers, LaTeX is compiled once.
 """
 
+import base64
+import gzip
 import json
 import re
 import shutil
@@ -13,19 +15,24 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from docutils.core import publish_parts
 from matplotlib.figure import Figure
 
 from compile_document import compile_document
 from conftest import ROOT
 from ils.document import findings
-from ils.document.document import block, counts_table, document, drawings, prose
-from ils.document.latex import long_table, wide_table
-from ils.document.pages import browser, counts, table
+from ils.document.document import CONTRADICTIONS, block, counts_table, document, drawings, prose
+from ils.document.found import verdicts
+from ils.document.latex import is_wide, long_table, wide_table
+from ils.document.pages import browser, counts, number, table
 from ils.document.provenance import PACKAGES, commit, gpus, kernels, processor
 from ils.document.summary import what_ran
+from ils.document.verdicts import first_page, left_out, measured
 from ils.errors import UserError
 from ils.figures.style import save
 from ils.files import write_csv
+from ils.plan.metrics import metrics
+from ils.statistics.claims import CLAIMS, RANKS
 from ils.synthetic.curves import HISTOGRAM_MODELS
 from pages import pages
 from provenance import provenance
@@ -66,6 +73,38 @@ def test_verdicts_are_counted_by_study():
         ["this run", 0, 0, 1],
         ["this run, Eq. 2", 1, 0, 0],
     ]
+
+
+def ledger_of(**verdicts):
+    """Rows of a ledger, {claim: its verdicts on the print and on this run}."""
+    rows = [
+        (claim, study, verdict)
+        for claim, words in verdicts.items()
+        for study, verdict in zip(["paper", "this run"], words)
+    ]
+    return pd.DataFrame(rows, columns=["claim", "study", "verdict"])
+
+
+def test_readers_meet_the_claims_that_the_run_measures_and_why_not_the_others():
+    first, second = [claim.name for claim in CLAIMS if claim.checked_on == RANKS][:2]
+    claims = ledger_of(**{first: ["holds", "fails"], second: ["fails", "not measured"]})
+    assert measured(claims)["claim"].tolist() == [first] * 2
+    assert left_out(claims) == (
+        "Left out are claims that this study does not measure, as it lacks what they compare: 16 "
+        "of 17 on real data, 16 of 16 on synthetic data and 4 of 4 on distillation."
+    )
+    assert list(verdicts(claims)) == [
+        "Of the paper's 2 claims on real data this study measures 1: 1 fails."
+    ]
+    assert list(verdicts(claims.query("claim == @second"))) == []
+    columns = ["metric", "trainings", "headline", "verdict"]
+    rows = [("ece", None, True, "better"), ("ece", None, True, "worse"), ("ece", 4, True, "worse")]
+    comparisons = pd.DataFrame([*rows, ("ece", None, False, "better")], columns=columns)
+    text = first_page(claims, comparisons, [metrics()["ece"]])
+    assert "study     holds  fails\n" in text and "paper     1      0\n" in text
+    assert "this run  0      1\n" in text and "ECE     1       1\n" in text
+    assert "=" not in first_page(claims[:0], comparisons[:0], [metrics()["ece"]])
+    assert publish_parts(text, writer="html")["body"].count("<table") == 2
 
 
 def ranks(values, cd=2.0, metric="ece"):
@@ -161,8 +200,9 @@ def small_document():
         "fig12": ("Sentence 12.", drawings(["a", "a"], "A caption.")),
     }
     artefacts["fig01"] = "Sentence 1.", drawings(["a"], "The first.")
-    appendix = counts_table(pd.DataFrame({"kind": ["a_b"], "ece": [3]}))
-    return document("Heading", r"\contents", artefacts, appendix)
+    counts = counts_table(pd.DataFrame({"kind": ["a_b"], "ece": [3]}))
+    artefacts[CONTRADICTIONS] = "Their numbers.", counts
+    return document("Heading", r"\contents", artefacts, wide=["table3"])
 
 
 def test_the_document_has_what_there_is_in_the_papers_order():
@@ -172,14 +212,16 @@ def test_the_document_has_what_there_is_in_the_papers_order():
         "Sections III and IV",
         "{Table III, this run}",
         "Section VI",
+        r"a\_b & 3",
         "{Figure 12}",
         "Appendix C",
-        r"a\_b & 3",
+        r"\input{table3_long}",
     ]
     assert sorted(marks, key=text.index) == marks
     assert "Appendix A" not in text and "Table V" not in text  # no empty sections
-    assert block("table3", "", "").startswith(r"\begin{landscape}")
-    assert block("table3", "", "").endswith("\\end{landscape}\n\n\\input{table3_long}")
+    assert block("table3", "", "", wide=True).startswith(r"\begin{landscape}")
+    assert block("table3", "", "", wide=True).endswith(r"\end{landscape}")
+    assert text.count(r"\begin{landscape}") == 1
     assert block("table6", "", "").startswith(r"\begin{block}{Table VI}")
     assert text.count(r"\drawing[.49\linewidth]{a}") == 2 and r"\drawing[\linewidth]{a}" in text
 
@@ -233,23 +275,44 @@ def test_tables_as_html():
     )
     text = table(frame)
     assert "A&lt;B" in text and "<th>LS</th><th>ILS</th>" in text
-    assert '<td class="number" data-value="0.123456"><b>0.1235</b><sub>1</sub></td>' in text
-    assert "1</td>" not in text
+    assert '<td class="number"><b>0.1235</b><sub>1</sub></td>' in text
+    assert text.count('<td class="number">1.0000<sub>2.5</sub>') == 1  # as many digits as above
     verdicts = {"verdict": ["holds", "undecided"], "differs": [True, False], "n": [3, None]}
     text = table(pd.DataFrame(verdicts))
     assert '<td class="holds">' in text and '<td class="open">' in text
     assert '<td class="true">True' in text and "<td></td>" in text
-    assert re.search(r'download="a.csv" href="data:text/csv;base64,\w+', browser(frame, "a"))
+    assert '<td class="number">3</td>' in text  # a whole column, one of whose numbers lacks
+    assert number(0.956) == "0.9560" and number(0.0) == "0.0000" and number(5) == "5"
+    assert number(-1.26e-7) == "-1.3e-07"
+
+
+def test_a_page_has_its_table_and_every_digit_of_it_packed():
+    frame = pd.DataFrame({"dataset": ["ä<b"], "ece": [0.123456789]})
+    page = browser(frame, "a")
+    csv, shown = (unpacked(page, name) for name in ("csv", "shown"))
+    assert csv == "dataset,ece\nä<b,0.123456789\n" and shown == table(frame)
+    assert 'download="a.csv"' in page and page == browser(frame, "a")
+
+
+def unpacked(page, name):
+    data = re.search(f'{name} = "([^"]*)"', page)[1]
+    return gzip.decompress(base64.b64decode(data)).decode()
 
 
 def test_pages_as_files(tmp_path):
-    write_csv(tmp_path / "claims.csv", pd.DataFrame({"study": ["paper"], "verdict": ["fails"]}))
+    claim = CLAIMS[0].name
+    rows = {"claim": claim, "study": ["paper", "this run"], "verdict": ["fails", "holds"]}
+    write_csv(tmp_path / "claims.csv", pd.DataFrame(rows))
     (tmp_path / "claims.rst").write_text("What it shows.\n")
     pages(
         [tmp_path / "claims.csv"], [tmp_path / "claims.rst"], ["Claims"], [tmp_path / "claims.html"]
     )
     text = (tmp_path / "claims.html").read_text()
-    assert "<h1>Claims</h1>\n<p>What it shows.</p>" in text and text.count("<table") == 2
+    assert (
+        "<h1>Claims</h1>\n<p>What it shows. Left out are claims that" in text
+        and text.count("<table") == 1
+    )
+    assert "fails" in unpacked(text, "shown")
     assert not re.search(r"(src|href)=.?(http|//)", text)  # nothing from elsewhere
 
 
@@ -323,6 +386,15 @@ def test_the_first_page_names_machine_and_kernels():
 
 
 def test_a_long_table_stands_after_its_title_and_may_take_two_pages():
-    text = block("table5", "Sentence.", r"\artefact{table5}")
+    text = block("table5", "Sentence.", r"\artefact{table5}", wide=True)
     marks = [r"\end{block}", r"\artefact{table5}", r"\end{landscape}"]
     assert sorted(marks, key=text.index) == marks
+
+
+@pytest.mark.parametrize(
+    ("columns", "lines", "wide"), [(8, 60, False), (20, 8, True), (14, 50, False), (8, 8, False)]
+)
+def test_a_table_is_turned_where_that_shows_it_much_larger(columns, lines, wide):
+    rows = [[r"\textbf{0.123}$_{12}$"] * columns] * lines
+    text = wide_table("A caption.", "tab:x", ["LS"] * columns, [("ECE", rows)])
+    assert is_wide(text) == wide

@@ -83,7 +83,8 @@ rule found:
         claims="results/claims.csv",
         code=code("found.py"),
     output:
-        in_report(FOUND, artefacts.summary("What was found", "found")),
+        paragraph=in_report(FOUND, artefacts.summary("What was found", "found")),
+        verdicts="results/verdicts.rst",
     log:
         "results/logs/found.log",
     localrule: True

@@ -131,6 +131,7 @@ rule reproduction:
         figures=artefacts.drawings,
         metrics=plan.shown,
         own=artefacts.own,
+        tables=artefacts.typeset,
         synthetic=plan.synthetic and plan.synthetic.findings(),
     message:
         "Writing the document of all tables and figures"

@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 
 from ils.document.latex import escape, wide_table
+from ils.document.verdicts import left_out, measured
 from ils.statistics.claims import CLAIMS, DISTILLATION, RANKS, REPLICATES
 
 CAPTION = (
@@ -20,17 +21,19 @@ WIDTHS = r"p{.44\textwidth}p{.1\textwidth}p{.1\textwidth}p{.32\textwidth}"
 
 
 def typeset(rows: pd.DataFrame) -> str:
-    """The ledger as LaTeX: a block a kind of claim, a row a claim."""
+    """The ledger as LaTeX: a block a kind of claim, a row a claim that this run measures."""
     blocks: dict[str, list] = {kind: [] for kind in TITLES}
-    for claim in CLAIMS:
-        findings = rows[rows["claim"] == claim.name]
+    of_claims = dict(iter(measured(rows).groupby("claim")))
+    for claim in (claim for claim in CLAIMS if claim.name in of_claims):
+        findings = of_claims[claim.name]
         by_paper = findings["study"] == "paper"
         printed = findings.loc[by_paper, "verdict"].item()
         cells = [*map(escape, (claim.statement, claim.where, printed))]
         blocks[claim.checked_on].append([*cells, verdicts(findings[~by_paper])])
     header = ["Claim", "Where", "Printed", "This run"]
-    titled = [(TITLES[kind], block) for kind, block in blocks.items()]
-    return wide_table(CAPTION, "tab:claims", header, titled, WIDTHS)
+    titled = [(TITLES[kind], block) for kind, block in blocks.items() if block]
+    caption = f"{CAPTION} {left_out(rows)}".strip()
+    return wide_table(caption, "tab:claims", header, titled, WIDTHS)
 
 
 def verdicts(findings: pd.DataFrame) -> str:
@@ -43,7 +46,7 @@ def verdicts(findings: pd.DataFrame) -> str:
         if not study.endswith("Eq. 2")
         or row.verdict != by_study[study.removesuffix("Eq. 2").strip(", ")].verdict
     ]
-    return r" \newline ".join(lines) or "not measured"
+    return r" \newline ".join(lines)
 
 
 def counts(row: Any) -> str:

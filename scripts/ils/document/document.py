@@ -22,7 +22,7 @@ PREAMBLE = r"""% Compile with pdflatex in this folder.
 \setlength{\tabcolsep}{4pt}\setlength{\parindent}{0pt}\setlength{\parskip}{4pt plus 2pt}
 \raggedbottom
 \newsavebox{\artefactbox}
-\newcommand{\tallest}{\dimexpr\vsize-6\baselineskip\relax}
+\newcommand{\tallest}{\dimexpr\textheight-6\baselineskip\relax}
 % Not floating, as wide as the line, and no taller than a page less the title and the sentence
 % above it.
 \newcommand{\artefact}[1]{\begingroup
@@ -50,11 +50,13 @@ PREAMBLE = r"""% Compile with pdflatex in this folder.
 \makeatother
 """
 
-SECTIONS = [  # the decision, then the paper's, and what stands in each, in its order
-    ("What this run decides", ["forest", "budget", "claim_bars"]),
+CONTRADICTIONS = "contradictions"
+# The decision, then the paper's in its order, and what stands in each: what shares a page first.
+SECTIONS = [
+    ("What this run decides", ["claim_bars", "forest", "budget"]),
     ("Sections III and IV: synthetic data", ["fig01", "table1", "fig02", "table2", "fig04"]),
-    ("Section VI: real data", ["table3", "published/table3", "table4"]),
-    ("Appendix A: synthetic data", ["table5", "synthetic_differences", "table6", "fig05"]),
+    ("Section VI: real data", ["table3", "published/table3", CONTRADICTIONS, "table4"]),
+    ("Appendix A: synthetic data", ["table6", "fig05", "table5", "synthetic_differences"]),
     ("Appendix B: the smoothing factor", ["fig06", "fig07", "fig08", "fig09", "fig10", "fig11"]),
     ("Appendix C: critical-difference diagrams", ["fig12", "fig13", "fig14", "fig15"]),
 ]
@@ -66,14 +68,14 @@ TITLES = {
     "table2": "Table II",
     "table3": "Table III, this run",
     "published/table3": "Table III, the printed values",
+    CONTRADICTIONS: "Contradictions in the printed Table III",
     "table4": "Table IV",
     "table5": "Table V",
     "table6": "Table VI",
     "synthetic_differences": "To Table V: paired differences",
 }
-LANDSCAPE = {"table3", "published/table3", "table5", "synthetic_differences"}
 LONG = {"table5"}  # several tables, each of which may take a page
-BEHIND = {"table3": "\n\n\\input{table3_long}"}  # what has landscape pages of its own, if any
+LAST = r"\input{table3_long}"  # on landscape pages of its own, if there is anything in it
 PROSE = {
     "±": r"$\pm$",
     "×": r"$\times$",
@@ -116,17 +118,17 @@ def drawings(files: Sequence[str], caption: str) -> str:
     return rf"{{\centering {body}\par}}" + f"\n{below}"
 
 
-def block(name: str, sentence: str, body: str, above: str = "", heading: str = "") -> str:
+def block(
+    name: str, sentence: str, body: str, above: str = "", heading: str = "", wide: bool = False
+) -> str:
     """Return one artefact under its title, or another heading, and the sentence on what reproduced.
 
-    It is on a landscape page if it is wide. `above`: LaTeX over the title.
+    It is on a landscape page if it is `wide`. `above`: LaTeX over the title.
     """
     inside, after = ("", rf"\nopagebreak {body}") if name in LONG else (f"{body}\n", "")
     begin = rf"\begin{{block}}{{{prose(heading) or title(name)}}}{{{prose(sentence)}}}{{{above}}}"
     text = f"{begin}\n{inside}" + r"\end{block}" + after
-    if name in LANDSCAPE:
-        text = f"\\begin{{landscape}}\n{text}\n\\end{{landscape}}"
-    return text + BEHIND.get(name, "")
+    return f"\\begin{{landscape}}\n{text}\n\\end{{landscape}}" if wide else text
 
 
 def counts_table(counts: pd.DataFrame) -> str:
@@ -150,19 +152,23 @@ def document(
     heading: str,
     summary: str,
     artefacts: Mapping[str, tuple[str, str]],
-    appendix: str,
     more: Mapping[str, str] | None = None,
+    wide: Collection[str] = (),
 ) -> str:
-    """Return the document: a first page with its contents, the artefacts, the rest.
+    """Return the document: a first page with its contents, and the artefacts.
 
-    The artefacts are in the order of SECTIONS, behind them {name: title} of `more`. summary and
-    appendix: LaTeX before and after the artefacts; artefacts: {name: (sentence, LaTeX)}.
+    They are in the order of SECTIONS, behind them {name: title} of `more`; the `wide` ones have
+    landscape pages. summary: LaTeX before them; artefacts: {name: (sentence, LaTeX)}.
     """
     parts = [PREAMBLE, r"\begin{document}", rf"{{\Large\textbf{{{heading}}}\par}}", summary]
     for section, names in SECTIONS:
         present = [name for name in names if name in artefacts]
         above = [rf"\place{{{section}}}"] + [""] * len(present)
-        parts += [block(name, *artefacts[name], place) for name, place in zip(present, above)]
+        parts += [
+            block(name, *artefacts[name], place, wide=name in wide)
+            for name, place in zip(present, above)
+        ]
     titles = more or {}
     parts += [block(name, *artefacts[name], heading=title) for name, title in titles.items()]
-    return "\n\n".join([*parts, appendix, r"\end{document}"]) + "\n"
+    parts += [LAST] if "table3" in artefacts else []
+    return "\n\n".join([*parts, r"\end{document}"]) + "\n"

@@ -11,17 +11,13 @@ import pandas as pd
 
 from ils.document.advice import advice
 from ils.document.pages import VERDICTS
+from ils.document.verdicts import PLACES, UNMEASURED
 from ils.document.words import difference, listed
 from ils.plan.metrics import Metric, metrics
-from ils.statistics.claims import CLAIMS, DISTILLATION, RANKS, REPLICATES
+from ils.statistics.claims import CLAIMS
 from ils.statistics.ledger import of_run
 
 CE = "cross_entropy"
-PLACES = {
-    RANKS: "on real data",
-    REPLICATES: "on synthetic data",
-    DISTILLATION: "on distillation",
-}
 
 
 def found(
@@ -62,18 +58,25 @@ def size(table: pd.DataFrame) -> str:
 
 
 def verdicts(claims: pd.DataFrame) -> Iterator[str]:
-    """How many of the paper's claims hold, fail, ... in this run, one sentence a kind of data."""
+    """How many of the paper's claims hold, fail, ... in this run, one sentence a kind of data.
+
+    There is none on what the run does not measure.
+    """
     kinds, ours = {claim.name: claim.checked_on for claim in CLAIMS}, of_run(claims)
     for kind, place in PLACES.items():
         rows = ours[ours["claim"].map(kinds) == kind]
         for study, group in rows.groupby("study", sort=False):
             setup = study.removeprefix("this run").strip(", ")
             count = group["verdict"].value_counts()
+            lacking = count.pop(UNMEASURED) if UNMEASURED in count else 0
+            if count.empty:
+                continue
             said = [
                 f"{count[word]} {verb(word, count[word])}" for word in VERDICTS if word in count
             ]
             under = f" under {setup}" if setup else ""
-            yield f"Of the paper's {len(group)} claims {place}{under} {listed(said)}."
+            of = f" this study measures {count.sum()}:" * bool(lacking)
+            yield f"Of the paper's {len(group)} claims {place}{under}{of} {listed(said)}."
 
 
 def verb(word: str, count: int) -> str:

@@ -16,6 +16,8 @@ SPECIAL = {
 
 PRINTS_NOTHING = re.compile(r"\\[a-zA-Z]+|[\\${}]|_\{")  # of the cells of a table
 SIZES = {"footnotesize": 165, "scriptsize": 190}  # characters in a line of a landscape A4 page
+UPRIGHT, TURNED = (110, 62), (165, 36)  # characters in a line of a page in footnotesize, and lines
+LARGER = 1.4  # how much larger a table must be on a landscape page to have one of its own
 
 
 def escape(text: object) -> str:
@@ -129,7 +131,27 @@ def size(header: Sequence[str], blocks: Blocks) -> str:
 
     The rows must not hold the widest cell of each column at once.
     """
-    rows = [header, *(cells for _, rows in blocks for cells in rows)]
-    widths = [max(len(PRINTS_NOTHING.sub("", cell)) for cell in column) for column in zip(*rows)]
-    characters = sum(widths) + 2 * len(widths)  # two between columns
+    characters = width([header, *(cells for _, rows in blocks for cells in rows)])
     return next((name for name, most in SIZES.items() if characters <= most), "tiny")
+
+
+def width(rows: Sequence[Sequence[str]]) -> int:
+    """The characters in a line of a table's rows, with two between columns."""
+    widths = [max(len(PRINTS_NOTHING.sub("", cell)) for cell in column) for column in zip(*rows)]
+    return sum(widths) + 2 * len(widths)
+
+
+def is_wide(text: str) -> bool:
+    """Whether a landscape page shows a table of `wide_table` much larger than an upright one."""
+    return any(map(turned, text.split(r"\begin{tabular}")[1:]))
+
+
+def turned(tabular: str) -> bool:
+    """Whether that is so of one tabular; a smaller one shares its page with what is beside it."""
+    lines = [line.split(" & ") for line in tabular.splitlines() if line.endswith(r" \\")]
+    columns = max(map(len, lines))
+    characters = width([cells for cells in lines if len(cells) == columns])
+    on_turned, on_upright = (
+        min(1, most / characters, height / len(lines)) for most, height in (TURNED, UPRIGHT)
+    )
+    return on_turned > LARGER * on_upright

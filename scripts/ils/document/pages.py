@@ -4,6 +4,7 @@ They are what results/report.html shows and a browser opens by itself.
 """
 
 import base64
+import gzip
 from html import escape
 from typing import Any
 
@@ -27,9 +28,14 @@ td.true { background: #fef3c7; }
 input { font: inherit; padding: 4px 8px; margin: 0 0 10px; width: 30ch; } \
 pre { background: #f3f4f6; padding: 12px; }
 """
-# Rows that hold every word typed; a click on a head sorts by its column, a second one the other way
-# round.
+# Rows that hold every word typed; a click on a head sorts by its column as it is shown, a second
+# one the other way round.
 SCRIPT = """
+const unpack = packed => new Response(new Blob([Uint8Array.from(atob(packed), \
+c => c.charCodeAt(0))]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
+unpack(csv).then(text => { document.querySelector("a[download]").href = \
+"data:text/csv;charset=utf-8," + encodeURIComponent(text); });
+unpack(shown).then(html => { document.querySelector("#table").innerHTML = html;
 const table = document.querySelector("table.sorted"), body = table.tBodies[0], \
 box = document.querySelector("input");
 box.oninput = () => { const words = box.value.toLowerCase().split(/\\s+/);
@@ -37,32 +43,49 @@ box.oninput = () => { const words = box.value.toLowerCase().split(/\\s+/);
 !words.every(word => row.textContent.toLowerCase().includes(word)); };
 [...table.tHead.rows[0].cells].forEach((head, column) => { let sign = -1; \
 head.onclick = () => { sign = -sign;
-  const key = row => row.cells[column].dataset.value ?? row.cells[column].textContent;
+  const key = row => row.cells[column].firstChild?.textContent ?? "";
   const compare = (a, b) => isNaN(a) || isNaN(b) ? a.localeCompare(b) : a - b;
-  body.append(...[...body.rows].sort((a, b) => sign * compare(key(a), key(b)))); }; });
+  body.append(...[...body.rows].sort((a, b) => sign * compare(key(a), key(b)))); }; }); });
 """
-VERDICTS = ["holds", "fails", "practically equivalent", "undecided", "not significant"]
-VERDICTS += ["not measured"]
+SMALLEST = 5e-5  # the smallest number of which four decimals show anything
+VERDICTS = ["holds", "fails", "better", "worse", "practically equivalent", "undecided"]
+VERDICTS += ["not significant", "not measured"]
 
 
 def kind_of(text: str, true: bool) -> str:
     """The class of a cell of text, "" for none: a verdict, what is true, or a long text."""
-    if text in (*VERDICTS, "better", "worse"):
+    if text in VERDICTS:
         plain = text.removeprefix("practically ")
         return plain if plain in ("holds", "fails", "better", "worse", "equivalent") else "open"
     return "true" if true else "long" * (len(text) > 50)
 
 
-def cell(value: Any, rank: float | None = None, best: bool = False) -> str:
-    """Return one cell; a number keeps four digits in sight and all of them for sorting."""
+def number(value: float, whole: bool = False) -> str:
+    """Return a number as a page shows it: four decimals, all of them, or that of a `whole` column.
+
+    Of what is too small for four decimals, two digits.
+    """
+    if whole or not isinstance(value, float):
+        return f"{value:.0f}"
+    return f"{value:.1e}" if 0 < abs(value) < SMALLEST else f"{value:.4f}"
+
+
+def is_whole(column: pd.Series) -> bool:
+    """Whether a column has nothing but whole numbers, such as counts of which some are missing."""
+    return pd.api.types.is_float_dtype(column) and bool((column.dropna() % 1 == 0).all())
+
+
+def cell(value: Any, rank: float | None = None, best: bool = False, whole: bool = False) -> str:
+    """Return one cell; `whole`: its column has nothing but whole numbers."""
     if pd.isna(value):
         return "<td></td>"
     if isinstance(value, (bool, str)) or not pd.api.types.is_number(value):
         kind = kind_of(str(value), value is True)
         return (f'<td class="{kind}">' if kind else "<td>") + f"{escape(str(value))}</td>"
-    text = f"{value:.4g}" if isinstance(value, float) else str(value)
-    text = (f"<b>{text}</b>" if best else text) + ("" if rank is None else f"<sub>{rank:g}</sub>")
-    return f'<td class="number" data-value="{value}">{text}</td>'
+    text = number(value, whole)
+    text = f"<b>{text}</b>" if best else text
+    below = "" if pd.isna(rank) else f"<sub>{rank:g}</sub>"
+    return f'<td class="number">{text}{below}</td>'
 
 
 def table(frame: pd.DataFrame, kind: str = "sorted") -> str:
@@ -75,12 +98,14 @@ def table(frame: pd.DataFrame, kind: str = "sorted") -> str:
         column for column in frame if column.removesuffix(" rank") not in ranks or column in ranks
     ]
     best = pd.DataFrame(ranks).min(axis=1)
+    whole = {column: is_whole(frame[column]) for column in shown}
     lines = []
     for index, row in enumerate(frame.to_dict("records")):
         cells = []
         for column in shown:
             rank = ranks[column].iloc[index] if column in ranks else None
-            cells.append(cell(row[column], rank, rank is not None and rank == best.iloc[index]))
+            first = rank is not None and rank == best.iloc[index]
+            cells.append(cell(row[column], rank, first, whole[column]))
         lines.append("<tr>" + "".join(cells) + "</tr>")
     heads = [column.replace("_", " ") if column.islower() else column for column in map(str, shown)]
     head = "".join(f"<th>{escape(column)}</th>" for column in heads)
@@ -108,12 +133,16 @@ def page(title: str, sentence: str, body: str) -> str:
 def browser(frame: pd.DataFrame, name: str, counted: tuple[str, str] | None = None) -> str:
     """Return the body of a page on a table: a link to save it as csv, a search box, the table.
 
-    `counted`: two columns whose values are counted above it.
+    The browser unpacks file and table. `counted`: two columns whose values are counted above.
     """
     text = frame.to_csv(index=False, lineterminator="\n")
-    data = base64.b64encode(text.encode()).decode()
-    save = f'<a download="{name}.csv" href="data:text/csv;base64,{data}">Save as csv</a>'
-    link = f"<p>{save}, with every digit.</p>"
+    link = f'<p><a download="{name}.csv" href="">Save as csv</a>, with every digit.</p>'
     above = table(counts(frame, *counted), "counts") if counted else ""
     box = '<input placeholder="Show rows with ...">'
-    return f"{link}{above}{box}\n{table(frame)}<script>{SCRIPT}</script>"
+    data = f'const csv = "{packed(text)}", shown = "{packed(table(frame))}";'
+    return f'{link}{above}{box}\n<div id="table"></div><script>{data}{SCRIPT}</script>'
+
+
+def packed(text: str) -> str:
+    """Return a text compressed, as base64: of a long table a tenth of the bytes."""
+    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()

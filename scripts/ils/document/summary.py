@@ -1,6 +1,6 @@
-"""The document's first page, and its appendix."""
+"""The document's first page, and the contradictions of the print."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -8,8 +8,9 @@ import pandas as pd
 from ils.document import findings
 from ils.document.document import counts_table, prose
 from ils.document.pages import counts
+from ils.document.verdicts import claim_counts, comparison_counts, left_out
 from ils.document.words import listed
-from ils.plan.metrics import metrics
+from ils.plan.metrics import Metric, metrics
 
 NOTE = (
     "Each table and figure stands under one sentence computed from this run's numbers. Verdicts: a "
@@ -22,12 +23,23 @@ NOTE = (
 )
 
 
-def summary(found: str, claims: pd.DataFrame, provenance: Mapping[str, Any]) -> str:
-    """The first page: what was found, what ran, how many claims hold, and the ledger."""
+def summary(
+    found: str,
+    claims: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    shown: Iterable[Metric],
+    provenance: Mapping[str, Any],
+) -> str:
+    """The first page: what was found, what ran, how many claims hold, and the ledger.
+
+    shown: the metrics by which headline comparisons are counted.
+    """
     ledger = r"\begin{block}{The ledger of claims}{}{}\artefact{claims}\end{block}"
-    centred = r"\begin{center}" + counts_table(counts(claims, "study", "verdict")) + r"\end{center}"
-    first = prose(what_ran(provenance))
-    parts = [rf"\textbf{{What was found.}} {prose(found)}", first, centred, prose(NOTE)]
+    counted = (claim_counts(claims), comparison_counts(comparisons, shown))
+    tables = [counts_table(counts) for counts in counted if len(counts)]
+    centred = r"{\centering\footnotesize " + r"\quad ".join(tables) + r"\par}"
+    first, note = prose(what_ran(provenance)), prose(f"{NOTE} {left_out(claims)}".strip())
+    parts = [rf"\textbf{{What was found.}} {prose(found)}", first, centred, note]
     return "\n\n".join([*parts, r"\contents", ledger])
 
 
@@ -49,10 +61,8 @@ def what_ran(provenance: Mapping[str, Any]) -> str:
     )
 
 
-def appendix(contradictions: pd.DataFrame) -> str:
-    """The numbers of contradictions by kind and metric, in words."""
+def contradictions_table(contradictions: pd.DataFrame) -> str:
+    """The numbers of contradictions by kind and metric, as LaTeX."""
     kinds = contradictions.assign(kind=contradictions["kind"].map(findings.KINDS))
     words = {name: metric.title for name, metric in metrics().items()} | {"kind": ""}
-    table = counts_table(counts(kinds, "kind", "metric").rename(columns=words))
-    head = r"\begin{block}{Contradictions in the printed Table III}{Their numbers by metric.}{}"
-    return head + table + r"\end{block}"
+    return counts_table(counts(kinds, "kind", "metric").rename(columns=words))

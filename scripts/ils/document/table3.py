@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -142,13 +143,22 @@ def line(
     return [name, *(number(value, decimals, value == best) for value in rounded)]
 
 
-def as_columns(ranked: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
-    """One row a metric, network and dataset; each method's value and rank in columns."""
-    wide = ranked.pivot(index=["metric", *ROW], columns="method", values=["value", "rank"])
-    wide = wide.reindex(
-        columns=[(kind, method) for method in methods for kind in ("value", "rank")]
-    )
-    wide.columns = [
-        method if kind == "value" else f"{method} rank" for kind, method in wide.columns
-    ]
-    return wide.reset_index()
+def as_columns(parts: Iterable[Part]) -> pd.DataFrame:
+    """One row a metric, network and dataset as configured, behind each metric's its average ranks.
+
+    Each method's value and rank stand in columns; average ranks have no rank.
+    """
+    return pd.concat([metric_rows(*part) for part in parts], ignore_index=True)
+
+
+def metric_rows(metric: Metric, ranked: pd.DataFrame, averages: pd.Series, _: Any) -> pd.DataFrame:
+    """The rows of one metric; the arguments are those of `block`."""
+    methods, kinds = ranked["method"].unique(), ("value", "rank")
+    wide = ranked.pivot(index=ROW, columns="method", values=list(kinds))
+    rows = pd.MultiIndex.from_frame(ranked[ROW].drop_duplicates())
+    wide = wide.reindex(index=rows, columns=[(kind, m) for m in methods for kind in kinds])
+    wide.columns = [f"{m} rank" if kind == "rank" else m for kind, m in wide.columns]
+    last = {"network": "Average rank", **dict(zip(methods, averages))}
+    table = pd.concat([wide.reset_index(), pd.DataFrame([last])], ignore_index=True)
+    table.insert(0, "metric", metric.name)
+    return table
