@@ -5,6 +5,7 @@ PYTHON ?= python3
 TORCH ?= default
 ARGS ?=
 TESTS ?=
+WORKERS ?= 2
 VENV := .venv
 PYTHON_FILES := scripts tests benchmarks workflow
 STAMP := $(VENV)/installed-$(TORCH)
@@ -27,8 +28,9 @@ results: export PYTHONPATH := $(CURDIR)/workflow/terminal$(if $(PYTHONPATH),:$(P
 results: $(STAMP)
 	$(VENV)/bin/snakemake all --logger progress --cores $(CORES) $(if $(filter $(PARTIAL),$(ARGS)),,--report results/report.html --report-after-run) $(ARGS)
 
+# Whole files go to processes side by side. For a debugger in one process: make test TESTS="-n 0 --pdb tests/test_files.py".
 test: $(STAMP)
-	$(VENV)/bin/python -m pytest $(TESTS)
+	$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 # REPRODUCTION.md, of the finished run of config.yaml or beyond.yaml; ARGS="--other 'seeds 5 to 9' FILE" adds another's summary.
 page: $(STAMP)
