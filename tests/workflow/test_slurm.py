@@ -41,7 +41,7 @@ def start(clone, *targets):
         )
 
 
-def finish(process, clone, seconds=300):
+def finish(process, clone, seconds=900):
     process.wait(seconds)
     output = (clone.folder / "output").read_text()
     assert process.returncode == 0, output
