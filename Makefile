@@ -3,6 +3,7 @@ CORES ?= $(shell getconf _NPROCESSORS_ONLN)## how many cores jobs may use (all)
 DIR ?=## the folder in which a study has its results/ and report, DIR=studies/mine (this one)
 ARGS ?=## what else Snakemake is told, ARGS="--configfile config/mine.yaml -n"
 TESTS ?=## which tests, TESTS="tests/plan -k grid" (all)
+WORKERS ?= 2## how many processes run tests, whole files at a time (2)
 TORCH ?= default## TORCH=cpu takes the smaller CPU build of torch
 PYTHON ?= python3## what makes the virtual environment, Python 3.11 or newer (python3)
 VENV := .venv
@@ -31,8 +32,9 @@ help: ## this list
 	@echo 'make TARGET VARIABLE=value ...'
 	@sed -En 's/^([A-Za-z]+)[^#]*## ?(.*)/\1 \2/p' Makefile | awk '{name = $$1; $$1 = ""; printf "  %-14s%s\n", name, $$0}'
 
+# For a debugger, one process: make test TESTS="-n 0 --pdb tests/test_files.py".
 test: $(STAMP)## run the tests
-	$(VENV)/bin/python -m pytest $(TESTS)
+	$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 # Of the finished run of config.yaml or beyond.yaml; ARGS="--other 'seeds 5 to 9' FILE" adds another's summary.
 page: $(STAMP)## fill REPRODUCTION.md and README.md from a finished run

@@ -1,6 +1,7 @@
 """Shared by the tests: one thread, small cells to train on, a copy of the repository to run."""
 
 import collections
+import fcntl
 import os
 import re
 import shutil
@@ -13,6 +14,7 @@ import pytest
 import torch
 import yaml
 
+from dry_runs import dry_run
 from ils.data.splits import split
 from ils.plan.plugins import load
 from ils.plan.records import Recipe
@@ -22,7 +24,18 @@ from ils.training.step import Group
 torch.set_num_threads(1)
 
 ROOT = Path(__file__).parent.parent
+# These take the longest, so that none of them is the last that `pytest -n` waits for; the second
+# mostly waits for Slurm while the first runs the small study.
+FIRST = ("workflow/test_workflow", "workflow/test_slurm", "workflow/test_conda")
+FIRST += ("workflow/test_rerun", "workflow/test_module", "training/test_checkpoints")
 RECIPE = Recipe("sgd", 0.05, 0.9, True, 1e-4, [2], 0.1, 16, 3, None)
+
+
+def pytest_collection_modifyitems(items):
+    """Put the tests of the files in `FIRST` first, in that order."""
+    paths = [str(ROOT / "tests" / f"{name}.py") for name in FIRST]
+    last = len(paths)
+    items.sort(key=lambda item: paths.index(str(item.path)) if str(item.path) in paths else last)
 
 
 def made_up_data(shape, classes=3, n=90, seed=0):
@@ -94,16 +107,25 @@ class Clone:
         self.config = folder / "tests" / "small.yaml"
         self.more_configs = []  # that are given after it
         self.python, self.variables = sys.executable, {"OMP_NUM_THREADS": "1"}
+        # Where Python may not keep bytecode, every job would compile all its modules anew.
+        self.variables["PYTHONDONTWRITEBYTECODE"] = ""
 
     def snakemake(self, *arguments, check=True):
         configs = map(str, [self.config, *self.more_configs])
-        command = [self.python, "-m", "snakemake", *arguments, "--configfile", *configs]
+        arguments = [*arguments, "--configfile", *configs]
         environment = os.environ | self.variables
-        done = subprocess.run(
-            command, cwd=self.folder, env=environment, capture_output=True, text=True
-        )
-        output = done.stdout + done.stderr
-        assert not check or done.returncode == 0, output
+        if "--dry-run" in arguments:
+            code, output = dry_run(self.folder, environment, arguments)
+        else:
+            done = subprocess.run(
+                [self.python, "-m", "snakemake", *arguments],
+                cwd=self.folder,
+                env=environment,
+                capture_output=True,
+                text=True,
+            )
+            code, output = done.returncode, done.stdout + done.stderr
+        assert not check or code == 0, output
         return output
 
     def planned(self, *targets):
@@ -132,7 +154,16 @@ def on_gpus(config):
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
-    """A clone in which `all` has run on one core."""
-    clone = Clone(tmp_path_factory.mktemp("one_core"))
-    clone.snakemake("--cores", "1", "all")
-    return clone
+    """A clone in which `all` has run on one core: once, whichever process of `pytest -n` needs it
+    first, and of which each has a copy."""
+    processes = "PYTEST_XDIST_WORKER" in os.environ
+    base = tmp_path_factory.getbasetemp()
+    original = (base.parent if processes else base) / "finished"
+    with open(f"{original}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not original.exists():
+            clone = Clone(tmp_path_factory.mktemp("one_core"))
+            clone.snakemake("--cores", "1", "all")
+            clone.folder.rename(original)
+    names = [path.name for path in original.iterdir()]
+    return Clone(tmp_path_factory.mktemp("finished_copy"), original, names)

@@ -72,7 +72,6 @@ def isolated(launcher, tmp_path_factory):
     clone.variables |= {
         "PATH": f"{DOUBLE}:{os.environ['PATH']}",
         "PYTHON_OF_THE_DOUBLE": sys.executable,
-        "PYTHONDONTWRITEBYTECODE": "",  # or each job compiles torch anew
     }
     if not torch.version.cuda:  # `make test TORCH=cpu` spares the CUDA build here, too
         clone.variables["UV_TORCH_BACKEND"] = "cpu"
