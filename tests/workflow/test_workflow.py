@@ -354,7 +354,8 @@ def test_make_runs_a_study_in_a_folder_of_its_own():
 
 
 def test_make_help_lists_every_target_and_what_each_variable_is_for():
-    output = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    command = ["make", "--no-print-directory", "help"]
+    output = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     listed = dict(line.split(maxsplit=1) for line in output.stdout.splitlines()[1:])
     makefile = (ROOT / "Makefile").read_text()
     targets = re.search(r"^\.PHONY: (.*)$", makefile, re.M)[1].split()
