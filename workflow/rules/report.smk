@@ -173,3 +173,8 @@ onstart:
             raise WorkflowError(f"results/: {error.strerror}; make it writable")
         if moved:
             logger.warning(moved)
+    # By its default of 100 jobs a second Snakemake (9.27.1) leaves behind each job a timer that looks all ready jobs through
+    # once a second: in a study of some hundred a quarter of a core, and more the longer it runs.
+    limit = workflow.scheduling_settings.max_jobs_per_timespan
+    if limit and (limit.max_jobs, limit.timespan) == (100, 1):
+        workflow.scheduler.job_rate_limiter = None
