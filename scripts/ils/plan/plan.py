@@ -346,21 +346,6 @@ class Plan(Study):
     # ---- the size of the study
     # --------------------------------------------------------------------------------------
 
-    def trainings(self, *kinds: str) -> list[dict[str, Any]]:
-        """List the jobs that train batches of some kinds: {batch, round, shard, students, methods,
-        racing}, so many students, of so many methods, in each cell, and `races` of them."""
-        jobs = []
-        for batch in (name for name, batch in self.batches.items() if batch.kind in kinds):
-            for round in self.rounds(batch):
-                of_shards = zip(self.shards(batch, round), self.races(batch, round), strict=True)
-                for shard, races in of_shards:
-                    racing = tuple(races.values())
-                    students = sum(own for own, _ in racing)
-                    methods = len({method for method, _ in races})
-                    counts = {"students": students, "methods": methods, "racing": racing}
-                    jobs.append(shard | counts)
-        return jobs
-
     def summary(self) -> str:
         """The size of the study in one line."""
 

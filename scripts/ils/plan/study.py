@@ -286,6 +286,21 @@ class Study:
         mean = sum(costs, Fraction()) / len(self.compared)
         return int(mean) if mean.denominator == 1 else float(mean)
 
+    def trainings(self, *kinds: str) -> list[dict[str, Any]]:
+        """List the jobs that train batches of some kinds: {batch, round, shard, students, methods,
+        racing}, so many students, of so many methods, in each cell, and `races` of them."""
+        jobs = []
+        for batch in (name for name, batch in self.batches.items() if batch.kind in kinds):
+            for round in self.rounds(batch):
+                of_shards = zip(self.shards(batch, round), self.races(batch, round), strict=True)
+                for shard, races in of_shards:
+                    racing = tuple(races.values())
+                    students = sum(own for own, _ in racing)
+                    methods = len({method for method, _ in races})
+                    counts = {"students": students, "methods": methods, "racing": racing}
+                    jobs.append(shard | counts)
+        return jobs
+
     def shards_of(self, batch: str, method: str) -> list[Wildcards]:
         """Those of the jobs that train a method, among others or by itself."""
         return self.shards(batch, self.round_of(method))
