@@ -13,7 +13,6 @@ import argparse
 import contextlib
 import importlib.util
 import io
-import os
 import resource
 import shutil
 import subprocess
@@ -26,7 +25,8 @@ import numpy as np
 import pandas as pd
 import yaml
 
-ROOT = Path(__file__).parent.parent
+from studies import ROOT, run_study
+
 TABLES = """automobile balance car cleveland contraceptive dermatology flare hayes-roth kr-vs-k
     led7digit lymphography movement_libras newthyroid nursery page-blocks segment splice tae vowel
     zoo australian bupa haberman ionosphere mammographic monk-2 pima saheart spectfheart wdbc"""
@@ -116,13 +116,9 @@ def run(tree, config, targets, cores):
     """Run a study from scratch; returns wall and processor seconds."""
     known = yaml.safe_load((tree / "config/config.yaml").read_text())
     folder = Path(tempfile.mkdtemp())
-    file = folder / "study.yaml"
-    file.write_text(yaml.safe_dump({key: value for key, value in config.items() if key in known}))
-    command = [sys.executable, "-m", "snakemake", "--snakefile", tree / "workflow/Snakefile"]
-    command += ["--directory", folder, "--cores", str(cores), "--quiet", "all"]
+    understood = {key: value for key, value in config.items() if key in known}
     start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    subprocess.run([*command, "--configfile", file, "--", *targets], check=True, env=environment)
+    run_study(understood, folder, targets, cores, tree=tree)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     shutil.rmtree(folder)
     processor = sum(after[:2]) - sum(before[:2])

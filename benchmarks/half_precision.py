@@ -9,16 +9,14 @@ far another seed moves them; and the bytes of the soft targets.
 """
 
 import argparse
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import yaml
 
-ROOT = Path(__file__).parent.parent
+from studies import ROOT, run_study
+
 PRECISIONS = "float32", "float16"
 CELL = ["dataset", "network", "method", "seed"]
 METRICS = ["cross_entropy", "accuracy", "ece", "cwece"]
@@ -35,12 +33,7 @@ def study(precision: str, seeds: int) -> dict:
 
 def metrics(config: dict, folder: Path, cores: int) -> pd.DataFrame:
     """Run a study up to its metrics."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "study.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
-    command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "workflow/Snakefile"]
-    command += ["--directory", folder, "--cores", str(cores), "--quiet", "all"]
-    command += ["--configfile", folder / "study.yaml", "--", "results/metrics.csv"]
-    subprocess.run(command, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    run_study(config, folder, ["results/metrics.csv"], cores)
     return pd.read_csv(folder / "results/metrics.csv", float_precision="round_trip")
 
 

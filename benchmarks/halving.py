@@ -14,8 +14,6 @@ of some sizes, those between by interpolation, times the steps and the validatio
 import argparse
 import json
 import math
-import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -37,8 +35,8 @@ from ils.plan.records import Cell, Recipe
 from ils.training.costs import Costs, costs, known_sizes, step_seconds
 from ils.training.forecast import key_of, pairs_of
 from ils.training.race import survivors
+from studies import ROOT, run_study
 
-ROOT = Path(__file__).parent.parent
 METHODS = "no_ls", "ls", "ils"
 RAW, SCALED = 0, 1  # rows of a grid: as trained, and by each student's own temperature
 READINGS = {  # the row that selects a method's student, and the row of the value that is ranked
@@ -99,15 +97,8 @@ def train(name, folder, cores):
     """Train what is missing of a part's grids."""
     config = study(PARTS[name])
     plan = Plan.checked(config)
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / "study.yaml"
-    file.write_text(yaml.safe_dump(config), encoding="utf-8")
     targets = {PREDICTIONS.format(**batch) for batch in plan.predicted(plan.compared)}
-    command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "workflow/Snakefile"]
-    command += ["--directory", folder, "--cores", str(cores), "--quiet", "all", "--keep-going"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    command += ["--configfile", file, "--", *sorted(targets)]
-    subprocess.run(command, check=True, env=environment)
+    run_study(config, folder, sorted(targets), cores, ["--keep-going"])
 
 
 # ---- the race

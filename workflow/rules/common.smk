@@ -21,7 +21,7 @@ if workflow.modifier.skip_configfile:
     default = load_configfile(ROOT / "config/config.yaml")
     update_config(default, config)
     config = default
-else:  # the merge of several --configfile keeps the last one's `add`
+elif "add" in config:  # the merge of several --configfile keeps the last one's
     given = [load_configfile(path) for path in workflow.overwrite_configfiles]
     config = adding(config, [*given, workflow.config_settings.config])
 

@@ -200,11 +200,16 @@ def memory() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
+def on_meta(pair: Pair):
+    """A pair's network of one student, of which nothing is computed."""
+    entry, s = (pair.architecture.family, pair.architecture.options), pair.sizes
+    with torch.device("meta"):
+        return build(*entry, s.shape, s.classes, 1, 0)
+
+
 def activations(pair: Pair) -> int:
     """Bytes that a student of a pair keeps of a sample for the backward pass."""
-    with torch.device("meta"):
-        entry, s = (pair.architecture.family, pair.architecture.options), pair.sizes
-        return kept_bytes(build(*entry, s.shape, s.classes, 1, 0), s.shape)
+    return kept_bytes(on_meta(pair), pair.sizes.shape)
 
 
 class Costs(NamedTuple):
@@ -296,9 +301,7 @@ class Costs(NamedTuple):
 
 def costs(pair: Pair, alone: float, together: float, at_once: int) -> Costs:
     """Return the `Costs` of a pair whose steps were measured."""
-    sizes, entry = pair.sizes, (pair.architecture.family, pair.architecture.options)
-    with torch.device("meta"):
-        network = build(*entry, sizes.shape, sizes.classes, 1, 0)
+    sizes, network = pair.sizes, on_meta(pair)
     weights = sum(tensor.numel() * tensor.itemsize for tensor in network.state_dict().values())
     flops, views = forward_flops(network, sizes.shape), view_count(pair.augmentation)
     inputs, pad = math.prod(sizes.shape) * sizes.itemsize, pair.augmentation["pad"]
